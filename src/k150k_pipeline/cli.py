@@ -1,0 +1,100 @@
+"""Command line of the project: ``kedro run`` with all cores, and ``kedro extract-status``."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any, cast
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import _split_params, env_option
+from kedro.framework.session import KedroSession
+from kedro.validation import ParameterValidationError
+
+from k150k_pipeline.datasets import JournalDataset
+from k150k_pipeline.errors import EngineError, FailureRateError, InputError, LostRowsError
+from k150k_pipeline.journal.lock import OutputInUseError, read_holder
+from k150k_pipeline.journal.watch import JournalTail
+from k150k_pipeline.progress import eta
+from k150k_pipeline.run_shape import current_shape
+from k150k_pipeline.runners.process import WorkerDiedError
+
+DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
+_EXPECTED = (
+    EngineError,
+    FailureRateError,
+    InputError,
+    LostRowsError,
+    OutputInUseError,
+    ParameterValidationError,
+    WorkerDiedError,
+)
+_RATE_WINDOW_S = 300.0
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, name=__file__)
+def cli() -> None:
+    """Commands of the k150k-pipeline project."""
+
+
+class _Run(click.Command):
+    """``kedro run``, whose expected errors are a message rather than a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except _EXPECTED as error:
+            raise click.ClickException(str(error)) from None
+
+
+def _project_run() -> click.Command:
+    run = copy.copy(kedro_run)
+    run.__class__ = _Run
+    run.params = [copy.copy(parameter) for parameter in kedro_run.params]
+    for parameter in run.params:
+        if parameter.name == "runner":
+            parameter.default = DEFAULT_RUNNER
+    return run
+
+
+cli.add_command(_project_run(), name="run")
+
+
+@cli.command("extract-status")
+@env_option
+@click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
+def extract_status(env: str | None, params: dict[str, Any]) -> None:
+    """Tell how far an extraction is, during a run or after it."""
+    with KedroSession.create(env=env, runtime_params=params) as session:
+        context = cast(KedroSession, session).load_context()
+        dataset = context.catalog.get(f"{current_shape().corpus}_journal")
+    assert isinstance(dataset, JournalDataset)
+    click.echo(describe_status(dataset))
+
+
+def describe_status(dataset: JournalDataset) -> str:
+    """Return what the journals say: done, failed, due, rate, ETA, last failures."""
+    journal = dataset.journal
+    run = journal.announced()
+    if run is None:
+        return f"No run has begun in {journal.folder}"
+    tail = JournalTail(journal.folder)
+    seen = tail.poll()
+    holder = read_holder(dataset.lock_paths()[0])
+    now = time.time()
+    rate = seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now) if holder else 0.0
+    finished = sum(1 for t in seen.finish_times if t >= run["started_at"])
+    due = max(run["due"] - finished, 0)
+    state = (
+        f"running: process {holder.get('pid')} on {holder.get('host')}" if holder else "not running"
+    )
+    lines = [
+        f"{journal.output} ({state})",
+        f"  wanted {run['wanted']}, done {seen.ok}, failed attempts {seen.failed}, due {due}",
+        f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
+        if holder
+        else "  no rate: nothing is running",
+        *(f"  failed: {clip}: {stage}: {why}" for clip, stage, why in seen.last_failures),
+    ]
+    return "\n".join(lines)

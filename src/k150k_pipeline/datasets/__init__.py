@@ -1,0 +1,18 @@
+"""Kedro datasets that this project needs and kedro-datasets lacks."""
+
+from k150k_pipeline.datasets.atomic import (
+    AtomicCSVDataset,
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+)
+from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
+from k150k_pipeline.datasets.journal import JournalDataset
+
+__all__ = [
+    "AtomicCSVDataset",
+    "AtomicJSONDataset",
+    "AtomicParquetDataset",
+    "ClipFolder",
+    "ClipFolderDataset",
+    "JournalDataset",
+]

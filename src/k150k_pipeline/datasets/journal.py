@@ -1,0 +1,66 @@
+"""The journal of an output, as a dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import JSONPreview
+
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.lock import RunLock
+
+
+class JournalDataset(AbstractDataset[Any, Journal]):
+    """Loads as a handle on an append-only journal; shards write through the handle.
+
+    Args:
+        path: Folder of the journal.
+        output: ``filepath`` of the file that is derived from it (the key by which Kedro knows
+            paths that are relative to the project).
+    """
+
+    def __init__(
+        self, *, path: str, output: Mapping[str, str], metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._folder = Path(path)
+        self._output = Path(output["filepath"])
+        self.metadata = metadata
+
+    @property
+    def journal(self) -> Journal:
+        """The handle."""
+        return Journal(self._folder, self._output)
+
+    def locks(self) -> list[RunLock]:
+        """Return the locks that a run must hold: on the journal and on its output."""
+        return [RunLock(path) for path in self.lock_paths()]
+
+    def lock_paths(self) -> list[Path]:
+        """Return where the locks are; the journal's comes first."""
+        return [
+            self._folder / "run.lock",
+            self._output.with_name(f".{self._output.name}.lock"),
+        ]
+
+    def load(self) -> Journal:
+        """Return the handle; the folder need not exist yet."""
+        return self.journal
+
+    def save(self, data: Any) -> NoReturn:  # noqa: ARG002 - Kedro's signature
+        """Refuse: a journal is appended to, never replaced."""
+        raise DatasetError("a journal is written line by line through its handle, not saved")
+
+    def preview(self) -> JSONPreview:
+        """Return what the last run set out to do, for kedro-viz."""
+        contents = {"files": len(self.journal.files()), "run": self.journal.announced()}
+        return JSONPreview(json.dumps(contents))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._folder), "output": str(self._output)}
+
+    def _exists(self) -> bool:
+        return True

@@ -1,0 +1,38 @@
+"""Why a clip could not be processed."""
+
+from __future__ import annotations
+
+
+class ClipError(Exception):
+    """One clip cannot be processed; the run goes on without it.
+
+    Attributes:
+        stage: Where it happened: ``probe``, ``decode`` or ``score``.
+        reason: A short, countable class of failure, such as ``truncated``.
+        detail: What was seen, for a person: values, the command, the end of stderr.
+    """
+
+    def __init__(self, stage: str, reason: str, detail: str) -> None:
+        super().__init__(stage, reason, detail)
+        self.stage = stage
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.reason}: {self.detail}"
+
+
+class EngineError(Exception):
+    """The engine itself is unusable (missing, too old, broken): no clip can be scored."""
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the message names file, value and what to do."""
+
+
+class FailureRateError(RuntimeError):
+    """More clips failed than ``max_failure_rate`` allows; everything good is written."""
+
+
+class LostRowsError(RuntimeError):
+    """Rows that were finished once are not at hand; nothing is confirmed or overwritten."""

@@ -1,0 +1,82 @@
+"""What happens around a run: its shape, its lock, its progress, its summary."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from k150k_pipeline.datasets import AtomicJSONDataset, JournalDataset
+from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.progress import ProgressReporter
+from k150k_pipeline.run_shape import set_shape
+from k150k_pipeline.summary import summarise
+
+logger = logging.getLogger(__name__)
+
+
+class ProjectHooks:
+    """Locks every journal that a run writes to, and shows how far it has come."""
+
+    def __init__(self) -> None:
+        self._locks: list[RunLock] = []
+        self._reporters: list[ProgressReporter] = []
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Fix the shape of the graph before it is built."""
+        set_shape(context.config_loader["parameters"])
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Take the locks and start watching.
+
+        Raises:
+            OutputInUseError: Another run works on the same output.
+        """
+        self._stop()  # a run that was interrupted in a notebook fires no closing hook
+        for dataset in _journals(pipeline, catalog):
+            for lock in dataset.locks():
+                lock.acquire()
+                self._locks.append(lock)
+            self._reporters.append(ProgressReporter(dataset.journal))
+        for reporter in self._reporters:
+            reporter.start()
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Let go, and say what was done and where it is."""
+        self._stop()
+        _log_summary(pipeline, catalog)
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Let go; what is in the journal stays there."""
+        self._stop()
+
+    def _stop(self) -> None:
+        while self._reporters:
+            self._reporters.pop().stop()
+        while self._locks:
+            self._locks.pop().release()
+
+
+def _journals(pipeline: Pipeline, catalog: DataCatalog) -> list[JournalDataset]:
+    datasets = [catalog.get(name) for name in sorted(pipeline.datasets())]
+    return [dataset for dataset in datasets if isinstance(dataset, JournalDataset)]
+
+
+def _log_summary(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    for name in sorted(pipeline.all_outputs()):
+        dataset: Any = catalog.get(name)
+        if name.endswith("_report") and isinstance(dataset, AtomicJSONDataset):
+            corpus = name.removesuffix("_report")
+            files: dict[str, Any] = {
+                what: catalog.get(f"{corpus}_{what}") for what in ("features", "failures", "report")
+            }
+            places = {what: str(file.path) for what, file in files.items()}
+            logger.info(summarise(dataset.load(), places))

@@ -1,0 +1,242 @@
+"""A journal: a folder of append-only JSON-lines files, one per shard and writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from k150k_pipeline.journal.atomic import replacing, sync_folder, write_text
+from k150k_pipeline.journal.legacy import LegacyFiles
+from k150k_pipeline.journal.records import (
+    Entry,
+    Failure,
+    decode_entry,
+    encode_entry,
+    encode_header,
+)
+
+_ENTRIES = "shard-*.jsonl"
+_VERDICTS = "verified.jsonl"
+_RUN = "run.json"
+
+
+@dataclass
+class Damage:
+    """What could not be read: torn last lines, and lines broken elsewhere."""
+
+    torn: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+class Journal:
+    """The record of finished clips of one output.
+
+    Args:
+        folder: Folder of the journal; made when first written to.
+        output: The file derived from it, beside which older scripts left their checkpoint.
+    """
+
+    def __init__(self, folder: Path, output: Path) -> None:
+        self.folder = folder
+        self.output = output
+        self.legacy = LegacyFiles(output)
+
+    def entries(self, damage: Damage | None = None) -> Iterator[Entry]:
+        """Yield every finished clip of every file; a torn last line is passed over.
+
+        Args:
+            damage: Collects what could not be read.
+        """
+        damage = Damage() if damage is None else damage
+        for path in self.files():
+            yield from _read_file(path, damage)
+
+    def files(self) -> list[Path]:
+        """Return the journal files in a fixed order."""
+        return sorted(self.folder.glob(_ENTRIES))
+
+    def scorings(self) -> dict[str, dict[str, Any]]:
+        """Return what each fingerprint stands for."""
+        return {
+            header["fingerprint"]: header["scoring"]
+            for path in self.files()
+            if (header := _read_header(path)) is not None
+        }
+
+    def cut_torn_lines(self) -> int:
+        """Cut off last lines that a killed writer left unfinished; return how many.
+
+        Only the holder of the run lock may call this.
+        """
+        return sum(_cut_torn_line(path) for path in self.files())
+
+    def writer(self, shard: int, fingerprint: str, scoring: Mapping[str, Any]) -> JournalWriter:
+        """Return a writer for one shard; its file appears with its first entry."""
+        host, pid = socket.gethostname(), os.getpid()
+        name = f"shard-{shard:04d}-{host}-{pid}-{time.time_ns()}.jsonl"
+        header = encode_header(fingerprint, dict(scoring), {"host": host, "pid": pid})
+        return JournalWriter(self.folder / name, fingerprint, header)
+
+    def take_over(
+        self, fingerprint: str, scoring: Mapping[str, Any], payloads: Mapping[str, dict[str, Any]]
+    ) -> None:
+        """Add rows that another program finished, all or none, as one file."""
+        if not payloads:
+            return
+        path = self.folder / f"shard-legacy-{time.time_ns()}.jsonl"
+        header = encode_header(fingerprint, dict(scoring), {"host": socket.gethostname()})
+        now = time.time()
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            file.write(header)
+            for clip, payload in payloads.items():
+                file.write(encode_entry(Entry(clip, fingerprint, 1, now, 0.0, payload, None)))
+
+    def verdicts(self) -> dict[str, list[str]]:
+        """Return, per fingerprint, the clips on which both plans were seen to agree."""
+        try:
+            text = (self.folder / _VERDICTS).read_text("utf-8")
+        except FileNotFoundError:
+            return {}
+        complete = text[: text.rfind("\n") + 1].splitlines()
+        return {v["fingerprint"]: v["clips"] for v in map(json.loads, complete)}
+
+    def add_verdict(self, fingerprint: str, clips: list[str]) -> None:
+        """Record that both plans agree on these clips."""
+        known = {**self.verdicts(), fingerprint: clips}
+        lines = [json.dumps({"fingerprint": f, "clips": c}) + "\n" for f, c in known.items()]
+        write_text(self.folder / _VERDICTS, "".join(lines))
+
+    def announce(self, run: Mapping[str, Any]) -> None:
+        """Record what the present run set out to do, for whoever watches it."""
+        write_text(self.folder / _RUN, json.dumps(run, indent=1) + "\n")
+
+    def announced(self) -> dict[str, Any] | None:
+        """Return what the present or last run set out to do; None when there was none."""
+        try:
+            run: dict[str, Any] = json.loads((self.folder / _RUN).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return run
+
+
+class JournalWriter:
+    """Appends finished clips of one shard; each is on the disk before the call returns."""
+
+    def __init__(self, path: Path, fingerprint: str, header: bytes) -> None:
+        self._path = path
+        self._fingerprint = fingerprint
+        self._header = header
+        self._descriptor: int | None = None
+        self.sync_seconds = 0.0
+        self.syncs = 0
+
+    def __enter__(self) -> JournalWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def ok(self, clip: str, attempt: int, seconds: float, payload: dict[str, Any]) -> None:
+        """Record a clip that was processed.
+
+        Raises:
+            OSError: The line could not be made durable (disk full, quota, I/O error).
+        """
+        self._append(Entry(clip, self._fingerprint, attempt, time.time(), seconds, payload, None))
+
+    def failed(self, clip: str, attempt: int, seconds: float, failure: Failure) -> None:
+        """Record a clip that could not be processed; raises as :meth:`ok` does."""
+        self._append(Entry(clip, self._fingerprint, attempt, time.time(), seconds, None, failure))
+
+    def _append(self, entry: Entry) -> None:
+        descriptor = self._open()
+        line = encode_entry(entry)
+        if os.write(descriptor, line) != len(line):
+            raise OSError(f"{self._path}: the disk took only part of a line")
+        self._sync(descriptor)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+            self._descriptor = os.open(self._path, flags, 0o644)
+            os.write(self._descriptor, self._header)
+            sync_folder(self._path.parent)
+        return self._descriptor
+
+    def _sync(self, descriptor: int) -> None:
+        started = time.perf_counter()
+        os.fsync(descriptor)
+        self.sync_seconds += time.perf_counter() - started
+        self.syncs += 1
+
+
+def _read_header(path: Path) -> dict[str, Any] | None:
+    with path.open("rb") as file:
+        return _parse(file.readline())
+
+
+def _read_file(path: Path, damage: Damage) -> Iterator[Entry]:
+    with path.open("rb") as file:
+        first = file.readline()
+        header = _parse(first)
+        if header is None or "fingerprint" not in header:
+            _note(damage, path, 1, first)
+            return
+        for number, line in enumerate(file, start=2):
+            record = _parse(line)
+            try:
+                if record is None:
+                    raise KeyError
+                yield decode_entry(record, header["fingerprint"])
+            except KeyError:
+                _note(damage, path, number, line)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _note(damage: Damage, path: Path, number: int, line: bytes) -> None:
+    if line.endswith(b"\n"):
+        damage.broken.append(f"{path.name}:{number}")
+    else:
+        damage.torn += 1
+
+
+def _cut_torn_line(path: Path) -> int:
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return 0
+        keep = _end_of_last_line(file.fileno(), size)
+        if keep == size:
+            return 0
+        file.truncate(keep)
+        os.fsync(file.fileno())
+        return 1
+
+
+def _end_of_last_line(descriptor: int, size: int, block: int = 65536) -> int:
+    end = size
+    while end > 0:
+        start = max(0, end - block)
+        position = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if position >= 0:
+            return start + position + 1
+        end = start
+    return 0

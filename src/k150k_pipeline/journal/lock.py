@@ -1,0 +1,99 @@
+"""One run at a time on one output."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+class OutputInUseError(RuntimeError):
+    """Another run holds the output."""
+
+
+class RunLock:
+    """An advisory lock that the kernel drops when its holder dies, ``kill -9`` included.
+
+    Args:
+        path: The lock file; it stays, empty of meaning, when nobody holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            OutputInUseError: Another process has it; the message names host and process.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise OutputInUseError(_describe(self._path)) from None
+            logger.warning("%s: this file system has no locks (%s)", self._path, error.strerror)
+            return
+        self._descriptor = descriptor
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(_holder()).encode())
+
+    def release(self) -> None:
+        """Give the lock back; without effect when it is not held."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def read_holder(path: Path) -> dict[str, object] | None:
+    """Return who holds a lock now; None when nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _read(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _holder() -> dict[str, object]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "command": " ".join(sys.argv)[:300],
+    }
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        holder: dict[str, object] = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return {}
+    return holder
+
+
+def _describe(path: Path) -> str:
+    holder = _read(path)
+    return (
+        f"another run is working on this output: process {holder.get('pid', 'unknown')} on host "
+        f"{holder.get('host', 'unknown')} since {holder.get('since', 'unknown')} "
+        f"(`{holder.get('command', '')}`; lock {path}). Wait for it or stop it, then run again"
+    )

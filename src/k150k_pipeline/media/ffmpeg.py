@@ -1,0 +1,142 @@
+"""The ffmpeg binary: where it is, the arguments that decode faithfully, the evidence it prints.
+
+Decoding lies by default: a rotation tag rotates, variable frame rate is padded to constant,
+and broken slices end with exit status 0. Every caller decodes through this file.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
+from k150k_pipeline.media.process import ToolResult, run_tool
+
+_DECODED = re.compile(
+    r"Input stream #0:\d+ \(video\): (\d+) packets read .*?(\d+) frames decoded; (\d+) decode err"
+)
+_ADDRESS = re.compile(r"(?:^|(?<= ))\[[^\]]* @ 0x[0-9a-f]+\] ")
+_CHATTER = re.compile(
+    r"Terminating thread|returned EOF|received EOF|muxed|muxing|Sync level|Statistics|finished$"
+    r"|Exiting|^ *(Stream|Input|Output|Metadata|Duration|Total|encoder|handler|vendor)|^frame="
+)
+
+
+@dataclass(frozen=True)
+class DecodeEvidence:
+    """What ffmpeg says it did: packets read, frames decoded, decode errors."""
+
+    packets: int
+    frames: int
+    errors: int
+
+
+def find_ffmpeg(override: Path | None = None) -> str:
+    """Return the ffmpeg to use: the given one, else the one in the imageio-ffmpeg wheel.
+
+    Raises:
+        EngineError: There is none.
+    """
+    if override is not None:
+        if not override.is_file():
+            raise EngineError(f"vmaf.ffmpeg: {override} does not exist")
+        return str(override)
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise EngineError(
+            f"no ffmpeg: {error}. Install imageio-ffmpeg or set vmaf.ffmpeg"
+        ) from error
+
+
+@functools.lru_cache(maxsize=4)
+def ffmpeg_version(ffmpeg: str) -> str:
+    """Return the version token of an ffmpeg binary, such as ``n9.0.2-17-g2a571b6068``.
+
+    Raises:
+        EngineError: The binary does not run or does not answer like ffmpeg.
+    """
+    try:
+        answer = run_tool([ffmpeg, "-version"], timeout_s=30)
+    except OSError as error:
+        raise EngineError(f"cannot run {ffmpeg}: {error}") from error
+    match = re.match(rb"ffmpeg version (\S+)", answer.stdout)
+    if answer.returncode or match is None:
+        raise EngineError(f"{ffmpeg} does not answer like ffmpeg: {answer.describe()}")
+    return match.group(1).decode()
+
+
+def decode_arguments(ffmpeg: str, clip: ClipInfo, threads: int) -> list[str]:
+    """Return the start of a command that decodes every frame once and stops at corruption."""
+    return [
+        ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "verbose",
+        "-xerror", "-err_detect", "explode",
+        "-noautorotate", "-threads", str(threads),
+        "-i", f"file:{clip.path}",
+    ]  # fmt: skip
+
+
+def scored_pixel_format(clip: ClipInfo) -> str:
+    """Return the format a clip is scored in: 4:2:0 with 8 bits, or 10 when it has more than 8."""
+    return "yuv420p" if clip.bit_depth <= 8 else "yuv420p10le"
+
+
+def conversion_filters(clip: ClipInfo) -> list[str]:
+    """Return the filters that bring a clip to its scored format; none when it has it already.
+
+    Full-range samples become limited-range ones: CAMBI's visibility thresholds and the VMAF
+    models are defined on limited-range luma.
+    """
+    target = scored_pixel_format(clip)
+    if clip.full_range:
+        return [f"scale=out_range=tv:flags=bicubic+accurate_rnd+bitexact,format={target}"]
+    if clip.pix_fmt != target:
+        return [f"scale=flags=bicubic+accurate_rnd+bitexact,format={target}"]
+    return []
+
+
+def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
+    """Read what a finished ffmpeg decoded.
+
+    Raises:
+        ClipError: Stage ``decode``, reason ``corrupt``: it failed or printed no account.
+    """
+    match = _DECODED.search(result.stderr)
+    if result.returncode or match is None:
+        raise ClipError("decode", "corrupt", f"{clip.path}: {explain(result)}")
+    return DecodeEvidence(*(int(group) for group in match.groups()))
+
+
+def check_complete(clip: ClipInfo, evidence: DecodeEvidence) -> None:
+    """Compare the decoded frames with what the container claims.
+
+    Raises:
+        ClipError: Stage ``decode``; reasons ``corrupt`` (decode errors), ``truncated`` (fewer
+            frames than claimed), ``no_frame``.
+    """
+    if evidence.errors:
+        raise ClipError("decode", "corrupt", f"{clip.path}: {evidence.errors} decode errors")
+    if evidence.frames == 0:
+        raise ClipError("decode", "no_frame", f"{clip.path}: no frame could be decoded")
+    if clip.frames is None or evidence.frames >= clip.frames:
+        return
+    expected = clip.frames - edit_list_discards(clip.path, clip.stream_index)
+    if evidence.frames < expected:
+        raise ClipError(
+            "decode",
+            "truncated",
+            f"{clip.path}: {evidence.frames} frames decoded, the container claims {expected}",
+        )
+
+
+def explain(result: ToolResult, lines: int = 3) -> str:
+    """Return the lines of ffmpeg's verbose stderr that tell why it failed, and its exit status."""
+    messages = [_ADDRESS.sub("", line).strip() for line in result.stderr.splitlines()]
+    telling = [line for line in messages if line and not _CHATTER.search(line)]
+    said = " | ".join(dict.fromkeys(telling[-lines:]))
+    return f"ffmpeg exit status {result.returncode}: {said}"

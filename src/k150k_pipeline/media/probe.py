@@ -1,0 +1,103 @@
+"""What a clip's container claims, read with PyAV and one decoded frame; no child process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+
+from k150k_pipeline.errors import ClipError
+
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """Facts of one clip.
+
+    Attributes:
+        path: The file.
+        stream_index: Index of the video stream that is scored (cover art is passed over).
+        width: Width of a decoded frame in pixels, before any rotation tag.
+        height: Height of a decoded frame in pixels, before any rotation tag.
+        pix_fmt: Pixel format of a decoded frame, in ffmpeg's names.
+        bit_depth: Bits per luma sample of a decoded frame.
+        full_range: Whether samples use the full (JPEG) range.
+        frames: Frame count the container claims; None where it does not say.
+        codec: Name of the codec, such as ``h264``.
+    """
+
+    path: Path
+    stream_index: int
+    width: int
+    height: int
+    pix_fmt: str
+    bit_depth: int
+    full_range: bool
+    frames: int | None
+    codec: str
+
+
+def probe(path: Path) -> ClipInfo:
+    """Open a clip, decode its first frame and return what was found.
+
+    Raises:
+        ClipError: Stage ``probe``; reasons ``missing``, ``unreadable``, ``not_media``,
+            ``no_video``, ``no_frame``.
+    """
+    try:
+        with av.open(str(path)) as container:
+            return _inspect(path, container)
+    except FileNotFoundError as error:
+        raise ClipError("probe", "missing", f"{path} does not exist") from error
+    except av.error.FFmpegError as error:
+        raise ClipError("probe", "not_media", f"{path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ClipError("probe", "unreadable", f"{path}: {error}") from error
+
+
+def edit_list_discards(path: Path, stream_index: int) -> int:
+    """Count the packets that an edit list tells the decoder to drop.
+
+    Raises:
+        ClipError: The file cannot be demuxed.
+    """
+    try:
+        with av.open(str(path)) as container:
+            packets = container.demux(container.streams[stream_index])
+            return sum(1 for packet in packets if packet.size and packet.is_discard)
+    except (av.error.FFmpegError, OSError) as error:
+        raise ClipError("probe", "unreadable", f"{path}: {error}") from error
+
+
+def _inspect(path: Path, container: av.container.InputContainer) -> ClipInfo:
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not videos:
+        raise ClipError("probe", "no_video", f"{path} has no video stream")
+    stream = videos[0]
+    stream.thread_type = "NONE"
+    frame = _first_frame(path, container, stream)
+    return ClipInfo(
+        path=path,
+        stream_index=stream.index,
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=frame.format.name,
+        bit_depth=frame.format.components[0].bits,
+        full_range=frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE,
+        frames=stream.frames or None,
+        codec=stream.codec_context.name,
+    )
+
+
+def _first_frame(
+    path: Path, container: av.container.InputContainer, stream: av.video.VideoStream
+) -> av.VideoFrame:
+    try:
+        for frame in container.decode(stream):
+            return frame
+    except av.error.FFmpegError as error:
+        raise ClipError("decode", "corrupt", f"{path}: first frame: {error.strerror}") from error
+    raise ClipError("decode", "no_frame", f"{path}: the video stream yields no frame")

@@ -1,0 +1,330 @@
+"""Plan, verify, score, merge, account: the five steps of an extraction."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.errors import ClipError, FailureRateError, InputError, LostRowsError
+from k150k_pipeline.journal import Journal, legacy
+from k150k_pipeline.journal.due import Progress, deal, due_clips, survey
+from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.journal.worker import work_through
+from k150k_pipeline.media.probe import probe
+from k150k_pipeline.pipelines.feature_extraction import outputs, takeover
+from k150k_pipeline.schemas.extraction import ExtractionPlan
+from k150k_pipeline.schemas.labels import read_labels
+from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
+from k150k_pipeline.vmaf import ClipScore, Engine, make_engine
+from k150k_pipeline.vmaf.aggregate import aggregate
+from k150k_pipeline.vmaf.fingerprint import describe_scoring, fingerprint
+from k150k_pipeline.vmaf.plans import FULL, IDENTITY, PLANS, Plan, refuse_small
+from k150k_pipeline.vmaf.verify import compare_plans
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 5
+
+
+def plan_extraction(
+    scores: pd.DataFrame,
+    clips: ClipFolder,
+    journal: Journal,
+    extract: ExtractParameters,
+    vmaf: VmafParameters,
+) -> dict[str, Any]:
+    """Decide which clips are due, and refuse whatever would waste hours.
+
+    Args:
+        scores: Scores CSV, every cell as text.
+        clips: Folder of the clips.
+        journal: What earlier runs finished.
+        extract: Block ``extract``.
+        vmaf: Block ``vmaf``.
+
+    Returns:
+        An :class:`ExtractionPlan` as a plain mapping.
+
+    Raises:
+        InputError: Bad labels, no clip folder, no clip with a label, foreign journal rows.
+        EngineError: The engine cannot score.
+        LostRowsError: ``.done`` lists clips of which no row is at hand.
+    """
+    started_at = time.time()
+    labels = read_labels(scores, scale=extract.score_scale, bad_rows=extract.bad_labels)
+    mos, present = _match(labels.mos, clips.names())
+    scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
+    key = fingerprint(scoring)
+
+    damage = Damage(torn=journal.cut_torn_lines())
+    recovered = takeover.take_over(journal) if extract.legacy == "take_over" else 0
+    accepted = _accepted_fingerprints(journal, key, extract)
+    progress = survey(journal.entries(damage), key, accepted)
+    if extract.legacy == "take_over":
+        _refuse_lost_rows(journal, progress)
+    _refuse_foreign_rows(journal, progress, scoring, extract)
+
+    wanted = sorted(name for name in mos if name in present or name in progress.done)
+    if not wanted:
+        raise InputError(
+            f"none of the {len(mos)} labels names a clip in {clips.path} "
+            f"({len(present)} clips there, such as {sorted(present)[:3]})"
+        )
+    to_do = due_clips(wanted[: extract.limit], progress, extract.max_attempts)
+    plan = ExtractionPlan(
+        corpus=extract.corpus,
+        fingerprint=key,
+        accepted=sorted(accepted),
+        scoring=scoring,
+        mos={name: mos[name] for name in wanted},
+        due=to_do,
+        attempts={name: progress.attempts[name] for name in to_do if progress.attempts[name]},
+        done_before=sum(1 for name in wanted if name in progress.done),
+        recovered=recovered,
+        clips_without_label=sorted(present - mos.keys()),
+        labels_without_clip=sorted(mos.keys() - set(wanted)),
+        bad_labels=labels.skipped,
+        torn_lines=damage.torn,
+        broken_lines=damage.broken,
+        started_at=started_at,
+    )
+    _announce(journal, plan, extract)
+    return plan.model_dump()
+
+
+def verify_plans(
+    plan: dict[str, Any],
+    clips: ClipFolder,
+    journal: Journal,
+    extract: ExtractParameters,
+    vmaf: VmafParameters,
+) -> list[str]:
+    """Score a few due clips under both plans and stop when they disagree.
+
+    Returns:
+        Names of the clips on which both plans agree; empty when there was nothing to verify.
+
+    Raises:
+        InputError: The plans disagree beyond the tolerance; both values are in the message.
+    """
+    due, key = plan["due"], plan["fingerprint"]
+    if extract.plan != "identity" or not extract.verify_clips or not due:
+        return []
+    if known := journal.verdicts().get(key):
+        logger.info("Plans already verified with this engine on %s", ", ".join(known))
+        return known
+    # Values do not depend on the thread count, so the slow full pass takes all cores.
+    engine = make_engine(vmaf.model_copy(update={"threads": os.cpu_count() or 1}))
+    agreed: list[str] = []
+    for name in random.Random(extract.verify_seed).sample(due, len(due)):
+        if len(agreed) == extract.verify_clips:
+            break
+        if _plans_agree(engine, clips.path / name, extract):
+            agreed.append(name)
+    if agreed:
+        journal.add_verdict(key, agreed)
+    return agreed
+
+
+def score_shard(
+    plan: dict[str, Any],
+    verified: list[str],  # noqa: ARG001 - nothing is scored before the plans are verified
+    clips: ClipFolder,
+    journal: Journal,
+    extract: ExtractParameters,
+    vmaf: VmafParameters,
+    *,
+    shard: int,
+    shards: int,
+) -> dict[str, Any]:
+    """Score one shard's clips, journaling each before the next starts.
+
+    Args:
+        plan: Plan of the run.
+        verified: Clips on which the plans agree.
+        clips: Folder of the clips.
+        journal: Where finished clips go.
+        extract: Block ``extract``.
+        vmaf: Block ``vmaf``.
+        shard: Index of this shard.
+        shards: Number of shards.
+
+    Returns:
+        Counts of finished and failed clips, and of fsyncs with their seconds.
+    """
+    engine, scoring_plan = make_engine(vmaf), PLANS[extract.plan]
+
+    def process(name: str) -> dict[str, Any]:
+        return to_payload(_score(engine, clips.path / name, scoring_plan, extract))
+
+    with journal.writer(shard, plan["fingerprint"], plan["scoring"]) as writer:
+        hand = deal(plan["due"], shard, shards)
+        return vars(work_through(hand, process, writer, plan["attempts"]))
+
+
+def to_payload(score: ClipScore) -> dict[str, Any]:
+    """Return what the journal keeps of a scored clip: size, frames and the 44 values."""
+    return {
+        "width": score.clip.width,
+        "height": score.clip.height,
+        "frames": score.frames,
+        "values": aggregate(score.values),
+    }
+
+
+def merge_extraction(
+    plan: dict[str, Any], journal: Journal, extract: ExtractParameters, *tallies: dict[str, Any]
+) -> tuple[pa.Table, pd.DataFrame, dict[str, Any]]:
+    """Derive the features table, the failures table and the report from the journal.
+
+    Returns:
+        Arrow table of 48 columns sorted by clip name; one row per clip without a row; report.
+    """
+    todo = ExtractionPlan.model_validate(plan)
+    progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
+    table = outputs.features_table(todo, journal)
+    failures = outputs.failures_table(todo, progress, extract.max_attempts)
+    report = outputs.report(todo, progress, failures, table.num_rows, tallies)
+    return table, failures, report
+
+
+def account_for_clips(
+    features: pd.DataFrame, plan: dict[str, Any], journal: Journal, report: dict[str, Any],
+    extract: ExtractParameters,
+) -> None:  # fmt: skip
+    """Check that the parquet holds every finished clip, then close the books.
+
+    Args:
+        features: The features parquet as read back from its file.
+        plan: Plan of the run.
+        journal: Journal of the run.
+        report: Report of the run.
+        extract: Block ``extract``.
+
+    Raises:
+        LostRowsError: Rows in the parquet are not those recovered plus those newly finished;
+            the journal and every checkpoint stay as they are.
+        FailureRateError: More clips failed than ``extract.max_failure_rate`` allows.
+    """
+    expected = plan["done_before"] + report["counts"]["newly_finished"]
+    if len(features) != expected:
+        raise LostRowsError(
+            f"{journal.output} has {len(features)} rows, but {plan['done_before']} were there "
+            f"before and {report['counts']['newly_finished']} were finished now. The journal in "
+            f"{journal.folder} is kept; please report this"
+        )
+    journal.legacy.write_done(features["clip_name"])
+    journal.legacy.drop_staging()
+    if report["failure_rate"] > extract.max_failure_rate:
+        raise FailureRateError(
+            f"{report['counts']['failed']} of {len(features) + report['counts']['failed']} clips "
+            f"failed ({report['failure_rate']:.1%}, extract.max_failure_rate is "
+            f"{extract.max_failure_rate:.1%}): {report['failures_by_reason']}. "
+            f"The {len(features)} good rows are in {journal.output}"
+        )
+
+
+def _match(mos: Mapping[str, float], names: Iterable[str]) -> tuple[dict[str, float], set[str]]:
+    """Return MOS by clip file name (labels may lack ``.mp4``), and the clip files."""
+    present = set(names)
+    return {
+        name if name in present or name.lower().endswith(".mp4") else f"{name}.mp4": value
+        for name, value in mos.items()
+    }, present
+
+
+def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameters) -> set[str]:
+    known = set(journal.scorings()) - {key}
+    if extract.on_engine_change == "mix":
+        return known
+    if legacy.FINGERPRINT not in known or extract.legacy != "take_over":
+        return set()
+    logger.warning(
+        "Rows of the older script are used beside this run's; their engine is unknown and may "
+        "differ in cambi. extract.legacy=ignore scores those clips anew"
+    )
+    return {legacy.FINGERPRINT}
+
+
+def _refuse_lost_rows(journal: Journal, progress: Progress) -> None:
+    done = journal.legacy.done()
+    if missing := [name for name in done if name not in progress.at_hand]:
+        raise LostRowsError(
+            f"{journal.legacy.done_path} lists {len(done)} clips, but {len(missing)} of them have "
+            f"no row in the journal, the staging file or the parquet (such as "
+            f"{', '.join(missing[:_NAMED])}). Remove those lines from it, or the whole file to "
+            "extract everything again, and run once more"
+        )
+
+
+def _refuse_foreign_rows(
+    journal: Journal, progress: Progress, scoring: dict[str, Any], extract: ExtractParameters
+) -> None:
+    foreign = {k: n for k, n in progress.foreign.items() if k != legacy.FINGERPRINT}
+    if not foreign or extract.on_engine_change == "rescore":
+        return
+    scorings = journal.scorings()
+    differences = "; ".join(
+        f"{count} rows with {_difference(scorings[key], scoring)}" for key, count in foreign.items()
+    )
+    raise InputError(
+        f"the journal in {journal.folder} has rows that this run would not produce: "
+        f"{differences}. Choose with extract.on_engine_change=rescore (score those clips again) "
+        "or =mix (keep both in one table), or give this run its own output and journal "
+        "(--params out=…,journal=…)"
+    )
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    parts = [f"{k}={theirs.get(k)!r} (now {v!r})" for k, v in ours.items() if theirs.get(k) != v]
+    return ", ".join(parts)
+
+
+def _announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters) -> None:
+    journal.announce(
+        {
+            "started_at": plan.started_at,
+            "wanted": len(plan.mos),
+            "done_before": plan.done_before,
+            "due": len(plan.due),
+            "fingerprint": plan.fingerprint,
+            "scoring": plan.scoring,
+            "flush_every": extract.flush_every,
+        }
+    )
+    logger.info(
+        "%d clips with a label: %d done, %d due; %d clips without a label, %d labels without a "
+        "clip", len(plan.mos), plan.done_before, len(plan.due),
+        len(plan.clips_without_label), len(plan.labels_without_clip),
+    )  # fmt: skip
+
+
+def _score(engine: Engine, path: Path, plan: Plan, extract: ExtractParameters) -> ClipScore:
+    clip = probe(path)
+    if extract.small_clips == "fail":
+        refuse_small(clip)
+    return engine.score(clip, plan)
+
+
+def _plans_agree(engine: Engine, path: Path, extract: ExtractParameters) -> bool:
+    try:
+        identity, full = (_score(engine, path, plan, extract) for plan in (IDENTITY, FULL))
+    except ClipError as error:
+        logger.info("Not verified on a clip that cannot be scored: %s", error)
+        return False
+    if disagreements := compare_plans(identity, full):
+        raise InputError(
+            f"the identity plan and the full plan disagree on {path.name}: "
+            + "; ".join(map(str, disagreements))
+            + ". Use extract.plan=full, and please report this clip"
+        )
+    return True

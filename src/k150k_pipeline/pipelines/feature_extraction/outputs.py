@@ -1,0 +1,142 @@
+"""What is derived from the journal: features table, failures table, report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from k150k_pipeline import __version__
+from k150k_pipeline.journal import Entry, Journal
+from k150k_pipeline.journal.due import Progress
+from k150k_pipeline.schemas.extraction import ExtractionPlan
+from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
+
+METADATA_KEY = b"k150k"
+FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
+PACKAGE = f"k150k-pipeline {__version__}"
+
+
+def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
+    """Return the 48 columns of every wanted clip that has a row, sorted by clip name.
+
+    The schema's metadata says what the rows were scored with, under ``k150k``.
+    """
+    names = np.array(sorted(plan.mos), dtype=object)
+    row_of = {name: row for row, name in enumerate(names)}
+    source = np.full(len(names), None, dtype=object)
+    size = np.zeros((len(names), 2), dtype=np.int32)
+    values = np.full((len(names), len(VALUE_COLUMNS)), np.nan)
+    for entry, payload in _usable(journal, plan):
+        row = row_of.get(entry.clip)
+        if row is None or not _preferred(entry, source[row], plan):
+            continue
+        source[row] = entry.fingerprint
+        size[row] = payload["width"], payload["height"]
+        values[row] = payload["values"]
+    have = source != np.array(None)
+    columns: dict[str, pa.Array] = {
+        "clip_name": pa.array(names[have], pa.string()),
+        "mos": pa.array([plan.mos[name] for name in names[have]], pa.float64()),
+        "width": pa.array(size[have, 0], pa.int32()),
+        "height": pa.array(size[have, 1], pa.int32()),
+        **{c: pa.array(values[have, i], pa.float64()) for i, c in enumerate(VALUE_COLUMNS)},
+    }
+    metadata = _metadata(journal, Counter(source[have]))
+    return pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
+
+
+def failures_table(plan: ExtractionPlan, progress: Progress, max_attempts: int) -> pd.DataFrame:
+    """Return one row per wanted clip that failed and has no row, with its last reason."""
+    failed = sorted(
+        name for name in plan.mos if name in progress.failures and name not in progress.done
+    )
+    rows = [
+        {
+            "clip_name": name,
+            **vars(progress.failures[name]),
+            "attempts": progress.attempts[name],
+            "given_up": progress.attempts[name] >= max_attempts,
+        }
+        for name in failed
+    ]
+    return pd.DataFrame(rows, columns=list(FAILURE_COLUMNS))
+
+
+def report(
+    plan: ExtractionPlan,
+    progress: Progress,
+    failures: pd.DataFrame,
+    rows: int,
+    tallies: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return the account of a run: every label and every clip is in one of the counts."""
+    finished_at = time.time()
+    total = {key: sum(tally[key] for tally in tallies) for key in ("ok", "failed", "syncs")}
+    seconds = max(finished_at - plan.started_at, 1e-3)
+    return {
+        "corpus": plan.corpus,
+        "package": PACKAGE,
+        "scoring": plan.scoring,
+        "fingerprint": plan.fingerprint,
+        "started_at": plan.started_at,
+        "finished_at": finished_at,
+        "clips_per_second": round((total["ok"] + total["failed"]) / seconds, 3),
+        "counts": {
+            "wanted": len(plan.mos),
+            "rows": rows,
+            "done_before": plan.done_before,
+            "newly_finished": total["ok"],
+            "failed": len(failures),
+            "not_yet_tried": len(plan.mos) - rows - len(failures),
+            "recovered": plan.recovered,
+            "clips_without_label": len(plan.clips_without_label),
+            "labels_without_clip": len(plan.labels_without_clip),
+            "bad_labels": len(plan.bad_labels),
+            "torn_lines": plan.torn_lines,
+            "broken_lines": len(plan.broken_lines),
+            "fsyncs": total["syncs"],
+        },
+        "fsync_seconds": round(sum(tally["sync_seconds"] for tally in tallies), 3),
+        "failure_rate": len(failures) / max(rows + len(failures), 1),
+        "failures_by_reason": _count_by(failures["reason"]),
+        "rows_by_fingerprint": dict(progress.taken),
+        "clips_without_label": plan.clips_without_label,
+        "labels_without_clip": plan.labels_without_clip,
+        "bad_labels": plan.bad_labels,
+        "broken_lines": plan.broken_lines,
+    }
+
+
+def _usable(journal: Journal, plan: ExtractionPlan) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    usable = {plan.fingerprint, *plan.accepted}
+    for entry in journal.entries():
+        if entry.payload is not None and entry.fingerprint in usable:
+            yield entry, entry.payload
+
+
+def _preferred(entry: Entry, present: str | None, plan: ExtractionPlan) -> bool:
+    """A clip's first row counts, unless a later one is of this run's own engine."""
+    return present is None or (present != plan.fingerprint == entry.fingerprint)
+
+
+def _metadata(journal: Journal, rows_by_fingerprint: Mapping[str, int]) -> dict[bytes, bytes]:
+    scorings = journal.scorings()
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "package": PACKAGE,
+        "rows_scored_with": {
+            key: {"rows": count, **scorings[key]} for key, count in rows_by_fingerprint.items()
+        },
+    }
+    return {METADATA_KEY: json.dumps(description, sort_keys=True).encode()}
+
+
+def _count_by(column: pd.Series[str]) -> dict[str, int]:
+    return {str(key): int(count) for key, count in sorted(Counter(column).items())}

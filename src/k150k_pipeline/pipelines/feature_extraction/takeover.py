@@ -1,0 +1,72 @@
+"""Rows that were finished before the journal knew of them: staging file and parquet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from k150k_pipeline.journal import Journal, legacy
+from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY
+from k150k_pipeline.schemas.features import VALUE_COLUMNS
+
+logger = logging.getLogger(__name__)
+
+
+def take_over(journal: Journal) -> int:
+    """Add to the journal what stands beside the output and is not journaled yet.
+
+    The older script's ``.rows.jsonl`` is taken over whenever it is there; a parquet only when
+    the journal is empty (the older script's own, or ours after the journal was lost).
+
+    Returns:
+        Number of rows taken over.
+    """
+    recovered = _add(journal, legacy.FINGERPRINT, legacy.SCORING, journal.legacy.staged_rows())
+    if not journal.files() or (recovered and not _has_other_entries(journal)):
+        recovered += _take_over_parquet(journal)
+    if recovered:
+        logger.warning("Took over %d rows that stood beside %s", recovered, journal.output)
+    return recovered
+
+
+def _take_over_parquet(journal: Journal) -> int:
+    if not journal.output.is_file():
+        return 0
+    table = pq.read_table(journal.output)
+    described = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    scored_with = described.get("rows_scored_with", {})
+    key, scoring = legacy.FINGERPRINT, dict(legacy.SCORING)
+    if len(scored_with) == 1:
+        key, scoring = next(iter(scored_with.items()))
+        scoring = {name: value for name, value in scoring.items() if name != "rows"}
+    return _add(journal, key, scoring, table.to_pylist())
+
+
+def _add(
+    journal: Journal, key: str, scoring: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
+) -> int:
+    payloads = {str(row["clip_name"]): payload for row in rows if (payload := _payload(row))}
+    if payloads:
+        known = {entry.clip for entry in journal.entries() if entry.payload is not None}
+        payloads = {clip: payload for clip, payload in payloads.items() if clip not in known}
+    journal.take_over(key, scoring, payloads)
+    return len(payloads)
+
+
+def _payload(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a row as the journal keeps it; None when the row is not whole."""
+    try:
+        values = [math.nan if row[c] is None else float(row[c]) for c in VALUE_COLUMNS]
+        size = {"width": int(row["width"]), "height": int(row["height"])}
+        return {**size, "frames": None, "values": values} if row["clip_name"] else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _has_other_entries(journal: Journal) -> bool:
+    return set(journal.scorings()) != {legacy.FINGERPRINT}

@@ -1,0 +1,73 @@
+"""What must be known before the pipelines exist: shard count, workers, corpus, sample or not.
+
+Kedro builds the graph before it has a catalog. The hook that sees the configuration first puts
+the shape here; commands that fire no hooks (``kedro registry``, ``kedro viz``) fall back to
+reading the configuration themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+
+_SHARDS_PER_WORKER = 8
+_MAX_SHARDS = 256
+_current: RunShape | None = None
+
+
+@dataclass(frozen=True)
+class RunShape:
+    """Shape of the graph of a run.
+
+    Attributes:
+        corpus: Prefix of the corpus's catalog entries, such as ``k150ka``.
+        workers: Worker processes.
+        shards: Nodes that the clips are dealt to.
+        sample: Whether the clips are made by the sample pipeline first.
+    """
+
+    corpus: str = "k150ka"
+    workers: int = 1
+    shards: int = 1
+    sample: bool = False
+
+
+def shape_from(parameters: Mapping[str, Any]) -> RunShape:
+    """Read the shape from raw parameters; values that validation will refuse count as absent."""
+    extract = _block(parameters, "extract")
+    workers = _positive(extract.get("workers")) or os.cpu_count() or 1
+    default = max(workers, min(workers * _SHARDS_PER_WORKER, _MAX_SHARDS))
+    return RunShape(
+        corpus="k150kb" if extract.get("corpus") == "k150kb" else "k150ka",
+        workers=workers,
+        shards=_positive(extract.get("shards")) or default,
+        sample=_block(parameters, "sample").get("enabled") is True,
+    )
+
+
+def set_shape(parameters: Mapping[str, Any]) -> None:
+    """Fix the shape for this process from the run's parameters."""
+    global _current
+    _current = shape_from(parameters)
+
+
+def current_shape() -> RunShape:
+    """Return the shape of this process's run; outside a run, that of the base configuration."""
+    if _current is not None:
+        return _current
+    loader = OmegaConfigLoader(conf_source=str(settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS)
+    return shape_from(loader["parameters"])
+
+
+def _block(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    block = parameters.get(name)
+    return block if isinstance(block, Mapping) else {}
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

@@ -1,0 +1,5 @@
+"""Runners: how the shards are spread over processes."""
+
+from k150k_pipeline.runners.process import ProcessRunner
+
+__all__ = ["ProcessRunner"]

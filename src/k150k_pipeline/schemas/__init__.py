@@ -1,0 +1,1 @@
+"""Row and parameter models: what every file and every parameter block must look like."""

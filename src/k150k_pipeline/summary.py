@@ -1,0 +1,44 @@
+"""The last words of a run: how many, how fast, where, and what failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_NAMED = 3
+
+
+def summarise(report: Mapping[str, Any], places: Mapping[str, str]) -> str:
+    """Return a few lines on a finished run.
+
+    Args:
+        report: Report of the run.
+        places: Where features, failures and the report itself are.
+    """
+    counts = report["counts"]
+    lines = [
+        (
+            f"{report['corpus']}: {counts['rows']} of {counts['wanted']} clips have a row "
+            f"({counts['newly_finished']} new, {counts['done_before']} from before), "
+            f"{counts['failed']} failed, {counts['not_yet_tried']} not yet tried; "
+            f"{report['clips_per_second']:g} clips/s"
+        ),
+        *_orphans(report),
+        *_failures(report),
+        *(f"  {what}: {path}" for what, path in places.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _orphans(report: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for what in ("labels_without_clip", "clips_without_label", "bad_labels"):
+        if names := report[what]:
+            more = " …" if len(names) > _NAMED else ""
+            shown = ", ".join(names[:_NAMED])
+            lines.append(f"  {len(names)} {what.replace('_', ' ')}: {shown}{more}")
+    return lines
+
+
+def _failures(report: Mapping[str, Any]) -> list[str]:
+    return [f"  failed: {n} x {reason}" for reason, n in report["failures_by_reason"].items()]

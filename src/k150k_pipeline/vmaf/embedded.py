@@ -1,0 +1,121 @@
+"""Backend ``embedded``: libvmaf inside ffmpeg; one process decodes and scores, no YUV anywhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media.ffmpeg import (
+    check_complete,
+    conversion_filters,
+    decode_arguments,
+    explain,
+    ffmpeg_version,
+    find_ffmpeg,
+    read_evidence,
+)
+from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
+from k150k_pipeline.vmaf.log import Frames, parse_log, select_features
+from k150k_pipeline.vmaf.plans import IDENTITY, Plan, complete, unmeasurable_features
+
+LACKING = ("ssimulacra2",)
+"""Features upstream libvmaf does not have; an identity pair's value is known without it."""
+
+_LIBVMAF_FAILED = re.compile(r"Parsed_libvmaf[^\]]*\] (problem during|could not|failed)")
+# Timestamps are rewritten so that two frames with one time stamp are still two frames.
+_RESTAMP = ("settb=1", "setpts=N")
+
+
+class EmbeddedEngine:
+    """libvmaf as a filter of the ffmpeg in the imageio-ffmpeg wheel."""
+
+    def __init__(self, parameters: VmafParameters) -> None:
+        self._parameters = parameters
+        self._ffmpeg = find_ffmpeg(parameters.ffmpeg)
+
+    def identify(self) -> EngineIdentity:
+        """Score a tiny synthetic clip; see :class:`Engine`."""
+        version = ffmpeg_version(self._ffmpeg)
+        libvmaf, _ = self._try_out()
+        return EngineIdentity(
+            backend="embedded",
+            engine="ffmpeg-libvmaf",
+            version=version,
+            libvmaf=libvmaf,
+            decoder=f"ffmpeg {version}",
+            model=self._parameters.model,
+        )
+
+    def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
+        """Decode and score a clip in one process; see :class:`Engine`."""
+        plan = plan.without((*LACKING, *unmeasurable_features(clip)))
+        result = self._run(self.command(clip, plan), clip.path)
+        if result.returncode and _LIBVMAF_FAILED.search(result.stderr):
+            raise ClipError("score", "libvmaf", f"{clip.path}: {explain(result)}")
+        evidence = read_evidence(clip, result)
+        check_complete(clip, evidence)
+        _, frames = parse_log(result.stdout)
+        _check_frame_count(clip, len(frames), evidence.frames, result)
+        measured = select_features(frames, plan.measured)
+        return ClipScore(clip, len(frames), complete(clip, measured, len(frames)))
+
+    def command(self, clip: ClipInfo, plan: Plan) -> list[str]:
+        """Return the command that scores a clip and prints libvmaf's log on stdout."""
+        filters = ",".join([*_RESTAMP, *conversion_filters(clip), "split[r][d]"])
+        graph = f"[0:{clip.stream_index}]{filters};[r][d]{self._libvmaf(plan)}"
+        return [
+            *decode_arguments(self._ffmpeg, clip, self._parameters.threads),
+            "-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-",
+        ]  # fmt: skip
+
+    def _libvmaf(self, plan: Plan) -> str:
+        model = f"version={self._parameters.model}" if plan.with_model else ""
+        features = "|".join(f"name={extractor}" for extractor in plan.extractors)
+        threads = self._parameters.threads if self._parameters.threads > 1 else 0
+        return (
+            f"libvmaf=model={model}:feature={features}:n_threads={threads}"
+            ":log_fmt=json:log_path=/dev/stdout"
+        )
+
+    def _try_out(self) -> tuple[str, Frames]:
+        source = "testsrc2=size=256x256:rate=25:duration=0.08,format=yuv420p,split[r][d]"
+        command = [
+            self._ffmpeg, "-nostdin", "-hide_banner", "-v", "error",
+            "-filter_complex", f"{source};[r][d]{self._libvmaf(IDENTITY)}", "-f", "null", "-",
+        ]  # fmt: skip
+        result = run_tool(command, timeout_s=60)
+        try:
+            if result.returncode:
+                raise ClipError("score", "libvmaf", result.describe())
+            version, frames = parse_log(result.stdout)
+            select_features(frames, IDENTITY.measured)
+        except ClipError as error:
+            raise EngineError(
+                f"{self._ffmpeg} cannot score with libvmaf: {error.detail}. Unset vmaf.ffmpeg to "
+                "use the ffmpeg of the imageio-ffmpeg wheel (0.8.1 or later)"
+            ) from error
+        return version, frames
+
+    def _run(self, command: list[str], path: Path) -> ToolResult:
+        try:
+            return run_tool(command, timeout_s=self._parameters.clip_timeout_s)
+        except ToolTimeoutError as error:
+            raise ClipError("score", "timeout", f"{path}: {error}") from error
+        except OSError as error:
+            raise EngineError(f"cannot run {self._ffmpeg}: {error}") from error
+
+
+def _check_frame_count(clip: ClipInfo, scored: int, decoded: int, result: ToolResult) -> None:
+    if scored == decoded:
+        return
+    if "Reconfiguring filter graph" in result.stderr:
+        reason, why = "format_change", "the picture format changes within the clip"
+    else:
+        reason, why = "frame_count", "libvmaf's log is not complete"
+    raise ClipError(
+        "score", reason, f"{clip.path}: {decoded} frames decoded, {scored} scored: {why}"
+    )

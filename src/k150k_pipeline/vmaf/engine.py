@@ -1,0 +1,69 @@
+"""The one interface that every backend implements."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.vmaf.log import FrameValues
+from k150k_pipeline.vmaf.plans import Plan
+
+
+@dataclass(frozen=True)
+class EngineIdentity:
+    """What determines an engine's numbers.
+
+    Attributes:
+        backend: ``embedded``, ``cpu`` or ``cuda``.
+        engine: Name of the scoring program.
+        version: Its version; for two binaries, both.
+        libvmaf: Version that libvmaf writes into its log.
+        decoder: Name and version of the ffmpeg that decodes.
+        model: VMAF model.
+    """
+
+    backend: str
+    engine: str
+    version: str
+    libvmaf: str
+    decoder: str
+    model: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the fields as a plain mapping."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """One clip's scores.
+
+    Attributes:
+        clip: The clip.
+        frames: Number of frames, each scored once.
+        values: All 22 features, shape (frames,) each.
+    """
+
+    clip: ClipInfo
+    frames: int
+    values: FrameValues
+
+
+class Engine(Protocol):
+    """Scores clips against themselves."""
+
+    def identify(self) -> EngineIdentity:
+        """Try the engine out and tell what it is.
+
+        Raises:
+            EngineError: It is missing or lacks what every plan needs.
+        """
+
+    def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
+        """Score every frame of a clip.
+
+        Raises:
+            ClipError: Stage ``decode`` or ``score``: this clip cannot be scored.
+            EngineError: No clip can be scored.
+        """

@@ -1,0 +1,22 @@
+"""From parameters to an engine."""
+
+from __future__ import annotations
+
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf.embedded import EmbeddedEngine
+from k150k_pipeline.vmaf.engine import Engine
+from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
+
+
+def make_engine(parameters: VmafParameters) -> Engine:
+    """Return the engine that ``vmaf.backend`` names.
+
+    Raises:
+        EngineError: No ffmpeg to decode with.
+    """
+    engines: dict[str, type[EmbeddedEngine] | type[CpuEngine] | type[CudaEngine]] = {
+        "embedded": EmbeddedEngine,
+        "cpu": CpuEngine,
+        "cuda": CudaEngine,
+    }
+    return engines[parameters.backend](parameters)

@@ -1,0 +1,336 @@
+"""Backends ``cpu`` and ``cuda``: the VMAFx fork's ``vmaf`` command line on decoded YUV.
+
+The binary reads one YUV as both reference and distorted. That YUV lives in a file that never
+has a name (``O_TMPFILE``), so that it is gone whatever ends us, ``kill -9`` included.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media.ffmpeg import (
+    check_complete,
+    conversion_filters,
+    decode_arguments,
+    ffmpeg_version,
+    find_ffmpeg,
+    read_evidence,
+    scored_pixel_format,
+)
+from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
+from k150k_pipeline.vmaf.log import Frames, merge_passes, parse_log, select_features
+from k150k_pipeline.vmaf.names import EXTRACTOR_FEATURES, MOTION_V2_KEY
+from k150k_pipeline.vmaf.plans import Plan, complete, unmeasurable_features
+
+SHARED_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY_RESERVE = 256 * 2**20
+_RESIDUAL = ("float_ssim", "cambi")
+_CUDA_NAMES = {
+    "adm": "adm_cuda",
+    "vif": "vif_cuda",
+    "motion": "motion_cuda",
+    "motion_v2": "motion_v2_cuda",
+    "psnr": "psnr_cuda",
+    "ciede": "ciede_cuda",
+    "float_ms_ssim": "float_ms_ssim_cuda",
+    "psnr_hvs": "psnr_hvs_cuda",
+    "ssimulacra2": "ssimulacra2_cuda",
+}
+BUILD_CPU = (
+    "meson setup core/build-cpu core -Denable_cuda=false -Denable_sycl=false "
+    "--buildtype=release && ninja -C core/build-cpu"
+)
+BUILD_CUDA = (
+    "meson setup core/build-cuda core -Denable_cuda=true -Denable_sycl=false "
+    "--buildtype=release && ninja -C core/build-cuda"
+)
+
+
+@dataclass(frozen=True)
+class RawVideo:
+    """Decoded 4:2:0 frames in an unnamed file.
+
+    Attributes:
+        descriptor: Open file descriptor; children inherit it.
+        width: Width in pixels.
+        height: Height in pixels.
+        bit_depth: 8, or 10 (two bytes per sample).
+        frames: Number of frames in it.
+    """
+
+    descriptor: int
+    width: int
+    height: int
+    bit_depth: int
+    frames: int
+
+    @property
+    def path(self) -> str:
+        """Path by which a child that inherits the descriptor opens the file."""
+        return f"/proc/self/fd/{self.descriptor}"
+
+
+def frame_bytes(width: int, height: int, bit_depth: int) -> int:
+    """Return the size of one 4:2:0 frame; odd sizes round chroma up."""
+    chroma = ((width + 1) // 2) * ((height + 1) // 2)
+    return (width * height + 2 * chroma) * (1 if bit_depth == 8 else 2)
+
+
+class VmafBinary:
+    """One ``vmaf`` executable: its argument list, its log, and what it lacks."""
+
+    def __init__(self, path: Path, build: str, parameters: VmafParameters) -> None:
+        self.path = path
+        self._build = build
+        self._parameters = parameters
+
+    def require(self, extractors: Sequence[str], keys: Sequence[str], model: bool) -> str:
+        """Run the binary on two synthetic frames and check what comes back.
+
+        Args:
+            extractors: Extractor names to ask for, in the binary's own names.
+            keys: Log keys that must be on both frames.
+            model: Whether to run the VMAF model.
+
+        Returns:
+            Version of the binary.
+
+        Raises:
+            EngineError: It is missing, not executable, or lacks something; the message has
+                the build commands.
+        """
+        if not self.path.is_file():
+            raise self._unusable("does not exist")
+        if not os.access(self.path, os.X_OK):
+            raise self._unusable("is not executable")
+        with _synthetic_video() as video:
+            try:
+                version, frames = self.run(video, extractors, model, timeout_s=60)
+            except ClipError as error:
+                raise self._unusable(f"fails on two synthetic frames: {error.detail}") from error
+        metrics: set[str] = set.intersection(*(set(m) for m in frames.values()))
+        if missing := sorted(set(keys) - metrics):
+            raise self._unusable(f"does not return {', '.join(missing)}")
+        return version
+
+    def run(
+        self,
+        video: RawVideo,
+        extractors: Sequence[str],
+        model: bool,
+        timeout_s: float | None = None,
+    ) -> tuple[str, Frames]:
+        """Score a video against itself.
+
+        Returns:
+            libvmaf's version and the metrics by frame number.
+
+        Raises:
+            ClipError: Stage ``score``: bad exit status, no log, or not every frame in it.
+        """
+        with tempfile.TemporaryFile() as log:
+            log_path = f"/proc/self/fd/{log.fileno()}"
+            command = self.command(video, extractors, model, log_path)
+            result = self._execute(command, (video.descriptor, log.fileno()), timeout_s)
+            log.seek(0)
+            text = log.read()
+        if result.returncode:
+            raise ClipError("score", "vmaf_failed", result.describe())
+        if not text:
+            raise ClipError("score", "no_log", f"no log written; {result.describe()}")
+        version, frames = parse_log(text)
+        if len(frames) != video.frames:
+            raise ClipError(
+                "score",
+                "frame_count",
+                f"{video.frames} frames decoded, {len(frames)} scored; {result.describe()}",
+            )
+        return version, frames
+
+    def command(
+        self, video: RawVideo, extractors: Sequence[str], model: bool, log_path: str
+    ) -> list[str]:
+        """Return the command line for one pass."""
+        scoring = ["--model", f"version={self._parameters.model}"] if model else ["--no_prediction"]
+        return [
+            str(self.path),
+            "--reference", video.path, "--distorted", video.path,
+            "--width", str(video.width), "--height", str(video.height),
+            "--pixel_format", "420", "--bitdepth", str(video.bit_depth),
+            "--threads", str(self._parameters.threads),
+            *scoring,
+            *[argument for name in extractors for argument in ("--feature", name)],
+            *(["--no_cuda", "--no_sycl"] if self._parameters.no_cuda else []),
+            "--json", "--output", log_path, "--quiet",
+        ]  # fmt: skip
+
+    def _execute(
+        self, command: list[str], descriptors: tuple[int, ...], timeout_s: float | None
+    ) -> ToolResult:
+        limit = timeout_s or self._parameters.clip_timeout_s
+        try:
+            return run_tool(command, timeout_s=limit, pass_fds=descriptors)
+        except ToolTimeoutError as error:
+            raise ClipError("score", "timeout", str(error)) from error
+        except OSError as error:
+            raise self._unusable(f"cannot be run: {error}") from error
+
+    def _unusable(self, why: str) -> EngineError:
+        return EngineError(
+            f"vmaf binary {self.path} {why}. Build the fork's:\n  {self._build}\n"
+            "or score with the engine that needs no build: vmaf.backend=embedded"
+        )
+
+
+class _ForkEngine:
+    """What both backends share: decode to an unnamed YUV, score it, complete the features."""
+
+    backend = ""
+
+    def __init__(self, parameters: VmafParameters) -> None:
+        self._parameters = parameters
+        self._ffmpeg = find_ffmpeg(parameters.ffmpeg)
+        self._cpu = VmafBinary(parameters.cpu_binary, BUILD_CPU, parameters)
+
+    def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
+        """Decode a clip to memory and score it; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
+        plan = plan.without(unmeasurable_features(clip))
+        with self._decoded(clip) as video:
+            frames = self._score(video, plan)
+        measured = select_features(frames, plan.measured)
+        return ClipScore(clip, len(frames), complete(clip, measured, len(frames)))
+
+    def _score(self, video: RawVideo, plan: Plan) -> Frames:
+        raise NotImplementedError
+
+    def _identity(self, version: str, libvmaf: str) -> EngineIdentity:
+        return EngineIdentity(
+            backend=self.backend,
+            engine="vmaf-fork",
+            version=version,
+            libvmaf=libvmaf,
+            decoder=f"ffmpeg {ffmpeg_version(self._ffmpeg)}",
+            model=self._parameters.model,
+        )
+
+    @contextmanager
+    def _decoded(self, clip: ClipInfo) -> Iterator[RawVideo]:
+        depth = 8 if scored_pixel_format(clip) == "yuv420p" else 10
+        size = frame_bytes(clip.width, clip.height, depth)
+        with tempfile.TemporaryFile(dir=self._roomy_folder(clip, size)) as file:
+            frames = self._decode(clip, file.fileno())
+            if os.fstat(file.fileno()).st_size != frames * size:
+                raise ClipError(
+                    "decode",
+                    "format_change",
+                    f"{clip.path}: {frames} frames do not make {clip.width}x{clip.height} "
+                    "pictures of one format",
+                )
+            yield RawVideo(file.fileno(), clip.width, clip.height, depth, frames)
+
+    def _decode(self, clip: ClipInfo, descriptor: int) -> int:
+        filters = conversion_filters(clip)
+        command = [
+            *decode_arguments(self._ffmpeg, clip, self._parameters.threads),
+            "-map", f"0:{clip.stream_index}", *(["-vf", ",".join(filters)] if filters else []),
+            "-fps_mode", "passthrough", "-pix_fmt", scored_pixel_format(clip),
+            "-f", "rawvideo", "-y", f"/proc/self/fd/{descriptor}",
+        ]  # fmt: skip
+        try:
+            result = run_tool(
+                command, timeout_s=self._parameters.clip_timeout_s, pass_fds=(descriptor,)
+            )
+        except ToolTimeoutError as error:
+            raise ClipError("decode", "timeout", f"{clip.path}: {error}") from error
+        evidence = read_evidence(clip, result)
+        check_complete(clip, evidence)
+        return evidence.frames
+
+    def _roomy_folder(self, clip: ClipInfo, size: int) -> Path:
+        """Return shared memory when the whole clip fits with room to spare, else the scratch."""
+        if clip.frames is not None and SHARED_MEMORY.is_dir():
+            needed = clip.frames * size + _SHARED_MEMORY_RESERVE
+            if shutil.disk_usage(SHARED_MEMORY).free > needed:
+                return SHARED_MEMORY
+        self._parameters.scratch_dir.mkdir(parents=True, exist_ok=True)
+        return self._parameters.scratch_dir
+
+
+class CpuEngine(_ForkEngine):
+    """The fork's CPU binary, one pass."""
+
+    backend = "cpu"
+
+    def identify(self) -> EngineIdentity:
+        """Try every extractor out; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
+        extractors = [*EXTRACTOR_FEATURES, "motion_v2"]
+        version = self._cpu.require(extractors, ["ssimulacra2", MOTION_V2_KEY], model=True)
+        return self._identity(version, version)
+
+    def _score(self, video: RawVideo, plan: Plan) -> Frames:
+        return self._cpu.run(video, _with_motion_v2(plan), plan.with_model)[1]
+
+
+class CudaEngine(_ForkEngine):
+    """The fork's CUDA binary for what is safe on the GPU, its CPU binary for the rest."""
+
+    backend = "cuda"
+
+    def __init__(self, parameters: VmafParameters) -> None:
+        super().__init__(parameters)
+        self._gpu = VmafBinary(parameters.cuda_binary, BUILD_CUDA, parameters)
+
+    def identify(self) -> EngineIdentity:
+        """Try both binaries out; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
+        residual = [*_RESIDUAL, "ssimulacra2"]
+        self._cpu.require([*residual, "motion_v2"], [*residual, MOTION_V2_KEY], model=False)
+        safe = [name for name in _CUDA_NAMES.values() if name != "ssimulacra2_cuda"]
+        version = self._gpu.require(safe, [MOTION_V2_KEY], model=True)
+        return self._identity(f"{version}; on CPU: {', '.join(self._on_cpu)}", version)
+
+    @functools.cached_property
+    def _on_cpu(self) -> tuple[str, ...]:
+        """Extractors left to the CPU binary: ssimulacra2 too where the GPU has no twin of it."""
+        try:
+            self._gpu.require(["ssimulacra2_cuda"], ["ssimulacra2"], model=False)
+        except EngineError:
+            return (*_RESIDUAL, "ssimulacra2")
+        return _RESIDUAL
+
+    def _score(self, video: RawVideo, plan: Plan) -> Frames:
+        wanted = _with_motion_v2(plan)
+        gpu = [_CUDA_NAMES[name] for name in wanted if name not in self._on_cpu]
+        cpu = [name for name in wanted if name in self._on_cpu]
+        frames = self._gpu.run(video, gpu, plan.with_model)[1]
+        if not cpu:
+            return frames
+        return merge_passes(frames, self._cpu.run(video, cpu, model=False)[1])
+
+
+def _with_motion_v2(plan: Plan) -> list[str]:
+    """Return the plan's extractors; the full plan runs ``motion_v2`` too, as spec 000 does."""
+    return [*plan.extractors, *(["motion_v2"] if plan.name == "full" else [])]
+
+
+@contextmanager
+def _synthetic_video() -> Iterator[RawVideo]:
+    width = height = 256
+    size = 2 * frame_bytes(width, height, 8)
+    noise = np.random.default_rng(0).integers(16, 235, size, dtype=np.uint8)
+    with tempfile.TemporaryFile() as file:
+        file.write(noise.tobytes())
+        file.flush()
+        yield RawVideo(file.fileno(), width, height, 8, frames=2)

@@ -1,0 +1,89 @@
+"""Reading libvmaf's JSON log, trusting nothing: every key on every frame, no key twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from k150k_pipeline.errors import ClipError
+from k150k_pipeline.vmaf.names import candidate_keys
+
+FrameValues = dict[str, npt.NDArray[np.float64]]
+"""Feature name to one value per frame, float64 of shape (frames,)."""
+
+Frames = dict[int, dict[str, float | None]]
+"""Frame number to the metrics of that frame, under the log's own keys."""
+
+
+def parse_log(log: bytes | str) -> tuple[str, Frames]:
+    """Parse a JSON log.
+
+    Returns:
+        The libvmaf version in it, and the metrics by frame number.
+
+    Raises:
+        ClipError: Stage ``score``; reasons ``bad_log`` (not libvmaf's JSON, or cut off) and
+            ``duplicate_feature`` (one key twice on a frame).
+    """
+    try:
+        document = json.loads(log, object_pairs_hook=_without_duplicates)
+        frames = {int(f["frameNum"]): f["metrics"] for f in document["frames"]}
+        count = len(document["frames"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClipError("score", "bad_log", f"unreadable libvmaf log: {error!r}") from error
+    if sorted(frames) != list(range(count)):
+        raise ClipError("score", "bad_log", "frame numbers of the libvmaf log are not 0, 1, 2, …")
+    return str(document.get("version", "")), frames
+
+
+def merge_passes(first: Frames, second: Frames) -> Frames:
+    """Merge the logs of two passes over the same clip by frame number.
+
+    Raises:
+        ClipError: Reasons ``frame_count`` (different frames) and ``duplicate_feature`` (a key
+            that both passes return: neither may win silently).
+    """
+    if first.keys() != second.keys():
+        raise ClipError(
+            "score", "frame_count", f"passes scored {len(first)} and {len(second)} frames"
+        )
+    for number, metrics in first.items():
+        if shared := metrics.keys() & second[number].keys():
+            raise ClipError(
+                "score", "duplicate_feature", f"frame {number}: both passes return {sorted(shared)}"
+            )
+    return {number: {**metrics, **second[number]} for number, metrics in first.items()}
+
+
+def select_features(frames: Frames, features: Iterable[str]) -> FrameValues:
+    """Pick features out of parsed frames; ``null`` becomes NaN.
+
+    Raises:
+        ClipError: Stage ``score``, reason ``missing_feature``: a feature is not on every frame.
+    """
+    rows = [frames[number] for number in sorted(frames)]
+    return {feature: _column(rows, feature) for feature in features}
+
+
+def _column(rows: Sequence[Mapping[str, float | None]], feature: str) -> npt.NDArray[np.float64]:
+    keys = [key for key in candidate_keys(feature) if rows and key in rows[0]]
+    if not keys:
+        raise ClipError("score", "missing_feature", f"no {feature} in the libvmaf log")
+    try:
+        values = [row[keys[0]] for row in rows]
+    except KeyError as error:
+        raise ClipError("score", "missing_feature", f"{feature} is not on every frame") from error
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise ClipError("score", "duplicate_feature", f"registered twice: {twice}")
+    return mapping

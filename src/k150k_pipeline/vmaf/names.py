@@ -1,0 +1,30 @@
+"""Extractors of libvmaf, and the names their features come back under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXTRACTOR_FEATURES: Mapping[str, tuple[str, ...]] = {
+    "adm": ("adm2", "adm_scale0", "adm_scale1", "adm_scale2", "adm_scale3"),
+    "vif": ("vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3"),
+    "motion": ("motion", "motion2", "motion3"),
+    "psnr": ("psnr_y", "psnr_cb", "psnr_cr"),
+    "float_ssim": ("float_ssim",),
+    "float_ms_ssim": ("float_ms_ssim",),
+    "cambi": ("cambi",),
+    "ciede": ("ciede2000",),
+    "psnr_hvs": ("psnr_hvs",),
+    "ssimulacra2": ("ssimulacra2",),
+}
+"""What each extractor returns, in our feature names."""
+
+MOTION_V2_KEY = "VMAF_integer_feature_motion_v2_sad_score"
+"""Key by which a binary shows that it has ``motion_v2``; the extractor adds no column."""
+
+_UPSTREAM_NAMES = {"motion": "VMAF_integer_feature_motion_sad_score"}
+
+
+def candidate_keys(feature: str) -> tuple[str, ...]:
+    """Return the log keys under which a feature may stand, the preferred one first."""
+    upstream = (_UPSTREAM_NAMES[feature],) if feature in _UPSTREAM_NAMES else ()
+    return (f"integer_{feature}", *upstream, feature)
