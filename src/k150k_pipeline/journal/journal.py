@@ -17,8 +17,10 @@ from k150k_pipeline.journal.records import (
     Entry,
     Failure,
     decode_entry,
+    decode_line,
     encode_entry,
     encode_header,
+    encode_payload,
 )
 
 _ENTRIES = "shard-*.jsonl"
@@ -95,7 +97,8 @@ class Journal:
         with replacing(path) as temporary, temporary.open("wb") as file:
             file.write(header)
             for clip, payload in payloads.items():
-                file.write(encode_entry(Entry(clip, fingerprint, 1, now, 0.0, payload, None)))
+                sealed = encode_payload(payload)
+                file.write(encode_entry(Entry(clip, fingerprint, 1, now, 0.0, sealed, None)))
 
     def verdicts(self) -> dict[str, list[str]]:
         """Return, per fingerprint, the clips on which both plans were seen to agree."""
@@ -150,7 +153,8 @@ class JournalWriter:
         Raises:
             OSError: The line could not be made durable (disk full, quota, I/O error).
         """
-        self._append(Entry(clip, self._fingerprint, attempt, time.time(), seconds, payload, None))
+        now, sealed = time.time(), encode_payload(payload)
+        self._append(Entry(clip, self._fingerprint, attempt, now, seconds, sealed, None))
 
     def failed(self, clip: str, attempt: int, seconds: float, failure: Failure) -> None:
         """Record a clip that could not be processed; raises as :meth:`ok` does."""
@@ -181,34 +185,27 @@ class JournalWriter:
 
 def _read_header(path: Path) -> dict[str, Any] | None:
     with path.open("rb") as file:
-        return _parse(file.readline())
+        return _parse_header(file.readline())
+
+
+def _parse_header(line: bytes) -> dict[str, Any] | None:
+    decoded = decode_line(line)
+    return decoded[0] if decoded and "fingerprint" in decoded[0] else None
 
 
 def _read_file(path: Path, damage: Damage) -> Iterator[Entry]:
     with path.open("rb") as file:
         first = file.readline()
-        header = _parse(first)
-        if header is None or "fingerprint" not in header:
+        header = _parse_header(first)
+        if header is None:
             _note(damage, path, 1, first)
             return
         for number, line in enumerate(file, start=2):
-            record = _parse(line)
-            try:
-                if record is None:
-                    raise KeyError
-                yield decode_entry(record, header["fingerprint"])
-            except KeyError:
+            entry = decode_entry(line, header["fingerprint"])
+            if entry is None:
                 _note(damage, path, number, line)
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
+            else:
+                yield entry
 
 
 def _note(damage: Damage, path: Path, number: int, line: bytes) -> None:

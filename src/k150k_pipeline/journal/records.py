@@ -1,15 +1,23 @@
-"""Lines of a journal file: one header, then one line per finished clip."""
+"""Lines of a journal file: one header, then one line per finished clip.
+
+Every line is a JSON object that ends in a checksum of what stands before it, so that a line is
+either whole and unchanged or not a line.
+"""
 
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
 FORMAT = 1
+_CRC_KEY = b',"crc":"'
+_CRC_LENGTH = len(_CRC_KEY) + 8 + len(b'"}\n')
+_PAYLOAD_KEY = b',"payload":'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why a clip failed: stage, countable reason, and detail for a person."""
 
@@ -17,8 +25,12 @@ class Failure:
     reason: str
     detail: str
 
+    def as_dict(self) -> dict[str, str]:
+        """Return the fields as a plain mapping."""
+        return {"stage": self.stage, "reason": self.reason, "detail": self.detail}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One finished clip.
 
@@ -28,7 +40,7 @@ class Entry:
         attempt: 1 for the first try.
         at: When it finished, in seconds since the epoch.
         seconds: Wall-clock seconds it took.
-        payload: What was computed; None when it failed.
+        payload_json: What was computed, as JSON; None when it failed.
         failure: Why it failed; None when it did not.
     """
 
@@ -37,53 +49,85 @@ class Entry:
     attempt: int
     at: float
     seconds: float
-    payload: dict[str, Any] | None
+    payload_json: bytes | None
     failure: Failure | None
 
     @property
     def status(self) -> Literal["ok", "failed"]:
         """``ok`` or ``failed``."""
-        return "failed" if self.payload is None else "ok"
+        return "ok" if self.failure is None else "failed"
+
+    def payload(self) -> dict[str, Any]:
+        """Return what was computed, parsed only now; empty when the clip failed."""
+        parsed: dict[str, Any] = json.loads(self.payload_json or b"{}")
+        return parsed
+
+
+def encode_payload(payload: dict[str, Any]) -> bytes:
+    """Return a payload as JSON; NaN is written as ``NaN``."""
+    return _json(payload)
 
 
 def encode_header(fingerprint: str, scoring: dict[str, Any], writer: dict[str, Any]) -> bytes:
     """Return the first line of a journal file."""
-    return _line(
-        {"journal": FORMAT, "fingerprint": fingerprint, "scoring": scoring, "writer": writer}
-    )
+    header = {"journal": FORMAT, "fingerprint": fingerprint, "scoring": scoring, "writer": writer}
+    return _seal(_json(header)[:-1])
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Return the line of a finished clip; NaN is written as ``NaN``."""
-    common = {
+    """Return the line of a finished clip."""
+    fields: dict[str, Any] = {
         "clip": entry.clip,
         "status": entry.status,
         "attempt": entry.attempt,
         "at": round(entry.at, 3),
         "seconds": round(entry.seconds, 4),
     }
-    if entry.failure is None:
-        return _line({**common, "payload": entry.payload})
-    return _line({**common, **vars(entry.failure)})
+    if entry.failure is not None:
+        return _seal(_json({**fields, **entry.failure.as_dict()})[:-1])
+    return _seal(_json(fields)[:-1] + _PAYLOAD_KEY + (entry.payload_json or b"{}"))
 
 
-def decode_entry(record: dict[str, Any], fingerprint: str) -> Entry:
-    """Return the entry in a parsed line.
+def decode_line(line: bytes) -> tuple[dict[str, Any], bytes | None] | None:
+    """Return a line's fields and its payload as JSON; None when it is not whole.
 
-    Raises:
-        KeyError: The line lacks a field.
+    The payload, by far the longest part, is checked by its checksum and not parsed.
     """
-    failed = record["status"] == "failed"
+    body = line[:-_CRC_LENGTH]
+    if line[-_CRC_LENGTH:] != _tail(body):
+        return None
+    head, found, payload = body.partition(_PAYLOAD_KEY)
+    fields: dict[str, Any] = json.loads(head + b"}")
+    return fields, payload if found else None
+
+
+def decode_entry(line: bytes, fingerprint: str) -> Entry | None:
+    """Return the entry in a line; None when the line is not a whole entry."""
+    decoded = decode_line(line)
+    if decoded is None:
+        return None
+    fields, payload = decoded
+    failure = None
+    if fields["status"] == "failed":
+        failure = Failure(fields["stage"], fields["reason"], fields["detail"])
     return Entry(
-        clip=record["clip"],
+        clip=fields["clip"],
         fingerprint=fingerprint,
-        attempt=record["attempt"],
-        at=record["at"],
-        seconds=record["seconds"],
-        payload=None if failed else record["payload"],
-        failure=Failure(record["stage"], record["reason"], record["detail"]) if failed else None,
+        attempt=fields["attempt"],
+        at=fields["at"],
+        seconds=fields["seconds"],
+        payload_json=payload,
+        failure=failure,
     )
 
 
-def _line(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _seal(body: bytes) -> bytes:
+    return body + _tail(body)
+
+
+def _tail(body: bytes) -> bytes:
+    return b'%b%08x"}\n' % (_CRC_KEY, zlib.crc32(body))

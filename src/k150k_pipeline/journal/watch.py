@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from k150k_pipeline.journal.records import decode_line
 
 _RECENT = 2000
 
@@ -68,15 +69,13 @@ class JournalTail:
             data = file.read()
         end = data.rfind(b"\n") + 1
         self._offsets[path] = offset + end
-        return data[:end].splitlines()
+        return data[:end].splitlines(keepends=True)
 
     def _count(self, line: bytes) -> None:
-        try:
-            record = json.loads(line)
-        except ValueError:
+        decoded = decode_line(line)
+        if decoded is None or "clip" not in decoded[0]:
             return
-        if "clip" not in record:
-            return
+        record = decoded[0]
         self.seen.finish_times.append(record["at"])
         if record["status"] == "ok":
             self.seen.ok += 1

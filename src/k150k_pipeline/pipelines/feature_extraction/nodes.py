@@ -55,11 +55,13 @@ def plan_extraction(
         An :class:`ExtractionPlan` as a plain mapping.
 
     Raises:
-        InputError: Bad labels, no clip folder, no clip with a label, foreign journal rows.
+        InputError: Bad labels or sidecar, no clip folder, no clip with a label, foreign
+            journal rows.
         EngineError: The engine cannot score.
         LostRowsError: ``.done`` lists clips of which no row is at hand.
     """
     started_at = time.time()
+    outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
     labels = read_labels(scores, scale=extract.score_scale, bad_rows=extract.bad_labels)
     mos, present = _match(labels.mos, clips.names())
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
@@ -192,9 +194,13 @@ def merge_extraction(
     todo = ExtractionPlan.model_validate(plan)
     progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
     table = outputs.features_table(todo, journal)
+    sidecar = outputs.load_sidecar(extract)
     failures = outputs.failures_table(todo, progress, extract.max_attempts)
-    report = outputs.report(todo, progress, failures, table.num_rows, tallies)
-    return table, failures, report
+    report = {
+        **outputs.report(todo, progress, failures, table.num_rows, tallies),
+        "metadata": outputs.count_matches(table, sidecar),
+    }
+    return outputs.join_sidecar(table, sidecar), failures, report
 
 
 def account_for_clips(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.due import Progress
 from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
+from k150k_pipeline.schemas.parameters import ExtractParameters
+from k150k_pipeline.schemas.sidecar import SIDECAR_COLUMNS, SidecarRow, read_sidecar
 
 METADATA_KEY = b"k150k"
 FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
@@ -33,10 +35,11 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
     source = np.full(len(names), None, dtype=object)
     size = np.zeros((len(names), 2), dtype=np.int32)
     values = np.full((len(names), len(VALUE_COLUMNS)), np.nan)
-    for entry, payload in _usable(journal, plan):
+    for entry in _usable(journal.entries(), plan):
         row = row_of.get(entry.clip)
         if row is None or not _preferred(entry, source[row], plan):
             continue
+        payload = entry.payload()
         source[row] = entry.fingerprint
         size[row] = payload["width"], payload["height"]
         values[row] = payload["values"]
@@ -52,6 +55,35 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
     return pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
 
 
+def load_sidecar(extract: ExtractParameters) -> dict[str, SidecarRow] | None:
+    """Return the sidecar that ``extract.metadata_jsonl`` names; None when it names none.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    return None if extract.metadata_jsonl is None else read_sidecar(extract.metadata_jsonl)
+
+
+def join_sidecar(table: pa.Table, sidecar: Mapping[str, SidecarRow] | None) -> pa.Table:
+    """Append the sidecar's columns after the 48; clips that it lacks get null."""
+    if sidecar is None:
+        return table
+    nothing = SidecarRow.model_validate({})
+    rows = [sidecar.get(name, nothing) for name in table["clip_name"].to_pylist()]
+    for column in SIDECAR_COLUMNS:
+        kind = pa.float64() if column == "mos_raw_0_100" else pa.string()
+        table = table.append_column(column, pa.array([getattr(r, column) for r in rows], kind))
+    return table
+
+
+def count_matches(table: pa.Table, sidecar: Mapping[str, SidecarRow] | None) -> dict[str, int]:
+    """Return how many rows the sidecar knows and how many it lacks; empty without a sidecar."""
+    if sidecar is None:
+        return {}
+    matched = sum(name in sidecar for name in table["clip_name"].to_pylist())
+    return {"matched": matched, "missing": table.num_rows - matched}
+
+
 def failures_table(plan: ExtractionPlan, progress: Progress, max_attempts: int) -> pd.DataFrame:
     """Return one row per wanted clip that failed and has no row, with its last reason."""
     failed = sorted(
@@ -60,7 +92,7 @@ def failures_table(plan: ExtractionPlan, progress: Progress, max_attempts: int) 
     rows = [
         {
             "clip_name": name,
-            **vars(progress.failures[name]),
+            **progress.failures[name].as_dict(),
             "attempts": progress.attempts[name],
             "given_up": progress.attempts[name] >= max_attempts,
         }
@@ -114,11 +146,9 @@ def report(
     }
 
 
-def _usable(journal: Journal, plan: ExtractionPlan) -> Iterator[tuple[Entry, dict[str, Any]]]:
+def _usable(entries: Iterable[Entry], plan: ExtractionPlan) -> Iterator[Entry]:
     usable = {plan.fingerprint, *plan.accepted}
-    for entry in journal.entries():
-        if entry.payload is not None and entry.fingerprint in usable:
-            yield entry, entry.payload
+    return (e for e in entries if e.failure is None and e.fingerprint in usable)
 
 
 def _preferred(entry: Entry, present: str | None, plan: ExtractionPlan) -> bool:

@@ -52,7 +52,7 @@ def _add(
 ) -> int:
     payloads = {str(row["clip_name"]): payload for row in rows if (payload := _payload(row))}
     if payloads:
-        known = {entry.clip for entry in journal.entries() if entry.payload is not None}
+        known = {entry.clip for entry in journal.entries() if entry.failure is None}
         payloads = {clip: payload for clip, payload in payloads.items() if clip not in known}
     journal.take_over(key, scoring, payloads)
     return len(payloads)

@@ -1,0 +1,64 @@
+"""``kedro run --pipelines=extract`` with scoring replaced by a no-op, for extract.py overhead.
+
+Spawned workers import this file anew as their main module, so the replacement holds in them too.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.pipelines.feature_extraction import nodes
+from k150k_pipeline.runners import ProcessRunner
+from k150k_pipeline.schemas.features import FEATURES
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf import ClipScore, EngineIdentity
+from k150k_pipeline.vmaf.plans import Plan
+
+_FRAMES = 150
+_VALUES = {f: np.random.default_rng(i).random(_FRAMES) for i, f in enumerate(FEATURES)}
+
+
+class NoScoring:
+    """An engine that returns the same frames for every clip."""
+
+    def __init__(self, parameters: VmafParameters) -> None:
+        self._model = parameters.model
+
+    def identify(self) -> EngineIdentity:
+        """Tell that nothing is scored."""
+        return EngineIdentity("none", "no-op", "0", "0", "none", self._model)
+
+    def score(self, clip: ClipInfo, _plan: Plan) -> ClipScore:
+        """Return values that were made up beforehand."""
+        return ClipScore(clip, _FRAMES, _VALUES)
+
+
+def _no_probe(path: Path) -> ClipInfo:
+    return ClipInfo(path, 0, 960, 540, "yuv420p", 8, False, _FRAMES, "h264")
+
+
+nodes.make_engine = NoScoring  # type: ignore[attr-defined]
+nodes.probe = _no_probe  # type: ignore[attr-defined]
+
+
+def _peak_kib() -> int:
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in whose)
+
+
+if __name__ == "__main__":
+    bootstrap_project(Path.cwd())
+    extract = {"workers": int(sys.argv[1]), "verify_clips": 0}
+    with KedroSession.create(
+        project_path=Path.cwd(), runtime_params={"extract": extract}
+    ) as session:
+        cast(KedroSession, session).run(pipeline_names=["extract"], runner=ProcessRunner())
+    print(_peak_kib())

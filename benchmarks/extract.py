@@ -1,0 +1,174 @@
+"""What extraction costs: identity plan, full plan and decoding alone, and everything but scoring.
+
+Usage::
+
+    python benchmarks/extract.py plans [--clips DIR] [--limit N]
+    python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
+
+``plans`` runs the three on the same clips in turn and prints CPU seconds per clip (children
+included) and ratios. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
+from k150k_pipeline.media.probe import ClipInfo, probe
+from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
+from k150k_pipeline.vmaf import make_engine
+from k150k_pipeline.vmaf.plans import FULL, IDENTITY
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    """Parse the command line and run one benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="command", required=True)
+    plans = commands.add_parser("plans")
+    plans.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
+    plans.add_argument("--limit", type=int)
+    overhead = commands.add_parser("overhead")
+    overhead.add_argument("--clips-count", type=int, default=152_265)
+    overhead.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    print(f"machine: {machine()}")
+    if options.command == "plans":
+        with clip_folder(options.clips) as folder:
+            compare_plans(sorted(folder.glob("*.mp4"))[: options.limit])
+    else:
+        measure_overhead(options.clips_count, options.workers)
+
+
+def machine() -> str:
+    """Return processor, cores and system."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    models = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    model = models[0] if models else platform.processor()
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    )
+
+
+@contextlib.contextmanager
+def clip_folder(given: Path | None) -> Iterator[Path]:
+    """Yield the given folder, or one with the good synthetic clips of the sample."""
+    if given is not None:
+        yield given
+        return
+    from k150k_pipeline.pipelines.sample.nodes import RECIPES, make_clips
+
+    with tempfile.TemporaryDirectory() as folder:
+        makers = make_clips(SampleParameters(), VmafParameters())
+        for recipe, (name, make) in zip(RECIPES, makers.items(), strict=True):
+            if not recipe.cut:
+                make(Path(folder, name))
+        yield Path(folder)
+
+
+def compare_plans(paths: list[Path]) -> None:
+    """Run decoding, identity and full on each clip in turn; print cost per clip and ratios."""
+    engine = make_engine(VmafParameters())
+    ffmpeg = find_ffmpeg()
+
+    def decode(clip: ClipInfo) -> None:
+        arguments = decode_arguments(ffmpeg, clip, threads=1)
+        target = ["-map", f"0:{clip.stream_index}", "-fps_mode", "passthrough", "-f", "null", "-"]
+        if run_tool([*arguments, *target], timeout_s=600).returncode:
+            raise RuntimeError(f"cannot decode {clip.path}")
+
+    jobs: dict[str, Callable[[ClipInfo], object]] = {
+        "decode": decode,
+        "identity": lambda clip: engine.score(clip, IDENTITY),
+        "full": lambda clip: engine.score(clip, FULL),
+    }
+    cpu = dict.fromkeys(jobs, 0.0)
+    wall = dict.fromkeys(jobs, 0.0)
+    for path in paths:
+        clip = probe(path)
+        for name, job in jobs.items():
+            started, used = time.perf_counter(), cpu_seconds()
+            job(clip)
+            wall[name] += time.perf_counter() - started
+            cpu[name] += cpu_seconds() - used
+    print(f"clips: {len(paths)}, one after the other, vmaf.threads=1")
+    for name in jobs:
+        per_clip = cpu[name] / len(paths), wall[name] / len(paths)
+        print(f"{name:9} {per_clip[0]:8.3f} CPU-s/clip {per_clip[1]:8.3f} s/clip")
+    print(f"full / identity   {cpu['full'] / cpu['identity']:6.1f}")
+    print(f"identity / decode {cpu['identity'] / cpu['decode']:6.2f}")
+
+
+def cpu_seconds() -> float:
+    """Return user and system seconds of this process and its finished children."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in usage)
+
+
+def measure_overhead(count: int, workers: int) -> None:
+    """Run the whole pipeline on empty clips with a no-op for scoring, then once more."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = make_project(Path(folder))
+        make_empty_drop(project / "data/01_raw/konvid-150k", count)
+        for title in ("first run", "no-op resume"):
+            started = time.perf_counter()
+            peak = run_without_scoring(project, workers)
+            seconds = time.perf_counter() - started
+            synced = fsync_seconds(project) / workers
+            print(
+                f"{title:12} {seconds:6.1f} s wall, {synced:5.1f} s of it fsyncs of the journal, "
+                f"{seconds - synced:5.1f} s without; largest process {peak / 2**20:.2f} GiB"
+            )
+
+
+def make_project(folder: Path) -> Path:
+    """Return a project of its own, so that nothing under this checkout's data/ is touched."""
+    shutil.copytree(PROJECT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf/local").mkdir()
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    shutil.copy(PROJECT / ".telemetry", folder)
+    (folder / "src").mkdir()  # Kedro wants the folder; the package itself is installed
+    return folder
+
+
+def make_empty_drop(drop: Path, count: int) -> None:
+    """Make a scores CSV and as many empty clip files."""
+    clips = drop / "k150ka_extracted"
+    clips.mkdir(parents=True)
+    names = [f"orig_{10_000_000_000 + i}_540_5s.mp4" for i in range(count)]
+    for name in names:
+        os.close(os.open(clips / name, os.O_CREAT | os.O_WRONLY))
+    lines = [f"{name},{1 + (i % 21) / 5:.1f}\n" for i, name in enumerate(names)]
+    drop.joinpath("k150ka_scores.csv").write_text("video_name,video_score\n" + "".join(lines))
+
+
+def run_without_scoring(project: Path, workers: int) -> int:
+    """Run in a fresh process; return the peak memory of the largest process of the run, KiB."""
+    script = Path(__file__).with_name("_no_scoring.py")
+    command = [sys.executable, str(script), str(workers)]
+    run = subprocess.run(command, cwd=project, check=True, stdout=subprocess.PIPE, text=True)
+    return int(run.stdout.split()[-1])
+
+
+def fsync_seconds(project: Path) -> float:
+    """Return how long the workers of the last run waited for the disk, added up."""
+    report = json.loads((project / "data/08_reporting/k150ka_report.json").read_text())
+    return float(report["fsync_seconds"])
+
+
+if __name__ == "__main__":
+    main()
