@@ -10,6 +10,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params, env_option
 from kedro.framework.session import KedroSession
+from kedro.io import DatasetError
 from kedro.validation import ParameterValidationError
 
 from k150k_pipeline.datasets import JournalDataset
@@ -22,6 +23,7 @@ from k150k_pipeline.runners.process import WorkerDiedError
 
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
 _EXPECTED = (
+    DatasetError,
     EngineError,
     FailureRateError,
     InputError,
@@ -81,17 +83,19 @@ def describe_status(dataset: JournalDataset) -> str:
         return f"No run has begun in {journal.folder}"
     tail = JournalTail(journal.folder)
     seen = tail.poll()
-    holder = read_holder(dataset.lock_paths()[0])
+    holder = read_holder(dataset.lock_path)
     now = time.time()
     rate = seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now) if holder else 0.0
-    finished = sum(1 for t in seen.finish_times if t >= run["started_at"])
-    due = max(run["due"] - finished, 0)
+    due = max(run["due"] - seen.finished_since(run["started_at"]), 0)
     state = (
         f"running: process {holder.get('pid')} on {holder.get('host')}" if holder else "not running"
     )
     lines = [
         f"{journal.output} ({state})",
-        f"  wanted {run['wanted']}, done {seen.ok}, failed attempts {seen.failed}, due {due}",
+        (
+            f"  wanted {run['wanted']}, done {len(seen.clips)}, "
+            f"failed attempts {seen.failed}, due {due}"
+        ),
         f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
         if holder
         else "  no rate: nothing is running",

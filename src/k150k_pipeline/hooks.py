@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -10,7 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from k150k_pipeline.datasets import AtomicJSONDataset, JournalDataset
+from k150k_pipeline.datasets import AtomicFileDataset, AtomicJSONDataset, JournalDataset
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.progress import ProgressReporter
 from k150k_pipeline.run_shape import set_shape
@@ -39,11 +40,12 @@ class ProjectHooks:
             OutputInUseError: Another run works on the same output.
         """
         self._stop()  # a run that was interrupted in a notebook fires no closing hook
-        for dataset in _journals(pipeline, catalog):
-            for lock in dataset.locks():
-                lock.acquire()
-                self._locks.append(lock)
-            self._reporters.append(ProgressReporter(dataset.journal))
+        journals = _journals(pipeline, catalog)
+        for path in sorted(_lock_paths(pipeline, catalog, journals)):
+            lock = RunLock(path)
+            lock.acquire()
+            self._locks.append(lock)
+        self._reporters = [ProgressReporter(dataset.journal) for dataset in journals]
         for reporter in self._reporters:
             reporter.start()
 
@@ -68,6 +70,15 @@ class ProjectHooks:
 def _journals(pipeline: Pipeline, catalog: DataCatalog) -> list[JournalDataset]:
     datasets = [catalog.get(name) for name in sorted(pipeline.datasets())]
     return [dataset for dataset in datasets if isinstance(dataset, JournalDataset)]
+
+
+def _lock_paths(
+    pipeline: Pipeline, catalog: DataCatalog, journals: list[JournalDataset]
+) -> set[Path]:
+    """Return the locks of a run: of its journals, and of every file that lies outside them."""
+    outputs = [catalog.get(name) for name in pipeline.all_outputs() if "." not in name]
+    files = {file.lock_path for file in outputs if isinstance(file, AtomicFileDataset)}
+    return files | {journal.lock_path for journal in journals}
 
 
 def _log_summary(pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -5,4 +5,9 @@ from k150k_pipeline.hooks import ProjectHooks
 HOOKS = (ProjectHooks(),)
 # Its statistics hook loads every dataset once more and cannot follow ours.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
-CONFIG_LOADER_ARGS = {"base_env": "base", "default_run_env": "local"}
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # A block in conf/local changes the parameters it names and leaves the others as they are.
+    "merge_strategy": {"parameters": "soft"},
+}

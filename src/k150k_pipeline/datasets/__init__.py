@@ -2,6 +2,7 @@
 
 from k150k_pipeline.datasets.atomic import (
     AtomicCSVDataset,
+    AtomicFileDataset,
     AtomicJSONDataset,
     AtomicParquetDataset,
 )
@@ -10,6 +11,7 @@ from k150k_pipeline.datasets.journal import JournalDataset
 
 __all__ = [
     "AtomicCSVDataset",
+    "AtomicFileDataset",
     "AtomicJSONDataset",
     "AtomicParquetDataset",
     "ClipFolder",

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview, TablePreview
 
 from k150k_pipeline.journal.atomic import replacing, write_text
 
 
-class _FileDataset(AbstractDataset[Any, Any]):
+class AtomicFileDataset(AbstractDataset[Any, Any]):
     """A local file; relative paths are relative to the project."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
@@ -27,6 +27,11 @@ class _FileDataset(AbstractDataset[Any, Any]):
         """Where the file is."""
         return self._filepath
 
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is that a run holds while the file is one of its outputs."""
+        return self._filepath.with_name(f".{self._filepath.name}.lock")
+
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
 
@@ -34,7 +39,7 @@ class _FileDataset(AbstractDataset[Any, Any]):
         return self._filepath.is_file()
 
 
-class AtomicParquetDataset(_FileDataset):
+class AtomicParquetDataset(AtomicFileDataset):
     """A parquet file, saved from an Arrow table (its metadata included), loaded as a frame."""
 
     def load(self) -> pd.DataFrame:
@@ -53,12 +58,22 @@ class AtomicParquetDataset(_FileDataset):
         return TablePreview(json.loads(head.to_json(orient="split")))
 
 
-class AtomicCSVDataset(_FileDataset):
+class AtomicCSVDataset(AtomicFileDataset):
     """A CSV file with every cell as text when loaded (no value is guessed away)."""
 
     def load(self) -> pd.DataFrame:
         """Return the table; a byte-order mark is dropped, empty cells are empty strings."""
-        return pd.read_csv(self._filepath, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        try:
+            return pd.read_csv(
+                self._filepath, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            )
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self._filepath} does not exist: put it there, or give its place on the command "
+                "line (--params scores=…) or in conf/local/catalog.yml"
+            ) from error
+        except ValueError as error:
+            raise DatasetError(f"{self._filepath} is not a CSV file: {error}") from error
 
     def save(self, data: pd.DataFrame) -> None:
         """Replace the file by a frame, without its index."""
@@ -71,7 +86,7 @@ class AtomicCSVDataset(_FileDataset):
         return TablePreview(json.loads(head.to_json(orient="split")))
 
 
-class AtomicJSONDataset(_FileDataset):
+class AtomicJSONDataset(AtomicFileDataset):
     """A JSON document."""
 
     def load(self) -> Any:
@@ -80,7 +95,7 @@ class AtomicJSONDataset(_FileDataset):
 
     def save(self, data: Any) -> None:
         """Replace the file by a document."""
-        write_text(self._filepath, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+        write_text(self._filepath, json.dumps(data, indent=1) + "\n")
 
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""

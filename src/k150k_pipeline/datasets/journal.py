@@ -11,7 +11,6 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview
 
 from k150k_pipeline.journal import Journal
-from k150k_pipeline.journal.lock import RunLock
 
 
 class JournalDataset(AbstractDataset[Any, Journal]):
@@ -35,16 +34,10 @@ class JournalDataset(AbstractDataset[Any, Journal]):
         """The handle."""
         return Journal(self._folder, self._output)
 
-    def locks(self) -> list[RunLock]:
-        """Return the locks that a run must hold: on the journal and on its output."""
-        return [RunLock(path) for path in self.lock_paths()]
-
-    def lock_paths(self) -> list[Path]:
-        """Return where the locks are; the journal's comes first."""
-        return [
-            self._folder / "run.lock",
-            self._output.with_name(f".{self._output.name}.lock"),
-        ]
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is that a run holds while it writes to the journal."""
+        return self._folder / "run.lock"
 
     def load(self) -> Journal:
         """Return the handle; the folder need not exist yet."""

@@ -17,16 +17,15 @@ class Progress:
         done: Clips with a usable entry.
         attempts: Failed attempts per clip.
         failures: Last failure per clip.
-        foreign: Usable entries per fingerprint that is neither ours nor accepted.
-        taken: Usable entries per fingerprint that are used.
-        at_hand: Clips with an entry under any fingerprint.
+        foreign: Clips that have rows only under a fingerprint that is neither ours nor accepted,
+            with that fingerprint.
+        at_hand: Clips with a row under any fingerprint.
     """
 
     done: set[str] = field(default_factory=set)
     attempts: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
-    foreign: Counter[str] = field(default_factory=Counter)
-    taken: Counter[str] = field(default_factory=Counter)
+    foreign: dict[str, str] = field(default_factory=dict)
     at_hand: set[str] = field(default_factory=set)
 
 
@@ -47,10 +46,11 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
             continue
         progress.at_hand.add(entry.clip)
         if entry.fingerprint != fingerprint and entry.fingerprint not in accepted:
-            progress.foreign[entry.fingerprint] += 1
-        elif entry.clip not in progress.done:
+            progress.foreign[entry.clip] = entry.fingerprint
+        else:
             progress.done.add(entry.clip)
-            progress.taken[entry.fingerprint] += 1
+    for clip in progress.foreign.keys() & progress.done:
+        del progress.foreign[clip]
     return progress
 
 

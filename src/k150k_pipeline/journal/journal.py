@@ -30,7 +30,7 @@ _RUN = "run.json"
 
 @dataclass
 class Damage:
-    """What could not be read: torn last lines, and lines broken elsewhere."""
+    """What could not be read: torn last lines, and lines broken elsewhere as file:line."""
 
     torn: int = 0
     broken: list[str] = field(default_factory=list)
@@ -162,17 +162,19 @@ class JournalWriter:
 
     def _append(self, entry: Entry) -> None:
         descriptor = self._open()
-        line = encode_entry(entry)
+        self._write(descriptor, encode_entry(entry))
+        self._sync(descriptor)
+
+    def _write(self, descriptor: int, line: bytes) -> None:
         if os.write(descriptor, line) != len(line):
             raise OSError(f"{self._path}: the disk took only part of a line")
-        self._sync(descriptor)
 
     def _open(self) -> int:
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._descriptor = os.open(self._path, flags, 0o644)
-            os.write(self._descriptor, self._header)
+            self._write(self._descriptor, self._header)
             sync_folder(self._path.parent)
         return self._descriptor
 
@@ -198,7 +200,7 @@ def _read_file(path: Path, damage: Damage) -> Iterator[Entry]:
         first = file.readline()
         header = _parse_header(first)
         if header is None:
-            _note(damage, path, 1, first)
+            _note(damage, path, "1 (the header: no line of this file is used)", first)
             return
         for number, line in enumerate(file, start=2):
             entry = decode_entry(line, header["fingerprint"])
@@ -208,10 +210,10 @@ def _read_file(path: Path, damage: Damage) -> Iterator[Entry]:
                 yield entry
 
 
-def _note(damage: Damage, path: Path, number: int, line: bytes) -> None:
+def _note(damage: Damage, path: Path, number: int | str, line: bytes) -> None:
     if line.endswith(b"\n"):
         damage.broken.append(f"{path.name}:{number}")
-    else:
+    elif line:
         damage.torn += 1
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from k150k_pipeline.journal.records import decode_line
 
-_RECENT = 2000
+_TAKEN_OVER = "shard-legacy-"
 
 
 @dataclass
@@ -16,25 +19,26 @@ class Snapshot:
     """What was seen so far.
 
     Attributes:
-        ok: Clips finished.
+        clips: Names of the clips that have a row.
+        ok: Rows finished by a run (rows taken over from elsewhere are not).
         failed: Failed attempts.
-        finish_times: When the latest clips finished, seconds since the epoch, ascending.
+        finish_times: When each attempt ended, seconds since the epoch, in no order.
         last_failures: The latest failures as (clip, stage, reason).
     """
 
+    clips: set[str] = field(default_factory=set)
     ok: int = 0
     failed: int = 0
-    finish_times: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    finish_times: array[float] = field(default_factory=lambda: array("d"))
     last_failures: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=5))
 
+    def finished_since(self, moment: float) -> int:
+        """Return how many attempts ended after a moment."""
+        return int(np.count_nonzero(np.array(self.finish_times) >= moment))
+
     def rate(self, since: float, now: float) -> float:
-        """Return clips per second between two moments."""
-        if not self.finish_times:
-            return 0.0
-        complete = len(self.finish_times) < _RECENT
-        start = since if complete else max(since, min(self.finish_times))
-        finished = sum(1 for t in self.finish_times if t >= start)
-        return finished / max(now - start, 1e-3)
+        """Return attempts per second between two moments."""
+        return self.finished_since(since) / max(now - since, 1e-3)
 
 
 class JournalTail:
@@ -55,8 +59,9 @@ class JournalTail:
     def poll(self) -> Snapshot:
         """Read the new complete lines and return the totals so far."""
         for path in self._files():
+            taken_over = path.name.startswith(_TAKEN_OVER)
             for line in self._new_lines(path):
-                self._count(line)
+                self._count(line, taken_over)
         return self.seen
 
     def _files(self) -> list[Path]:
@@ -71,14 +76,16 @@ class JournalTail:
         self._offsets[path] = offset + end
         return data[:end].splitlines(keepends=True)
 
-    def _count(self, line: bytes) -> None:
+    def _count(self, line: bytes, taken_over: bool) -> None:
         decoded = decode_line(line)
         if decoded is None or "clip" not in decoded[0]:
             return
         record = decoded[0]
-        self.seen.finish_times.append(record["at"])
         if record["status"] == "ok":
-            self.seen.ok += 1
+            self.seen.clips.add(record["clip"])
         else:
-            self.seen.failed += 1
             self.seen.last_failures.append((record["clip"], record["stage"], record["reason"]))
+        if not taken_over:
+            self.seen.finish_times.append(record["at"])
+            self.seen.ok += record["status"] == "ok"
+            self.seen.failed += record["status"] == "failed"

@@ -15,16 +15,12 @@ import imageio_ffmpeg
 
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
-from k150k_pipeline.media.process import ToolResult, run_tool
+from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
 
 _DECODED = re.compile(
     r"Input stream #0:\d+ \(video\): (\d+) packets read .*?(\d+) frames decoded; (\d+) decode err"
 )
-_ADDRESS = re.compile(r"(?:^|(?<= ))\[[^\]]* @ 0x[0-9a-f]+\] ")
-_CHATTER = re.compile(
-    r"Terminating thread|returned EOF|received EOF|muxed|muxing|Sync level|Statistics|finished$"
-    r"|Exiting|^ *(Stream|Input|Output|Metadata|Duration|Total|encoder|handler|vendor)|^frame="
-)
+_COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\] (.+)")
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ def ffmpeg_version(ffmpeg: str) -> str:
     """
     try:
         answer = run_tool([ffmpeg, "-version"], timeout_s=30)
-    except OSError as error:
+    except (OSError, ToolTimeoutError) as error:
         raise EngineError(f"cannot run {ffmpeg}: {error}") from error
     match = re.match(rb"ffmpeg version (\S+)", answer.stdout)
     if answer.returncode or match is None:
@@ -74,7 +70,7 @@ def ffmpeg_version(ffmpeg: str) -> str:
 def decode_arguments(ffmpeg: str, clip: ClipInfo, threads: int) -> list[str]:
     """Return the start of a command that decodes every frame once and stops at corruption."""
     return [
-        ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "verbose",
+        ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "level+verbose",
         "-xerror", "-err_detect", "explode",
         "-noautorotate", "-threads", str(threads),
         "-i", f"file:{clip.path}",
@@ -104,11 +100,15 @@ def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
     """Read what a finished ffmpeg decoded.
 
     Raises:
-        ClipError: Stage ``decode``, reason ``corrupt``: it failed or printed no account.
+        ClipError: Stage ``decode``; reasons ``corrupt`` (it failed or printed no account) and
+            ``format_change`` (the pictures of the clip are not of one format).
     """
     match = _DECODED.search(result.stderr)
     if result.returncode or match is None:
         raise ClipError("decode", "corrupt", f"{clip.path}: {explain(result)}")
+    if "Reconfiguring filter graph" in result.stderr:
+        # What follows would be rescaled to the first picture's size, and libvmaf begin anew.
+        raise ClipError("decode", "format_change", f"{clip.path}: size or pixel format changes")
     return DecodeEvidence(*(int(group) for group in match.groups()))
 
 
@@ -135,8 +135,7 @@ def check_complete(clip: ClipInfo, evidence: DecodeEvidence) -> None:
 
 
 def explain(result: ToolResult, lines: int = 3) -> str:
-    """Return the lines of ffmpeg's verbose stderr that tell why it failed, and its exit status."""
-    messages = [_ADDRESS.sub("", line).strip() for line in result.stderr.splitlines()]
-    telling = [line for line in messages if line and not _CHATTER.search(line)]
-    said = " | ".join(dict.fromkeys(telling[-lines:]))
+    """Return the first complaints in ffmpeg's stderr, where causes stand, and its exit status."""
+    complaints = list(dict.fromkeys(_COMPLAINT.findall(result.stderr)))
+    said = " | ".join(complaints[:lines]) or "no message"
     return f"ffmpeg exit status {result.returncode}: {said}"

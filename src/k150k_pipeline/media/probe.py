@@ -45,17 +45,17 @@ def probe(path: Path) -> ClipInfo:
 
     Raises:
         ClipError: Stage ``probe``; reasons ``missing``, ``unreadable``, ``not_media``,
-            ``no_video``, ``no_frame``.
+            ``no_video``. Stage ``decode``; reasons ``corrupt``, ``no_frame``.
     """
     try:
         with av.open(str(path)) as container:
             return _inspect(path, container)
     except FileNotFoundError as error:
         raise ClipError("probe", "missing", f"{path} does not exist") from error
-    except av.error.FFmpegError as error:
-        raise ClipError("probe", "not_media", f"{path}: {error.strerror}") from error
-    except (OSError, ValueError) as error:
-        raise ClipError("probe", "unreadable", f"{path}: {error}") from error
+    except OSError as error:
+        raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise ClipError("probe", "not_media", f"{path}: {error}") from error
 
 
 def edit_list_discards(path: Path, stream_index: int) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Corpus = Literal["k150ka", "k150kb"]
 PlanName = Literal["identity", "full"]
@@ -29,6 +29,12 @@ class VmafParameters(Parameters):
     no_cuda: bool = False
     scratch_dir: Path = Path("/tmp/k150k_yuv_scratch")
     clip_timeout_s: Annotated[float, Field(gt=0)] = 900.0
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.backend == "cuda" and self.no_cuda:
+            raise ValueError("backend cuda and no_cuda exclude each other; set one of them")
+        return self
 
 
 class ExtractParameters(Parameters):

@@ -34,6 +34,7 @@ class SidecarRow(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _assign_split(cls, row: dict[str, Any]) -> dict[str, Any]:
+        row = {key: value for key, value in row.items() if value is not None}
         content = row.get("content_id") or row.get("chug_content_name")
         if row.get("split") or not content:
             return row

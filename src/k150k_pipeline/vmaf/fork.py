@@ -255,6 +255,13 @@ class _ForkEngine:
             )
         except ToolTimeoutError as error:
             raise ClipError("decode", "timeout", f"{clip.path}: {error}") from error
+        except OSError as error:
+            raise EngineError(f"cannot run {self._ffmpeg}: {error}") from error
+        if "No space left on device" in result.stderr:
+            raise EngineError(
+                f"no room to decode {clip.path.name}: neither {SHARED_MEMORY} nor vmaf.scratch_dir "
+                f"{self._parameters.scratch_dir} can hold one clip per worker"
+            )
         evidence = read_evidence(clip, result)
         check_complete(clip, evidence)
         return evidence.frames
@@ -296,10 +303,13 @@ class CudaEngine(_ForkEngine):
     def identify(self) -> EngineIdentity:
         """Try both binaries out; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
         residual = [*_RESIDUAL, "ssimulacra2"]
-        self._cpu.require([*residual, "motion_v2"], [*residual, MOTION_V2_KEY], model=False)
+        on_cpu = self._cpu.require(
+            [*residual, "motion_v2"], [*residual, MOTION_V2_KEY], model=False
+        )
         safe = [name for name in _CUDA_NAMES.values() if name != "ssimulacra2_cuda"]
-        version = self._gpu.require(safe, [MOTION_V2_KEY], model=True)
-        return self._identity(f"{version}; on CPU: {', '.join(self._on_cpu)}", version)
+        on_gpu = self._gpu.require(safe, [MOTION_V2_KEY], model=True)
+        version = f"cuda {on_gpu}, cpu {on_cpu} for {' '.join(self._on_cpu)}"
+        return self._identity(version, on_gpu)
 
     @functools.cached_property
     def _on_cpu(self) -> tuple[str, ...]:

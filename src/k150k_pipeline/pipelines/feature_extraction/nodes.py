@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,10 @@ def merge_extraction(
 
     Returns:
         Arrow table of 48 columns sorted by clip name; one row per clip without a row; report.
+
+    Raises:
+        LostRowsError: The rows are not those from before plus those newly finished; no output
+            is replaced.
     """
     todo = ExtractionPlan.model_validate(plan)
     progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
@@ -197,39 +202,36 @@ def merge_extraction(
     sidecar = outputs.load_sidecar(extract)
     failures = outputs.failures_table(todo, progress, extract.max_attempts)
     report = {
-        **outputs.report(todo, progress, failures, table.num_rows, tallies),
+        **outputs.report(todo, table, failures, tallies),
         "metadata": outputs.count_matches(table, sidecar),
     }
+    _refuse_wrong_count(journal, report["counts"])
     return outputs.join_sidecar(table, sidecar), failures, report
 
 
 def account_for_clips(
-    features: pd.DataFrame, plan: dict[str, Any], journal: Journal, report: dict[str, Any],
-    extract: ExtractParameters,
-) -> None:  # fmt: skip
-    """Check that the parquet holds every finished clip, then close the books.
+    features: pd.DataFrame, journal: Journal, report: dict[str, Any], extract: ExtractParameters
+) -> None:
+    """Read the parquet back, then close the books: ``.done``, staging file, failure rate.
 
     Args:
         features: The features parquet as read back from its file.
-        plan: Plan of the run.
         journal: Journal of the run.
         report: Report of the run.
         extract: Block ``extract``.
 
     Raises:
-        LostRowsError: Rows in the parquet are not those recovered plus those newly finished;
-            the journal and every checkpoint stay as they are.
+        LostRowsError: The parquet is not what was written; every checkpoint stays as it is.
         FailureRateError: More clips failed than ``extract.max_failure_rate`` allows.
     """
-    expected = plan["done_before"] + report["counts"]["newly_finished"]
-    if len(features) != expected:
+    if len(features) != report["counts"]["rows"]:
         raise LostRowsError(
-            f"{journal.output} has {len(features)} rows, but {plan['done_before']} were there "
-            f"before and {report['counts']['newly_finished']} were finished now. The journal in "
-            f"{journal.folder} is kept; please report this"
+            f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
+            f"with {len(features)}. The journal in {journal.folder} is kept; run again"
         )
     journal.legacy.write_done(features["clip_name"])
-    journal.legacy.drop_staging()
+    if extract.legacy == "take_over":
+        journal.legacy.drop_staging()
     if report["failure_rate"] > extract.max_failure_rate:
         raise FailureRateError(
             f"{report['counts']['failed']} of {len(features) + report['counts']['failed']} clips "
@@ -240,19 +242,29 @@ def account_for_clips(
 
 
 def _match(mos: Mapping[str, float], names: Iterable[str]) -> tuple[dict[str, float], set[str]]:
-    """Return MOS by clip file name (labels may lack ``.mp4``), and the clip files."""
+    """Return MOS by clip file name (labels may lack the suffix), and the clip files.
+
+    Raises:
+        InputError: Two labels name one clip.
+    """
     present = set(names)
-    return {
-        name if name in present or name.lower().endswith(".mp4") else f"{name}.mp4": value
-        for name, value in mos.items()
-    }, present
+    by_stem = {Path(name).stem: name for name in present}
+    matched: dict[str, float] = {}
+    for label, value in mos.items():
+        name = label if label in present else by_stem.get(label, label)
+        if name in matched:
+            raise InputError(f"scores CSV: two rows name the clip {name}, with and without suffix")
+        matched[name] = value
+    return matched, present
 
 
 def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameters) -> set[str]:
     known = set(journal.scorings()) - {key}
+    if extract.legacy == "ignore":
+        known.discard(legacy.FINGERPRINT)
     if extract.on_engine_change == "mix":
         return known
-    if legacy.FINGERPRINT not in known or extract.legacy != "take_over":
+    if legacy.FINGERPRINT not in known:
         return set()
     logger.warning(
         "Rows of the older script are used beside this run's; their engine is unknown and may "
@@ -272,10 +284,19 @@ def _refuse_lost_rows(journal: Journal, progress: Progress) -> None:
         )
 
 
+def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:
+    if counts["rows"] != counts["done_before"] + counts["newly_finished"]:
+        raise LostRowsError(
+            f"the journal yields {counts['rows']} rows, but {counts['done_before']} were there "
+            f"before and {counts['newly_finished']} were finished now. {journal.output} is left as "
+            f"it was and the journal in {journal.folder} is kept; please report this"
+        )
+
+
 def _refuse_foreign_rows(
     journal: Journal, progress: Progress, scoring: dict[str, Any], extract: ExtractParameters
 ) -> None:
-    foreign = {k: n for k, n in progress.foreign.items() if k != legacy.FINGERPRINT}
+    foreign = Counter(key for key in progress.foreign.values() if key != legacy.FINGERPRINT)
     if not foreign or extract.on_engine_change == "rescore":
         return
     scorings = journal.scorings()

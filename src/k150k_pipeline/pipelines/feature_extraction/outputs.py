@@ -103,14 +103,14 @@ def failures_table(plan: ExtractionPlan, progress: Progress, max_attempts: int) 
 
 def report(
     plan: ExtractionPlan,
-    progress: Progress,
+    table: pa.Table,
     failures: pd.DataFrame,
-    rows: int,
     tallies: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the account of a run: every label and every clip is in one of the counts."""
     finished_at = time.time()
     total = {key: sum(tally[key] for tally in tallies) for key in ("ok", "failed", "syncs")}
+    rows = table.num_rows
     seconds = max(finished_at - plan.started_at, 1e-3)
     return {
         "corpus": plan.corpus,
@@ -138,12 +138,20 @@ def report(
         "fsync_seconds": round(sum(tally["sync_seconds"] for tally in tallies), 3),
         "failure_rate": len(failures) / max(rows + len(failures), 1),
         "failures_by_reason": _count_by(failures["reason"]),
-        "rows_by_fingerprint": dict(progress.taken),
+        "rows_scored_with": describe(table)["rows_scored_with"],
         "clips_without_label": plan.clips_without_label,
         "labels_without_clip": plan.labels_without_clip,
         "bad_labels": plan.bad_labels,
         "broken_lines": plan.broken_lines,
     }
+
+
+def describe(table: pa.Table) -> dict[str, Any]:
+    """Return what a features table says of itself in its schema's metadata; empty if nothing."""
+    described: dict[str, Any] = json.loads(
+        (table.schema.metadata or {}).get(METADATA_KEY, b'{"rows_scored_with": {}}')
+    )
+    return described
 
 
 def _usable(entries: Iterable[Entry], plan: ExtractionPlan) -> Iterator[Entry]:

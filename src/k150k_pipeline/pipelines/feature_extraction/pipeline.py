@@ -61,7 +61,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
         ),
         node(
             nodes.account_for_clips,
-            [f"{c}_features", plan, journal, report, "params:extract"],
+            [f"{c}_features", journal, report, "params:extract"],
             None,
             name="account",
         ),

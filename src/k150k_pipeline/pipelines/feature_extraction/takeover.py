@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from k150k_pipeline.journal import Journal, legacy
-from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY
+from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, describe
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -20,15 +19,15 @@ logger = logging.getLogger(__name__)
 def take_over(journal: Journal) -> int:
     """Add to the journal what stands beside the output and is not journaled yet.
 
-    The older script's ``.rows.jsonl`` is taken over whenever it is there; a parquet only when
-    the journal is empty (the older script's own, or ours after the journal was lost).
+    The older script's parquet and ``.rows.jsonl`` are taken over whenever they are there; a
+    parquet of our own only when the journal was lost.
 
     Returns:
         Number of rows taken over.
     """
-    recovered = _add(journal, legacy.FINGERPRINT, legacy.SCORING, journal.legacy.staged_rows())
-    if not journal.files() or (recovered and not _has_other_entries(journal)):
-        recovered += _take_over_parquet(journal)
+    recovered = _take_over_parquet(journal)
+    staged = journal.legacy.staged_rows()
+    recovered += _add(journal, legacy.FINGERPRINT, legacy.SCORING, staged)
     if recovered:
         logger.warning("Took over %d rows that stood beside %s", recovered, journal.output)
     return recovered
@@ -37,9 +36,11 @@ def take_over(journal: Journal) -> int:
 def _take_over_parquet(journal: Journal) -> int:
     if not journal.output.is_file():
         return 0
+    ours = METADATA_KEY in (pq.read_schema(journal.output).metadata or {})
+    if ours and journal.files():
+        return 0
     table = pq.read_table(journal.output)
-    described = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    scored_with = described.get("rows_scored_with", {})
+    scored_with = describe(table)["rows_scored_with"]
     key, scoring = legacy.FINGERPRINT, dict(legacy.SCORING)
     if len(scored_with) == 1:
         key, scoring = next(iter(scored_with.items()))
@@ -66,7 +67,3 @@ def _payload(row: Mapping[str, Any]) -> dict[str, Any] | None:
         return {**size, "frames": None, "values": values} if row["clip_name"] else None
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _has_other_entries(journal: Journal) -> bool:
-    return set(journal.scorings()) != {legacy.FINGERPRINT}

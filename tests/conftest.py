@@ -1,0 +1,140 @@
+"""Clips made on the spot, projects of their own, and the shared reference material if present."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from k150k_pipeline.media.ffmpeg import find_ffmpeg
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf import Engine, make_engine
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SHARED = CHECKOUT.parent / "shared"
+
+MakeClip = Callable[..., Path]
+
+
+def encode(target: Path, source: str, *options: str) -> Path:
+    """Encode one of ffmpeg's own sources to a file."""
+    command = [find_ffmpeg(), "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source]
+    codec = () if "-c:v" in options else ("-c:v", "libx264", "-preset", "ultrafast")
+    subprocess.run([*command, *codec, *options, str(target)], check=True)
+    return target
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> MakeClip:
+    """Return a function that makes a clip in the test's folder."""
+
+    def make(
+        *options: str, source: str = "testsrc2=s=320x240:r=30:d=0.3", name: str = "clip.mp4"
+    ) -> Path:
+        defaults = () if "-pix_fmt" in options else ("-pix_fmt", "yuv420p")
+        return encode(tmp_path / name, source, *defaults, *options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return make_engine(VmafParameters())
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of real clips and reference scores; skip where it is absent."""
+    if not (SHARED / "golden").is_dir():
+        pytest.skip(f"no reference material in {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of eight clips of six frames that score in a blink."""
+    folder = tmp_path_factory.mktemp("tiny")
+    for index in range(8):
+        source = f"testsrc2=s=256x256:r=25:d=0.24,hue=h={index * 40},noise=alls={index * 3}"
+        encode(folder / f"orig_{index:04d}_540_5s.mp4", source, "-pix_fmt", "yuv420p")
+    return folder
+
+
+class Project:
+    """A project of its own with a K150K-A drop, run by the real command line."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.drop = root / "data/01_raw/konvid-150k"
+        self.clips = self.drop / "k150ka_extracted"
+        self.scores = self.drop / "k150ka_scores.csv"
+        self.features = root / "data/04_feature/full_features_k150k.parquet"
+        self.done = self.features.with_suffix(".done")
+        self.journal = root / "data/02_intermediate/k150ka_journal"
+        self.report = root / "data/08_reporting/k150ka_report.json"
+        self.failures = root / "data/08_reporting/k150ka_failures.csv"
+        self.clips.mkdir(parents=True)
+
+    def add_clips(self, folder: Path, copies: int = 1) -> list[str]:
+        """Copy every clip of a folder and give each a label."""
+        names = []
+        for copy in range(copies):
+            for path in sorted(folder.glob("*.mp4")):
+                names.append(f"c{copy:02d}_{path.name}" if copies > 1 else path.name)
+                if not (self.clips / names[-1]).exists():
+                    os.link(path, self.clips / names[-1])
+        self.write_scores({name: 1 + (i % 21) / 5 for i, name in enumerate(names)})
+        return names
+
+    def write_scores(self, mos: dict[str, float]) -> None:
+        frame = pd.DataFrame({"video_name": mos.keys(), "video_score": mos.values()})
+        frame.to_csv(self.scores, index=False)
+
+    def command(self, *arguments: str, params: str = "") -> list[str]:
+        defaults = "extract.verify_clips=0"
+        joined = f"{defaults},{params}" if params else defaults
+        kedro = [sys.executable, "-m", "kedro", "run", "--pipelines=extract"]
+        return [*kedro, f"--params={joined}", *arguments]
+
+    def run(self, *arguments: str, params: str = "", ok: bool = True) -> str:
+        """Run ``kedro run --pipelines=extract``; return stdout and stderr."""
+        return self.kedro(*self.command(*arguments, params=params)[3:], ok=ok)
+
+    def kedro(self, *arguments: str, ok: bool = True) -> str:
+        run = subprocess.run(
+            [sys.executable, "-m", "kedro", *arguments],
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        assert (run.returncode == 0) is ok, run.stdout
+        return run.stdout
+
+    def table(self) -> pd.DataFrame:
+        return pd.read_parquet(self.features)
+
+
+def copy_project(root: Path) -> Path:
+    """Copy what Kedro needs to run the installed package from another folder."""
+    ignored = shutil.ignore_patterns("local")
+    shutil.copytree(CHECKOUT / "conf", root / "conf", ignore=ignored)
+    (root / "conf/local").mkdir()
+    (root / "src").mkdir()
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(CHECKOUT / name, root)
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    root = tmp_path / "project"
+    root.mkdir()
+    return Project(copy_project(root))

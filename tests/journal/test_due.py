@@ -1,0 +1,49 @@
+"""Nothing lost, nothing twice: the planner as properties."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k150k_pipeline.journal import Entry, Failure
+from k150k_pipeline.journal.due import deal, due_clips, survey
+
+clips = st.lists(st.integers(0, 30).map("c{}".format), unique=True, max_size=25).map(sorted)
+outcomes = st.lists(
+    st.tuples(st.integers(0, 30).map("c{}".format), st.booleans(), st.sampled_from("xyz")),
+    max_size=60,
+)
+
+
+def entry(clip: str, ok: bool, fingerprint: str) -> Entry:
+    failure = None if ok else Failure("decode", "corrupt", "")
+    return Entry(clip, fingerprint, 1, 0.0, 0.0, b"{}" if ok else None, failure)
+
+
+@given(clips, st.integers(1, 12))
+def test_every_clip_is_dealt_to_one_shard(wanted, shards):
+    hands = [deal(wanted, shard, shards) for shard in range(shards)]
+    assert Counter(c for hand in hands for c in hand) == Counter(wanted)
+    assert max(map(len, hands)) - min(map(len, hands)) <= 1
+
+
+@given(clips, outcomes, st.integers(1, 4))
+def test_every_wanted_clip_is_done_due_or_given_up(wanted, log, max_attempts):
+    entries = [entry(*outcome) for outcome in log]
+    progress = survey(entries, "x", {"y"})
+    due = set(due_clips(wanted, progress, max_attempts))
+    done = {c for c, ok, f in log if ok and f in "xy"}
+    given_up = {c for c in wanted if sum(o == (c, False, "x") for o in log) >= max_attempts} - done
+    assert due | (done & set(wanted)) | given_up == set(wanted)
+    assert not due & done and not due & given_up
+
+
+@given(outcomes)
+def test_rows_of_other_engines_are_counted_and_not_used(log):
+    progress = survey([entry(*outcome) for outcome in log], "x", {"y"})
+    done = {c for c, ok, f in log if ok and f in "xy"}
+    assert progress.done == done
+    assert progress.foreign == {c: "z" for c, ok, f in log if ok and c not in done}
+    assert progress.at_hand == done | progress.foreign.keys()
