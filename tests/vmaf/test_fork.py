@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from k150k_pipeline.errors import EngineError
 from k150k_pipeline.media.probe import ClipInfo
 from k150k_pipeline.schemas.features import FEATURES
-from k150k_pipeline.schemas.parameters import PlanName
+from k150k_pipeline.schemas.parameters import PlanName, VmafParameters
 from k150k_pipeline.vmaf import Engine, make_engine
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 from k150k_pipeline.vmaf.names import EXTRACTOR_FEATURES
@@ -73,7 +73,6 @@ def test_the_clips_tell_frames_and_sizes_apart(clips: Clips, engine: Engine) -> 
         assert values[name]["vmaf"][0] < values[name]["vmaf"][1] < 100
 
 
-@pytest.mark.xfail(strict=True, reason="plans.py runs ciede at odd heights: noise for NaN")
 def test_odd_height_has_no_ciede2000(bench: Bench, clips: Clips) -> None:
     values = CpuEngine(bench.parameters).score(clips["odd_444"], FULL).values
     assert np.isnan(values["ciede2000"]).all()
@@ -183,7 +182,7 @@ def test_ssimulacra2_goes_to_the_cpu_where_the_gpu_has_no_twin_of_it(
     gpu, cpu = bench.runs("cuda")[-1]["argv"], bench.command("cpu")
     assert sorted(features(gpu)) == sorted(GPU_SAFE - {"ssimulacra2_cuda"})
     assert sorted(features(cpu)) == sorted({*RESIDUAL, "ssimulacra2"})
-    assert "on CPU: float_ssim, cambi, ssimulacra2" in cuda.identify().version
+    assert "ssimulacra2" in cuda.identify().version
 
 
 def test_the_gpu_is_asked_for_ssimulacra2_once(bench: Bench, clips: Clips) -> None:
@@ -202,12 +201,11 @@ def test_no_cuda_is_passed_on(bench: Bench, clips: Clips, no_cuda: bool) -> None
     assert ("--no_sycl" in command) is no_cuda
 
 
-def test_cuda_engine_without_cuda_is_refused(bench: Bench) -> None:
-    with pytest.raises(EngineError, match="cuda is not active"):
-        CudaEngine(bench.changed(no_cuda=True)).identify()
+def test_cuda_engine_without_cuda_is_refused() -> None:
+    with pytest.raises(ValidationError, match="exclude each other"):
+        VmafParameters(backend="cuda", no_cuda=True)
 
 
-@pytest.mark.xfail(strict=True, reason="fork.py passes neither --backend cuda nor --gpumask")
 def test_cuda_is_asked_for(bench: Bench) -> None:
     """The fork's command line leaves CUDA off until ``--backend`` or ``--gpumask`` asks for it."""
     bench.write("cuda", cuda=True, cuda_on_request=True)
@@ -221,24 +219,13 @@ def test_identity_names_engine_model_and_decoder(bench: Bench, name: str) -> Non
     identity = make_engine(bench.changed(backend=name)).identify()
     assert identity.backend == name
     assert identity.engine == "vmaf-fork"
-    assert identity.version.startswith("3.0.0-42")
+    assert "3.0.0-42" in identity.version
     assert identity.libvmaf == "3.0.0-42"
     assert identity.decoder.startswith("ffmpeg ")
     assert identity.model == "vmaf_v0.6.1"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "cuda",
-        pytest.param(
-            "cpu",
-            marks=pytest.mark.xfail(
-                strict=True, reason="CudaEngine.identify() drops the CPU binary's version"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
 def test_another_version_of_either_binary_is_another_identity(bench: Bench, name: str) -> None:
     before = CudaEngine(bench.parameters).identify()
     bench.write(name, cuda=name == "cuda", version="3.1.0")
@@ -264,9 +251,6 @@ def test_binary_in_a_folder_with_a_space_scores(bench: Bench, clips: Clips) -> N
     assert score.frames == 3
 
 
-@pytest.mark.xfail(
-    strict=True, reason="fork.py runs a bare name from PATH, not the file it checked"
-)
 def test_binary_given_by_its_bare_name_is_the_one_in_the_working_folder(
     bench: Bench, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "lacks cambi": ({"lacks": ["cambi"]}, "missing_feature"),
     "drops cambi on one frame": ({"drops": ["cambi", 1]}, "missing_feature"),
     "registers cambi twice": ({"twice": "cambi"}, "duplicate_feature"),
-    "dies": ({"signal": "SIGSEGV"}, "vmaf_failed"),
+    "dies": ({"signal": "SIGSEGV"}, "vmaf_crashed"),
     "fails with a whole log": ({"exit_status": 3}, "vmaf_failed"),
 }
 
@@ -60,13 +60,7 @@ def test_what_an_old_binary_lacks_is_named(bench: Bench, extractor: str) -> None
 @pytest.mark.parametrize(
     "engine_class",
     [
-        pytest.param(
-            CpuEngine,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="CpuEngine.identify() looks for the keys of ssimulacra2 and motion_v2 alone",
-            ),
-        ),
+        CpuEngine,
         CudaEngine,
     ],
 )
@@ -78,9 +72,8 @@ def test_cpu_binary_without_an_extractor_of_the_residual_pass_is_refused(
     assert BUILD_CPU in refusal(engine_class(bench.parameters))
 
 
-@pytest.mark.xfail(strict=True, reason="CudaEngine.identify() looks for the key of motion_v2 alone")
-def test_cuda_binary_without_adm_is_refused(bench: Bench) -> None:
-    bench.write("cuda", cuda=True, lacks=["adm_cuda"])
+def test_cuda_binary_without_psnr_is_refused(bench: Bench) -> None:
+    bench.write("cuda", cuda=True, lacks=["psnr_cuda"])
     assert BUILD_CUDA in refusal(CudaEngine(bench.parameters))
 
 
@@ -158,15 +151,25 @@ def test_lie_of_the_cpu_binary_fails_the_clip(
         ({"loses_frames": 1}, "frame_count"),
         ({"drops": ["integer_motion", 2]}, "missing_feature"),
         ({"log": "none"}, "no_log"),
-        ({"signal": "SIGSEGV"}, "vmaf_failed"),
+        ({"signal": "SIGSEGV"}, "vmaf_crashed"),
     ],
     ids=["returns cambi too", "loses a frame", "drops a key", "writes no log", "dies"],
 )
 def test_lie_of_the_cuda_binary_fails_the_clip(
     bench: Bench, clips: Clips, misbehaviour: dict[str, Any], reason: str
 ) -> None:
+    engine = CudaEngine(bench.parameters)
+    engine.identify()
     bench.write("cuda", cuda=True, **misbehaviour)
-    assert failure(CudaEngine(bench.parameters), clips["eight_bit"]).reason == reason
+    assert failure(engine, clips["eight_bit"]).reason == reason
+
+
+def test_probe_that_crashes_is_not_taken_for_a_missing_extractor(
+    bench: Bench, clips: Clips
+) -> None:
+    bench.write("cuda", cuda=True, signal="SIGSEGV")
+    with pytest.raises(EngineError, match="cannot try out ssimulacra2_cuda"):
+        CudaEngine(bench.parameters).score(clips["eight_bit"], FULL)
 
 
 def test_lie_of_the_residual_pass_fails_the_clip(bench: Bench, clips: Clips) -> None:
@@ -210,7 +213,6 @@ def test_decoder_that_hangs_is_given_up(bench: Bench, clips: Clips) -> None:
     assert str(clips["eight_bit"].path) in error.detail
 
 
-@pytest.mark.xfail(strict=True, reason="fork._decode() lets the OSError out")
 def test_decoder_that_cannot_be_run_ends_the_run(bench: Bench, clips: Clips) -> None:
     ffmpeg = bench.folder / "ffmpeg"
     ffmpeg.write_text("no program")
@@ -218,7 +220,6 @@ def test_decoder_that_cannot_be_run_ends_the_run(bench: Bench, clips: Clips) -> 
         CpuEngine(bench.changed(ffmpeg=ffmpeg)).score(clips["eight_bit"], IDENTITY)
 
 
-@pytest.mark.xfail(strict=True, reason="fork.py's score errors do not name the clip")
 def test_failure_names_the_clip(bench: Bench, clips: Clips) -> None:
     bench.write("cpu", log="none")
     error = failure(CpuEngine(bench.parameters), clips["eight_bit"])

@@ -122,6 +122,19 @@ def test_a_clip_that_does_not_tell_its_length_is_decoded_to_the_scratch_folder(
     check_scratch(bench)
 
 
+def test_a_full_disk_ends_the_run_and_blames_no_clip(bench: Bench, clips: Clips) -> None:
+    bench.scratch.mkdir()
+    own_mounts = ["unshare", "--map-root-user", "--mount"]
+    mount_and_run = 'mount -t tmpfs -o size=64k none "$0" && exec "$@"'
+    if subprocess.run([*own_mounts, "mount", "-t", "tmpfs", "none", bench.scratch]).returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    command = [*own_mounts, "sh", "-c", mount_and_run, str(bench.scratch)]
+    score = scoring_command(bench, clips["eight_bit"], bench.folder / "nowhere")
+    result = subprocess.run([*command, *score], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "EngineError: no room to decode eight_bit.mp4" in result.stderr
+
+
 def test_nothing_survives_a_kill_while_scoring(bench: Bench, clips: Clips) -> None:
     bench.write("cpu", hangs=True)
     with child_that_scores(bench, clips["eight_bit"]) as child:
@@ -143,10 +156,8 @@ def test_nothing_survives_a_kill_while_decoding(bench: Bench, clips: Clips) -> N
 def child_that_scores(
     bench: Bench, clip: ClipInfo, **changes: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    parameters = bench.changed(**changes).model_dump_json()
-    arguments = [str(clip.path), str(bench.memory), parameters]
     child = subprocess.Popen(
-        [sys.executable, "-c", SCORE_IN_A_CHILD, *arguments],
+        scoring_command(bench, clip, bench.memory, **changes),
         env={**os.environ, "TMPDIR": str(bench.temporary)},
     )
     try:
@@ -154,6 +165,11 @@ def child_that_scores(
     finally:
         child.kill()
         child.wait()
+
+
+def scoring_command(bench: Bench, clip: ClipInfo, memory: Path, **changes: Any) -> list[str]:
+    parameters = bench.changed(**changes).model_dump_json()
+    return [sys.executable, "-c", SCORE_IN_A_CHILD, str(clip.path), str(memory), parameters]
 
 
 def kill_and_check(bench: Bench, child: subprocess.Popen[bytes], tool: int) -> None:

@@ -85,15 +85,13 @@ def scored_pixel_format(clip: ClipInfo) -> str:
 def conversion_filters(clip: ClipInfo) -> list[str]:
     """Return the filters that bring a clip to its scored format; none when it has it already.
 
-    Full-range samples become limited-range ones: CAMBI's visibility thresholds and the VMAF
-    models are defined on limited-range luma.
+    Samples of full range keep their values: libvmaf scores sample values as they were decoded.
     """
     target = scored_pixel_format(clip)
-    if clip.full_range:
-        return [f"scale=out_range=tv:flags=bicubic+accurate_rnd+bitexact,format={target}"]
-    if clip.pix_fmt != target:
-        return [f"scale=flags=bicubic+accurate_rnd+bitexact,format={target}"]
-    return []
+    if clip.pix_fmt == target:
+        return []
+    sample_range = ":in_range=full:out_range=full" if clip.full_range else ""
+    return [f"scale=flags=bicubic+accurate_rnd+bitexact{sample_range},format={target}"]
 
 
 def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:

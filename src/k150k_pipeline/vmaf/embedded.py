@@ -20,7 +20,13 @@ from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import Frames, parse_log, select_features
-from k150k_pipeline.vmaf.plans import IDENTITY, Plan, complete, unmeasurable_features
+from k150k_pipeline.vmaf.plans import (
+    IDENTITY,
+    Plan,
+    complete,
+    undefined_features,
+    unmeasurable_features,
+)
 
 LACKING = ("ssimulacra2",)
 """Features upstream libvmaf does not have; an identity pair's value is known without it."""
@@ -52,7 +58,7 @@ class EmbeddedEngine:
 
     def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
         """Decode and score a clip in one process; see :class:`Engine`."""
-        plan = plan.without((*LACKING, *unmeasurable_features(clip)))
+        plan = plan.without((*LACKING, *unmeasurable_features(clip), *undefined_features(clip)))
         result = self._run(self.command(clip, plan), clip.path)
         if result.returncode and _LIBVMAF_FAILED.search(result.stderr):
             raise ClipError("score", "libvmaf", f"{clip.path}: {explain(result)}")

@@ -32,8 +32,14 @@ from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import Frames, merge_passes, parse_log, select_features
-from k150k_pipeline.vmaf.names import EXTRACTOR_FEATURES, MOTION_V2_KEY
-from k150k_pipeline.vmaf.plans import Plan, complete, unmeasurable_features
+from k150k_pipeline.vmaf.names import MOTION_V2_KEY, candidate_keys
+from k150k_pipeline.vmaf.plans import (
+    FULL,
+    Plan,
+    complete,
+    undefined_features,
+    unmeasurable_features,
+)
 
 SHARED_MEMORY = Path("/dev/shm")
 _SHARED_MEMORY_RESERVE = 256 * 2**20
@@ -92,17 +98,20 @@ def frame_bytes(width: int, height: int, bit_depth: int) -> int:
 class VmafBinary:
     """One ``vmaf`` executable: its argument list, its log, and what it lacks."""
 
-    def __init__(self, path: Path, build: str, parameters: VmafParameters) -> None:
+    def __init__(
+        self, path: Path, build: str, parameters: VmafParameters, device: Sequence[str] = ()
+    ) -> None:
         self.path = path
         self._build = build
         self._parameters = parameters
+        self._device = tuple(device)
 
     def require(self, extractors: Sequence[str], keys: Sequence[str], model: bool) -> str:
-        """Run the binary on two synthetic frames and check what comes back.
+        """Score two synthetic frames and check that everything needed comes back.
 
         Args:
             extractors: Extractor names to ask for, in the binary's own names.
-            keys: Log keys that must be on both frames.
+            keys: Features, or keys of the log, that must be on both frames.
             model: Whether to run the VMAF model.
 
         Returns:
@@ -112,19 +121,34 @@ class VmafBinary:
             EngineError: It is missing, not executable, or lacks something; the message has
                 the build commands.
         """
+        try:
+            version, frames = self._try_out(extractors, model)
+        except ClipError as error:
+            raise self._unusable(f"fails on two synthetic frames: {error.detail}") from error
+        if missing := [key for key in keys if not _has(frames, key)]:
+            raise self._unusable(f"does not return {', '.join(missing)}")
+        return version
+
+    def offers(self, extractor: str, feature: str) -> bool:
+        """Tell whether the binary has an extractor.
+
+        Raises:
+            EngineError: It cannot be told: the binary crashed or hung.
+        """
+        try:
+            return _has(self._try_out([extractor], model=False)[1], feature)
+        except ClipError as error:
+            if error.reason in ("vmaf_failed", "no_log"):
+                return False
+            raise self._unusable(f"cannot try out {extractor}: {error.detail}") from error
+
+    def _try_out(self, extractors: Sequence[str], model: bool) -> tuple[str, Frames]:
         if not self.path.is_file():
             raise self._unusable("does not exist")
         if not os.access(self.path, os.X_OK):
             raise self._unusable("is not executable")
         with _synthetic_video() as video:
-            try:
-                version, frames = self.run(video, extractors, model, timeout_s=60)
-            except ClipError as error:
-                raise self._unusable(f"fails on two synthetic frames: {error.detail}") from error
-        metrics: set[str] = set.intersection(*(set(m) for m in frames.values()))
-        if missing := sorted(set(keys) - metrics):
-            raise self._unusable(f"does not return {', '.join(missing)}")
-        return version
+            return self.run(video, extractors, model, timeout_s=60)
 
     def run(
         self,
@@ -141,14 +165,14 @@ class VmafBinary:
         Raises:
             ClipError: Stage ``score``: bad exit status, no log, or not every frame in it.
         """
-        with tempfile.TemporaryFile() as log:
+        with os.fdopen(os.memfd_create("vmaf-log"), "rb") as log:
             log_path = f"/proc/self/fd/{log.fileno()}"
             command = self.command(video, extractors, model, log_path)
             result = self._execute(command, (video.descriptor, log.fileno()), timeout_s)
-            log.seek(0)
             text = log.read()
         if result.returncode:
-            raise ClipError("score", "vmaf_failed", result.describe())
+            reason = "vmaf_crashed" if result.returncode < 0 else "vmaf_failed"
+            raise ClipError("score", reason, result.describe())
         if not text:
             raise ClipError("score", "no_log", f"no log written; {result.describe()}")
         version, frames = parse_log(text)
@@ -166,14 +190,14 @@ class VmafBinary:
         """Return the command line for one pass."""
         scoring = ["--model", f"version={self._parameters.model}"] if model else ["--no_prediction"]
         return [
-            str(self.path),
+            str(self.path.absolute()),
             "--reference", video.path, "--distorted", video.path,
             "--width", str(video.width), "--height", str(video.height),
             "--pixel_format", "420", "--bitdepth", str(video.bit_depth),
             "--threads", str(self._parameters.threads),
             *scoring,
             *[argument for name in extractors for argument in ("--feature", name)],
-            *(["--no_cuda", "--no_sycl"] if self._parameters.no_cuda else []),
+            *self._device,
             "--json", "--output", log_path, "--quiet",
         ]  # fmt: skip
 
@@ -203,14 +227,19 @@ class _ForkEngine:
     def __init__(self, parameters: VmafParameters) -> None:
         self._parameters = parameters
         self._ffmpeg = find_ffmpeg(parameters.ffmpeg)
-        self._cpu = VmafBinary(parameters.cpu_binary, BUILD_CPU, parameters)
+        device = ["--no_cuda", "--no_sycl"] if parameters.no_cuda else []
+        self._cpu = VmafBinary(parameters.cpu_binary, BUILD_CPU, parameters, device)
 
     def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
         """Decode a clip to memory and score it; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
-        plan = plan.without(unmeasurable_features(clip))
+        plan = plan.without((*unmeasurable_features(clip), *undefined_features(clip)))
         with self._decoded(clip) as video:
-            frames = self._score(video, plan)
-        measured = select_features(frames, plan.measured)
+            try:
+                frames = self._score(video, plan)
+                measured = select_features(frames, plan.measured)
+            except ClipError as error:
+                detail = f"{clip.path}: {error.detail}"
+                raise ClipError(error.stage, error.reason, detail) from error
         return ClipScore(clip, len(frames), complete(clip, measured, len(frames)))
 
     def _score(self, video: RawVideo, plan: Plan) -> Frames:
@@ -283,8 +312,8 @@ class CpuEngine(_ForkEngine):
 
     def identify(self) -> EngineIdentity:
         """Try every extractor out; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
-        extractors = [*EXTRACTOR_FEATURES, "motion_v2"]
-        version = self._cpu.require(extractors, ["ssimulacra2", MOTION_V2_KEY], model=True)
+        keys = [*FULL.measured, MOTION_V2_KEY]
+        version = self._cpu.require(_with_motion_v2(FULL), keys, model=True)
         return self._identity(version, version)
 
     def _score(self, video: RawVideo, plan: Plan) -> Frames:
@@ -298,36 +327,47 @@ class CudaEngine(_ForkEngine):
 
     def __init__(self, parameters: VmafParameters) -> None:
         super().__init__(parameters)
-        self._gpu = VmafBinary(parameters.cuda_binary, BUILD_CUDA, parameters)
+        # Without it the fork leaves the GPU alone, whatever extractors are named.
+        device = ["--backend", "cuda"]
+        self._gpu = VmafBinary(parameters.cuda_binary, BUILD_CUDA, parameters, device)
 
     def identify(self) -> EngineIdentity:
         """Try both binaries out; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
-        residual = [*_RESIDUAL, "ssimulacra2"]
         on_cpu = self._cpu.require(
-            [*residual, "motion_v2"], [*residual, MOTION_V2_KEY], model=False
+            [*_RESIDUAL, "ssimulacra2", "motion_v2"],
+            [*_RESIDUAL, "ssimulacra2", MOTION_V2_KEY],
+            model=False,
         )
-        safe = [name for name in _CUDA_NAMES.values() if name != "ssimulacra2_cuda"]
-        on_gpu = self._gpu.require(safe, [MOTION_V2_KEY], model=True)
-        version = f"cuda {on_gpu}, cpu {on_cpu} for {' '.join(self._on_cpu)}"
+        gpu, cpu = self._share_out(FULL)
+        keys = [f for f in FULL.measured if f not in cpu]
+        on_gpu = self._gpu.require(gpu, [*keys, MOTION_V2_KEY], model=True)
+        version = f"cuda {on_gpu}, cpu {on_cpu} for {' '.join(cpu)}"
         return self._identity(version, on_gpu)
 
     @functools.cached_property
     def _on_cpu(self) -> tuple[str, ...]:
         """Extractors left to the CPU binary: ssimulacra2 too where the GPU has no twin of it."""
-        try:
-            self._gpu.require(["ssimulacra2_cuda"], ["ssimulacra2"], model=False)
-        except EngineError:
-            return (*_RESIDUAL, "ssimulacra2")
-        return _RESIDUAL
+        twin = self._gpu.offers(_CUDA_NAMES["ssimulacra2"], "ssimulacra2")
+        return _RESIDUAL if twin else (*_RESIDUAL, "ssimulacra2")
 
-    def _score(self, video: RawVideo, plan: Plan) -> Frames:
+    def _share_out(self, plan: Plan) -> tuple[list[str], list[str]]:
+        """Return the extractors of the GPU pass, by their CUDA names, and of the CPU pass."""
         wanted = _with_motion_v2(plan)
         gpu = [_CUDA_NAMES[name] for name in wanted if name not in self._on_cpu]
-        cpu = [name for name in wanted if name in self._on_cpu]
+        return gpu, [name for name in wanted if name in self._on_cpu]
+
+    def _score(self, video: RawVideo, plan: Plan) -> Frames:
+        gpu, cpu = self._share_out(plan)
         frames = self._gpu.run(video, gpu, plan.with_model)[1]
         if not cpu:
             return frames
         return merge_passes(frames, self._cpu.run(video, cpu, model=False)[1])
+
+
+def _has(frames: Frames, key: str) -> bool:
+    """Tell whether a feature, under any of its names, or a key is on every frame."""
+    names = candidate_keys(key)
+    return all(any(name in metrics for name in names) for metrics in frames.values())
 
 
 def _with_motion_v2(plan: Plan) -> list[str]:

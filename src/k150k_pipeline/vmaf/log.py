@@ -31,9 +31,9 @@ def parse_log(log: bytes | str) -> tuple[str, Frames]:
     """
     try:
         document = json.loads(log, object_pairs_hook=_without_duplicates)
-        frames = {int(f["frameNum"]): f["metrics"] for f in document["frames"]}
+        frames = {int(f["frameNum"]): _metrics(f["metrics"]) for f in document["frames"]}
         count = len(document["frames"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ClipError("score", "bad_log", f"unreadable libvmaf log: {error!r}") from error
     if sorted(frames) != list(range(count)):
         raise ClipError("score", "bad_log", "frame numbers of the libvmaf log are not 0, 1, 2, …")
@@ -78,6 +78,10 @@ def _column(rows: Sequence[Mapping[str, float | None]], feature: str) -> npt.NDA
     except KeyError as error:
         raise ClipError("score", "missing_feature", f"{feature} is not on every frame") from error
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
+    return {key: None if v is None else float(v) for key, v in metrics.items()}
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

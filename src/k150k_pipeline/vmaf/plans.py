@@ -21,8 +21,16 @@ _CAMBI_MIN_LONGER_SIDE = 216
 _MS_SSIM_MIN_SIDE = 176
 _PSNR_CEILING = {"yuv420p": 60.0, "yuv420p10le": 72.0}
 _IDENTITY_CONSTANTS: Mapping[str, float] = {
-    **dict.fromkeys(EXTRACTOR_FEATURES["adm"], 1.0),
-    **dict.fromkeys(EXTRACTOR_FEATURES["vif"], 1.0),
+    # Where libvmaf's integer arithmetic typically puts a filmed frame against itself.
+    "adm2": 1.000001,
+    "adm_scale0": 1.000005,
+    "adm_scale1": 1.0,
+    "adm_scale2": 1.0,
+    "adm_scale3": 1.0,
+    "vif_scale0": 0.999991,
+    "vif_scale1": 0.999992,
+    "vif_scale2": 0.999992,
+    "vif_scale3": 0.999992,
     "float_ssim": 1.0,
     "float_ms_ssim": 1.0,
     "ssimulacra2": 100.0,
@@ -70,6 +78,14 @@ def unmeasurable_features(clip: ClipInfo) -> tuple[str, ...]:
     if max(clip.width, clip.height) < _CAMBI_MIN_LONGER_SIDE:
         features.append("cambi")
     return tuple(features)
+
+
+def undefined_features(clip: ClipInfo) -> tuple[str, ...]:
+    """Return the features for which libvmaf gives noise instead of an answer.
+
+    Its ciede reads past the chroma planes of a picture of odd height.
+    """
+    return ("ciede2000",) if clip.height % 2 else ()
 
 
 def refuse_small(clip: ClipInfo) -> None:

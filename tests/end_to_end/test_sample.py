@@ -1,0 +1,83 @@
+"""``--env=sample``: a drop made from nothing, and its features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from k150k_pipeline.media.probe import probe
+from k150k_pipeline.pipelines.sample.nodes import LABEL_WITHOUT_CLIP, RECIPES, clip_name
+from tests.conftest import Project, copy_project
+
+SHORT = "--params=sample.seconds=0.4,extract.verify_clips=1"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return two projects that ran the sample, each on its own."""
+    roots = []
+    for name in ("first", "second"):
+        root = tmp_path_factory.mktemp(name)
+        project = Project(copy_project(root))
+        project.kedro("run", "--env=sample", "--pipeline=extract", SHORT)
+        roots.append(root / "data/sample")
+    return roots
+
+
+def test_one_row_per_good_clip_and_the_corrupt_one_reported(runs):
+    table = pd.read_parquet(runs[0] / "04_feature/full_features_k150k.parquet")
+    good = [clip_name(i) for i, r in enumerate(RECIPES, start=1) if not r.cut]
+    assert len(good) >= 12 and table["clip_name"].tolist() == good
+    assert (table["width"] == 960).all() and (table["height"] == 540).all()
+    failures = pd.read_csv(runs[0] / "08_reporting/k150ka_failures.csv")
+    assert failures["clip_name"].tolist() == [clip_name(len(RECIPES))]
+    report = json.loads((runs[0] / "08_reporting/k150ka_report.json").read_text())
+    assert report["labels_without_clip"] == [LABEL_WITHOUT_CLIP]
+
+
+def test_content_differs(runs):
+    table = pd.read_parquet(runs[0] / "04_feature/full_features_k150k.parquet")
+    by_content = table.set_index([[r.content for r in RECIPES if not r.cut]])
+    assert by_content.loc["dark gradient that bands", "cambi_mean"] > 5
+    assert by_content.loc["a still", "motion_mean"] < 0.1
+    assert by_content.loc["fast motion, good", "motion_mean"] > 5
+    assert by_content.loc["10 bit", "psnr_y_mean"] == 72
+    assert table["motion2_mean"].nunique() == len(table)
+
+
+def test_ten_bit_clip_is_ten_bit(runs):
+    number = next(i for i, r in enumerate(RECIPES, start=1) if r.content == "10 bit")
+    clip = runs[0] / "01_raw/konvid-150k/k150ka_extracted" / clip_name(number)
+    assert probe(clip).bit_depth == 10
+
+
+def test_scores_are_the_means_of_five_votes(runs):
+    drop = runs[0] / "01_raw/konvid-150k"
+    votes = pd.read_csv(drop / "k150ka_votes.csv").groupby("video_name")["video_score"]
+    scores = pd.read_csv(drop / "k150ka_scores.csv").set_index("video_name")["video_score"]
+    assert (votes.count() == 5).all()
+    pd.testing.assert_series_equal(votes.mean(), scores, check_exact=True)
+
+
+def test_made_anew_it_is_the_same_to_the_last_byte(runs):
+    def digests(root: Path) -> dict[str, str]:
+        files = [*root.glob("01_raw/**/*"), *root.glob("04_feature/*.parquet")]
+        return {
+            str(f.relative_to(root)): hashlib.sha256(f.read_bytes()).hexdigest()
+            for f in files
+            if f.is_file()
+        }
+
+    assert digests(runs[0]) == digests(runs[1])
+    assert len(digests(runs[0])) >= 16
+
+
+def test_user_files_named_on_the_command_line_are_never_written(project, tmp_path):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("video_name,video_score\na.mp4,3\n")
+    project.kedro("run", "--env=sample", "--pipelines=sample", f"{SHORT},scores={mine}")
+    assert mine.read_text() == "video_name,video_score\na.mp4,3\n"
