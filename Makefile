@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sample test lint check benchmark clean
+.PHONY: help install sample viz test lint notebooks benchmark clean
 
 help:                  ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 sample: install        ## make a synthetic drop and extract its features
 	$(BIN)/kedro run --env=sample --pipelines=extract
 
+viz: sample            ## draw the pipelines into build/, with previews of the sample
+	KEDRO_ENV=sample PYTHONWARNINGS=ignore::UserWarning:kedro_viz.api.rest.responses.pipelines \
+		$(BIN)/kedro viz build --include-previews
+
 test: install          ## run the tests
 	$(BIN)/pytest
 
@@ -28,8 +32,12 @@ lint: install          ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+notebooks: sample      ## run the notebooks on the sample
+	$(BIN)/jupyter execute notebooks/*.ipynb
+
 benchmark: install     ## print the ratios that the README quotes
-	$(BIN)/python benchmarks/extract.py
+	$(BIN)/python benchmarks/extract.py plans
+	$(BIN)/python benchmarks/extract.py overhead
 
 clean:                 ## remove .venv and everything the sample made
-	rm -rf $(VENV) data/sample
+	rm -rf $(VENV) data/sample build

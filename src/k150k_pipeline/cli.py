@@ -33,6 +33,7 @@ _EXPECTED = (
     WorkerDiedError,
 )
 _RATE_WINDOW_S = 300.0
+_FAILURES_SHOWN = 5
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, name=__file__)
@@ -90,6 +91,7 @@ def describe_status(dataset: JournalDataset) -> str:
     state = (
         f"running: process {holder.get('pid')} on {holder.get('host')}" if holder else "not running"
     )
+    last_failures = list(seen.failures.items())[-_FAILURES_SHOWN:]
     lines = [
         f"{journal.output} ({state})",
         (
@@ -99,6 +101,6 @@ def describe_status(dataset: JournalDataset) -> str:
         f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
         if holder
         else "  no rate: nothing is running",
-        *(f"  failed: {clip}: {stage}: {why}" for clip, stage, why in seen.last_failures),
+        *(f"  failed: {clip}: {': '.join(why)}" for clip, why in last_failures),
     ]
     return "\n".join(lines)

@@ -57,10 +57,17 @@ def set_shape(parameters: Mapping[str, Any]) -> None:
 
 
 def current_shape() -> RunShape:
-    """Return the shape of this process's run; outside a run, that of the base configuration."""
+    """Return the shape of this process's run; outside a run, that of the configuration.
+
+    The environment is then the one that ``KEDRO_ENV`` names.
+    """
     if _current is not None:
         return _current
-    loader = OmegaConfigLoader(conf_source=str(settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS)
+    loader = OmegaConfigLoader(
+        conf_source=str(settings.CONF_SOURCE),
+        env=os.environ.get("KEDRO_ENV"),
+        **settings.CONFIG_LOADER_ARGS,
+    )
     return shape_from(loader["parameters"])
 
 

@@ -54,7 +54,8 @@ class AtomicParquetDataset(AtomicFileDataset):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
-        head = self.load().head(nrows)
+        with pq.ParquetFile(self._filepath) as file:
+            head = next(file.iter_batches(nrows), pa.RecordBatch.from_pylist([])).to_pandas()
         return TablePreview(json.loads(head.to_json(orient="split")))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,14 +22,14 @@ class Snapshot:
         ok: Rows finished by a run (rows taken over from elsewhere are not).
         failed: Failed attempts.
         finish_times: When each attempt ended, seconds since the epoch, in no order.
-        last_failures: The latest failures as (clip, stage, reason).
+        failures: Stage and reason of each clip's latest failure, while it has no row.
     """
 
     clips: set[str] = field(default_factory=set)
     ok: int = 0
     failed: int = 0
     finish_times: array[float] = field(default_factory=lambda: array("d"))
-    last_failures: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=5))
+    failures: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def finished_since(self, moment: float) -> int:
         """Return how many attempts ended after a moment."""
@@ -83,8 +82,9 @@ class JournalTail:
         record = decoded[0]
         if record["status"] == "ok":
             self.seen.clips.add(record["clip"])
-        else:
-            self.seen.last_failures.append((record["clip"], record["stage"], record["reason"]))
+            self.seen.failures.pop(record["clip"], None)
+        elif record["clip"] not in self.seen.clips:
+            self.seen.failures[record["clip"]] = record["stage"], record["reason"]
         if not taken_over:
             self.seen.finish_times.append(record["at"])
             self.seen.ok += record["status"] == "ok"

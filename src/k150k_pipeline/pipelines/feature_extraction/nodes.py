@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, FailureRateError, InputError, LostRowsError
@@ -73,7 +74,7 @@ def plan_extraction(
     accepted = _accepted_fingerprints(journal, key, extract)
     progress = survey(journal.entries(damage), key, accepted)
     if extract.legacy == "take_over":
-        _refuse_lost_rows(journal, progress)
+        _refuse_lost_rows(journal, progress, damage)
     _refuse_foreign_rows(journal, progress, scoring, extract)
 
     wanted = sorted(name for name in mos if name in present or name in progress.done)
@@ -184,13 +185,19 @@ def to_payload(score: ClipScore) -> dict[str, Any]:
     }
 
 
+def add_up(*tallies: dict[str, Any]) -> dict[str, Any]:
+    """Return the sum of what the shards did."""
+    return {key: sum(tally[key] for tally in tallies) for key in tallies[0]}
+
+
 def merge_extraction(
-    plan: dict[str, Any], journal: Journal, extract: ExtractParameters, *tallies: dict[str, Any]
-) -> tuple[pa.Table, pd.DataFrame, dict[str, Any]]:
+    plan: dict[str, Any], journal: Journal, extract: ExtractParameters, tally: dict[str, Any]
+) -> tuple[pa.Table, pd.DataFrame, dict[str, Any], dict[str, Any]]:
     """Derive the features table, the failures table and the report from the journal.
 
     Returns:
-        Arrow table of 48 columns sorted by clip name; one row per clip without a row; report.
+        Arrow table of 48 columns sorted by clip name; one row per clip without a row; report,
+        twice: the second is saved last and says that the others are on the disk.
 
     Raises:
         LostRowsError: The rows are not those from before plus those newly finished; no output
@@ -202,42 +209,40 @@ def merge_extraction(
     sidecar = outputs.load_sidecar(extract)
     failures = outputs.failures_table(todo, progress, extract.max_attempts)
     report = {
-        **outputs.report(todo, table, failures, tallies),
+        **outputs.report(todo, table, failures, tally),
         "metadata": outputs.count_matches(table, sidecar),
     }
     _refuse_wrong_count(journal, report["counts"])
-    return outputs.join_sidecar(table, sidecar), failures, report
+    return outputs.join_sidecar(table, sidecar), failures, report, report
 
 
-def account_for_clips(
-    features: pd.DataFrame, journal: Journal, report: dict[str, Any], extract: ExtractParameters
-) -> None:
+def account_for_clips(report: dict[str, Any], journal: Journal, extract: ExtractParameters) -> None:
     """Read the parquet back, then close the books: ``.done``, staging file, failure rate.
 
     Args:
-        features: The features parquet as read back from its file.
-        journal: Journal of the run.
-        report: Report of the run.
+        report: Report of the run, saved after its features.
+        journal: Journal of the run; it knows the parquet.
         extract: Block ``extract``.
 
     Raises:
         LostRowsError: The parquet is not what was written; every checkpoint stays as it is.
         FailureRateError: More clips failed than ``extract.max_failure_rate`` allows.
     """
-    if len(features) != report["counts"]["rows"]:
+    names = pq.read_table(journal.output, columns=["clip_name"])["clip_name"].to_pylist()
+    if len(names) != report["counts"]["rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
-            f"with {len(features)}. The journal in {journal.folder} is kept; run again"
+            f"with {len(names)}. The journal in {journal.folder} is kept; run again"
         )
-    journal.legacy.write_done(features["clip_name"])
+    journal.legacy.write_done(names)
     if extract.legacy == "take_over":
         journal.legacy.drop_staging()
     if report["failure_rate"] > extract.max_failure_rate:
         raise FailureRateError(
-            f"{report['counts']['failed']} of {len(features) + report['counts']['failed']} clips "
+            f"{report['counts']['failed']} of {len(names) + report['counts']['failed']} clips "
             f"failed ({report['failure_rate']:.1%}, extract.max_failure_rate is "
             f"{extract.max_failure_rate:.1%}): {report['failures_by_reason']}. "
-            f"The {len(features)} good rows are in {journal.output}"
+            f"The {len(names)} good rows are in {journal.output}"
         )
 
 
@@ -273,13 +278,14 @@ def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameter
     return {legacy.FINGERPRINT}
 
 
-def _refuse_lost_rows(journal: Journal, progress: Progress) -> None:
+def _refuse_lost_rows(journal: Journal, progress: Progress, damage: Damage) -> None:
     done = journal.legacy.done()
     if missing := [name for name in done if name not in progress.at_hand]:
         raise LostRowsError(
             f"{journal.legacy.done_path} lists {len(done)} clips, but {len(missing)} of them have "
             f"no row in the journal, the staging file or the parquet (such as "
-            f"{', '.join(missing[:_NAMED])}). Remove those lines from it, or the whole file to "
+            f"{', '.join(missing[:_NAMED])}; {len(damage.broken)} lines of the journal are "
+            "unreadable). Remove those lines from it, or the whole file to "
             "extract everything again, and run once more"
         )
 

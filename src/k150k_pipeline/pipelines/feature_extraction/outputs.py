@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -105,11 +105,10 @@ def report(
     plan: ExtractionPlan,
     table: pa.Table,
     failures: pd.DataFrame,
-    tallies: Sequence[Mapping[str, Any]],
+    tally: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the account of a run: every label and every clip is in one of the counts."""
     finished_at = time.time()
-    total = {key: sum(tally[key] for tally in tallies) for key in ("ok", "failed", "syncs")}
     rows = table.num_rows
     seconds = max(finished_at - plan.started_at, 1e-3)
     return {
@@ -119,12 +118,12 @@ def report(
         "fingerprint": plan.fingerprint,
         "started_at": plan.started_at,
         "finished_at": finished_at,
-        "clips_per_second": round((total["ok"] + total["failed"]) / seconds, 3),
+        "clips_per_second": round((tally["ok"] + tally["failed"]) / seconds, 3),
         "counts": {
             "wanted": len(plan.mos),
             "rows": rows,
             "done_before": plan.done_before,
-            "newly_finished": total["ok"],
+            "newly_finished": tally["ok"],
             "failed": len(failures),
             "not_yet_tried": len(plan.mos) - rows - len(failures),
             "recovered": plan.recovered,
@@ -133,9 +132,9 @@ def report(
             "bad_labels": len(plan.bad_labels),
             "torn_lines": plan.torn_lines,
             "broken_lines": len(plan.broken_lines),
-            "fsyncs": total["syncs"],
+            "fsyncs": tally["syncs"],
         },
-        "fsync_seconds": round(sum(tally["sync_seconds"] for tally in tallies), 3),
+        "fsync_seconds": round(tally["sync_seconds"], 3),
         "failure_rate": len(failures) / max(rows + len(failures), 1),
         "failures_by_reason": _count_by(failures["reason"]),
         "rows_scored_with": describe(table)["rows_scored_with"],

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from kedro.io import DatasetError
+
+from k150k_pipeline.datasets import (
+    AtomicCSVDataset,
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+    ClipFolderDataset,
+    JournalDataset,
+)
+from k150k_pipeline.errors import InputError
+
+
+def test_parquet_keeps_metadata_and_bytes(tmp_path):
+    table = pa.table({"a": [1.5, 2.5]}).replace_schema_metadata({b"k": b"v"})
+    paths = [tmp_path / name for name in ("x/1.parquet", "x/2.parquet")]
+    for path in paths:
+        AtomicParquetDataset(filepath=str(path)).save(table)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    dataset = AtomicParquetDataset(filepath=str(paths[0]))
+    assert dataset.load()["a"].tolist() == [1.5, 2.5]
+    assert dataset.preview(nrows=1)["data"] == [[1.5]]
+    assert pa.parquet.read_schema(paths[0]).metadata[b"k"] == b"v"
+
+
+def test_csv_guesses_nothing(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xef\xbb\xbfname,score\r\nNA,01\r\n,3.0\r\n")
+    frame = AtomicCSVDataset(filepath=str(path)).load()
+    assert frame.to_dict("list") == {"name": ["NA", ""], "score": ["01", "3.0"]}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"a,b\n1,2,3\n4,5,6,7\n"])
+def test_csv_that_cannot_be_read_is_named(tmp_path, content):
+    path = tmp_path / "scores.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"scores\.csv"):
+        AtomicCSVDataset(filepath=str(path)).load()
+
+
+def test_json_round_trip(tmp_path):
+    dataset = AtomicJSONDataset(filepath=str(tmp_path / "a.json"))
+    assert not dataset.exists()
+    dataset.save({"näme": [1, None, 0.1]})
+    assert dataset.load() == {"näme": [1, None, 0.1]}
+    assert json.loads(dataset.preview()) == dataset.load()
+
+
+def test_clip_folder_lists_clips_alone(tmp_path):
+    for name in ("b.mp4", "a.MP4", "c.mov", ".d.mp4"):
+        (tmp_path / name).touch()
+    folder = ClipFolderDataset(path=str(tmp_path)).load()
+    assert folder.names() == ["a.MP4", "b.mp4"]
+
+
+def test_missing_clip_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nope does not exist"):
+        ClipFolderDataset(path=str(tmp_path / "nope")).load().names()
+
+
+def test_clip_folder_makes_only_what_is_missing(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+    dataset = ClipFolderDataset(path=str(tmp_path))
+    dataset.save({n: lambda path: path.write_bytes(b"new") for n in ("a.mp4", "b.mp4")})
+    assert (tmp_path / "a.mp4").read_bytes() == b"old"
+    assert (tmp_path / "b.mp4").read_bytes() == b"new"
+
+
+def test_journal_is_appended_to_and_never_saved(tmp_path):
+    dataset = JournalDataset(path=str(tmp_path), output={"filepath": str(tmp_path / "o.parquet")})
+    assert dataset.load().output == tmp_path / "o.parquet"
+    with pytest.raises(DatasetError, match="line by line"):
+        dataset.save(pd.DataFrame())
+
+
+def test_datasets_travel_to_workers(tmp_path):
+    path = str(tmp_path / "x")
+    for dataset in (
+        AtomicParquetDataset(filepath=path),
+        ClipFolderDataset(path=path),
+        JournalDataset(path=path, output={"filepath": path}),
+    ):
+        assert str(pickle.loads(pickle.dumps(dataset))) == str(dataset)
