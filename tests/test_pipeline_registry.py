@@ -59,5 +59,5 @@ def test_shard_count(extract, shards):
 
 
 def test_default_uses_all_cores(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
     assert shape_from({}).workers == 6

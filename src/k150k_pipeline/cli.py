@@ -14,7 +14,13 @@ from kedro.io import DatasetError
 from kedro.validation import ParameterValidationError
 
 from k150k_pipeline.datasets import JournalDataset
-from k150k_pipeline.errors import EngineError, FailureRateError, InputError, LostRowsError
+from k150k_pipeline.errors import (
+    EngineError,
+    FailureRateError,
+    InputError,
+    JournalError,
+    LostRowsError,
+)
 from k150k_pipeline.journal.lock import OutputInUseError, read_holder
 from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.progress import eta
@@ -27,6 +33,7 @@ _EXPECTED = (
     EngineError,
     FailureRateError,
     InputError,
+    JournalError,
     LostRowsError,
     OutputInUseError,
     ParameterValidationError,

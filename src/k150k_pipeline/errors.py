@@ -34,5 +34,9 @@ class FailureRateError(RuntimeError):
     """More clips failed than ``max_failure_rate`` allows; everything good is written."""
 
 
+class JournalError(RuntimeError):
+    """A finished clip cannot be recorded: going on would lose work."""
+
+
 class LostRowsError(RuntimeError):
     """Rows that were finished once are not at hand; nothing is confirmed or overwritten."""

@@ -40,7 +40,7 @@ class RunShape:
 def shape_from(parameters: Mapping[str, Any]) -> RunShape:
     """Read the shape from raw parameters; values that validation will refuse count as absent."""
     extract = _block(parameters, "extract")
-    workers = _positive(extract.get("workers")) or os.cpu_count() or 1
+    workers = _positive(extract.get("workers")) or usable_cores()
     default = max(workers, min(workers * _SHARDS_PER_WORKER, _MAX_SHARDS))
     return RunShape(
         corpus="k150kb" if extract.get("corpus") == "k150kb" else "k150ka",
@@ -69,6 +69,13 @@ def current_shape() -> RunShape:
         **settings.CONFIG_LOADER_ARGS,
     )
     return shape_from(loader["parameters"])
+
+
+def usable_cores() -> int:
+    """Return the cores that this process may use, fewer than the machine's in a batch job."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _block(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -109,6 +110,29 @@ def test_interrupt_stops_at_once_and_leaves_nobody(corpus, tiny_clips):
     assert not corpus.features.exists()
     corpus.run()
     assert len(corpus.table()) == len(clip_names(corpus))
+
+
+def test_full_disk_ends_the_run_with_its_reason_and_loses_nothing(corpus):
+    """A limit on file sizes stands in for a disk that fills up in the middle of a line."""
+    corpus.run()
+    expected = corpus.features.read_bytes()
+    forget(corpus)
+    run = subprocess.run(
+        corpus.command(params="extract.shards=1"),
+        cwd=corpus.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)),
+    )
+    assert run.returncode != 0
+    assert "cannot write the journal" in run.stdout and "Traceback" not in run.stdout
+    assert not corpus.features.exists()
+    (journal,) = corpus.journal.glob("shard-*")
+    assert journal.stat().st_size == 9000
+    output = corpus.run()
+    assert " 0 done" not in output
+    assert corpus.features.read_bytes() == expected
 
 
 def test_worker_killed_for_memory_ends_the_run_with_its_reason(corpus, tiny_clips):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Failure, Journal
 from k150k_pipeline.journal.journal import Damage
 
@@ -117,7 +118,7 @@ def test_full_disk_stops_the_writer():
     writer = Journal(Path("/dev"), Path("/dev/null")).writer(0, "f", {})
     writer._path = Path("/dev/full")
     writer._descriptor = os.open("/dev/full", os.O_WRONLY)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(JournalError, match=r"cannot write the journal /dev/full: No space left"):
         writer.ok("a", 1, 0.1, {})
 
 

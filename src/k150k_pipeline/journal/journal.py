@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.atomic import replacing, sync_folder, write_text
 from k150k_pipeline.journal.legacy import LegacyFiles
 from k150k_pipeline.journal.records import (
@@ -151,7 +152,7 @@ class JournalWriter:
         """Record a clip that was processed.
 
         Raises:
-            OSError: The line could not be made durable (disk full, quota, I/O error).
+            JournalError: The line could not be made durable (disk full, quota, I/O error).
         """
         now, sealed = time.time(), encode_payload(payload)
         self._append(Entry(clip, self._fingerprint, attempt, now, seconds, sealed, None))
@@ -161,13 +162,19 @@ class JournalWriter:
         self._append(Entry(clip, self._fingerprint, attempt, time.time(), seconds, None, failure))
 
     def _append(self, entry: Entry) -> None:
-        descriptor = self._open()
-        self._write(descriptor, encode_entry(entry))
-        self._sync(descriptor)
+        try:
+            descriptor = self._open()
+            self._write(descriptor, encode_entry(entry))
+            self._sync(descriptor)
+        except OSError as error:
+            raise JournalError(
+                f"cannot write the journal {self._path}: {error.strerror or error}. Every clip "
+                "recorded so far is safe; mend this (make room?) and run the same command again"
+            ) from error
 
     def _write(self, descriptor: int, line: bytes) -> None:
         if os.write(descriptor, line) != len(line):
-            raise OSError(f"{self._path}: the disk took only part of a line")
+            raise OSError("the disk took only part of a line")
 
     def _open(self) -> int:
         if self._descriptor is None:

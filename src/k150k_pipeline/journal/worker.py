@@ -37,7 +37,7 @@ def work_through(
         earlier_attempts: Failed attempts of earlier runs.
 
     Raises:
-        OSError: A line could not be written: going on would lose work.
+        JournalError: A line could not be written: going on would lose work.
         EngineError: No clip can be processed.
     """
     ok = failed = 0

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,12 @@ import pyarrow.parquet as pq
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, FailureRateError, InputError, LostRowsError
-from k150k_pipeline.journal import Journal, legacy
-from k150k_pipeline.journal.due import Progress, deal, due_clips, survey
-from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.due import deal, due_clips, survey
 from k150k_pipeline.journal.worker import work_through
 from k150k_pipeline.media.probe import probe
-from k150k_pipeline.pipelines.feature_extraction import outputs, takeover
+from k150k_pipeline.pipelines.feature_extraction import outputs, planning
+from k150k_pipeline.run_shape import usable_cores
 from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
@@ -33,8 +31,6 @@ from k150k_pipeline.vmaf.plans import FULL, IDENTITY, PLANS, Plan, refuse_small
 from k150k_pipeline.vmaf.verify import compare_plans
 
 logger = logging.getLogger(__name__)
-
-_NAMED = 5
 
 
 def plan_extraction(
@@ -65,17 +61,12 @@ def plan_extraction(
     started_at = time.time()
     outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
     labels = read_labels(scores, scale=extract.score_scale, bad_rows=extract.bad_labels)
-    mos, present = _match(labels.mos, clips.names())
+    mos, present = planning.match_labels(labels.mos, clips.names())
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
     key = fingerprint(scoring)
 
-    damage = Damage(torn=journal.cut_torn_lines())
-    recovered = takeover.take_over(journal) if extract.legacy == "take_over" else 0
-    accepted = _accepted_fingerprints(journal, key, extract)
-    progress = survey(journal.entries(damage), key, accepted)
-    if extract.legacy == "take_over":
-        _refuse_lost_rows(journal, progress, damage)
-    _refuse_foreign_rows(journal, progress, scoring, extract)
+    past = planning.read_past(journal, key, scoring, extract)
+    progress = past.progress
 
     wanted = sorted(name for name in mos if name in present or name in progress.done)
     if not wanted:
@@ -87,21 +78,21 @@ def plan_extraction(
     plan = ExtractionPlan(
         corpus=extract.corpus,
         fingerprint=key,
-        accepted=sorted(accepted),
+        accepted=sorted(past.accepted),
         scoring=scoring,
         mos={name: mos[name] for name in wanted},
         due=to_do,
         attempts={name: progress.attempts[name] for name in to_do if progress.attempts[name]},
         done_before=sum(1 for name in wanted if name in progress.done),
-        recovered=recovered,
+        recovered=past.recovered,
         clips_without_label=sorted(present - mos.keys()),
         labels_without_clip=sorted(mos.keys() - set(wanted)),
         bad_labels=labels.skipped,
-        torn_lines=damage.torn,
-        broken_lines=damage.broken,
+        torn_lines=past.damage.torn,
+        broken_lines=past.damage.broken,
         started_at=started_at,
     )
-    _announce(journal, plan, extract)
+    planning.announce(journal, plan, extract)
     return plan.model_dump()
 
 
@@ -127,7 +118,7 @@ def verify_plans(
         logger.info("Plans already verified with this engine on %s", ", ".join(known))
         return known
     # Values do not depend on the thread count, so the slow full pass takes all cores.
-    engine = make_engine(vmaf.model_copy(update={"threads": os.cpu_count() or 1}))
+    engine = make_engine(vmaf.model_copy(update={"threads": usable_cores()}))
     agreed: list[str] = []
     for name in random.Random(extract.verify_seed).sample(due, len(due)):
         if len(agreed) == extract.verify_clips:
@@ -246,50 +237,6 @@ def account_for_clips(report: dict[str, Any], journal: Journal, extract: Extract
         )
 
 
-def _match(mos: Mapping[str, float], names: Iterable[str]) -> tuple[dict[str, float], set[str]]:
-    """Return MOS by clip file name (labels may lack the suffix), and the clip files.
-
-    Raises:
-        InputError: Two labels name one clip.
-    """
-    present = set(names)
-    by_stem = {Path(name).stem: name for name in present}
-    matched: dict[str, float] = {}
-    for label, value in mos.items():
-        name = label if label in present else by_stem.get(label, label)
-        if name in matched:
-            raise InputError(f"scores CSV: two rows name the clip {name}, with and without suffix")
-        matched[name] = value
-    return matched, present
-
-
-def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameters) -> set[str]:
-    known = set(journal.scorings()) - {key}
-    if extract.legacy == "ignore":
-        known.discard(legacy.FINGERPRINT)
-    if extract.on_engine_change == "mix":
-        return known
-    if legacy.FINGERPRINT not in known:
-        return set()
-    logger.warning(
-        "Rows of the older script are used beside this run's; their engine is unknown and may "
-        "differ in cambi. extract.legacy=ignore scores those clips anew"
-    )
-    return {legacy.FINGERPRINT}
-
-
-def _refuse_lost_rows(journal: Journal, progress: Progress, damage: Damage) -> None:
-    done = journal.legacy.done()
-    if missing := [name for name in done if name not in progress.at_hand]:
-        raise LostRowsError(
-            f"{journal.legacy.done_path} lists {len(done)} clips, but {len(missing)} of them have "
-            f"no row in the journal, the staging file or the parquet (such as "
-            f"{', '.join(missing[:_NAMED])}; {len(damage.broken)} lines of the journal are "
-            "unreadable). Remove those lines from it, or the whole file to "
-            "extract everything again, and run once more"
-        )
-
-
 def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:
     if counts["rows"] != counts["done_before"] + counts["newly_finished"]:
         raise LostRowsError(
@@ -297,48 +244,6 @@ def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:
             f"before and {counts['newly_finished']} were finished now. {journal.output} is left as "
             f"it was and the journal in {journal.folder} is kept; please report this"
         )
-
-
-def _refuse_foreign_rows(
-    journal: Journal, progress: Progress, scoring: dict[str, Any], extract: ExtractParameters
-) -> None:
-    foreign = Counter(key for key in progress.foreign.values() if key != legacy.FINGERPRINT)
-    if not foreign or extract.on_engine_change == "rescore":
-        return
-    scorings = journal.scorings()
-    differences = "; ".join(
-        f"{count} rows with {_difference(scorings[key], scoring)}" for key, count in foreign.items()
-    )
-    raise InputError(
-        f"the journal in {journal.folder} has rows that this run would not produce: "
-        f"{differences}. Choose with extract.on_engine_change=rescore (score those clips again) "
-        "or =mix (keep both in one table), or give this run its own output and journal "
-        "(--params out=…,journal=…)"
-    )
-
-
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    parts = [f"{k}={theirs.get(k)!r} (now {v!r})" for k, v in ours.items() if theirs.get(k) != v]
-    return ", ".join(parts)
-
-
-def _announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters) -> None:
-    journal.announce(
-        {
-            "started_at": plan.started_at,
-            "wanted": len(plan.mos),
-            "done_before": plan.done_before,
-            "due": len(plan.due),
-            "fingerprint": plan.fingerprint,
-            "scoring": plan.scoring,
-            "flush_every": extract.flush_every,
-        }
-    )
-    logger.info(
-        "%d clips with a label: %d done, %d due; %d clips without a label, %d labels without a "
-        "clip", len(plan.mos), plan.done_before, len(plan.due),
-        len(plan.clips_without_label), len(plan.labels_without_clip),
-    )  # fmt: skip
 
 
 def _score(engine: Engine, path: Path, plan: Plan, extract: ExtractParameters) -> ClipScore:

@@ -1,0 +1,153 @@
+"""What is due, and what refuses a run before its first clip."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k150k_pipeline.errors import InputError, LostRowsError
+from k150k_pipeline.journal import Journal, legacy
+from k150k_pipeline.journal.due import Progress, survey
+from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
+from k150k_pipeline.schemas.extraction import ExtractionPlan
+from k150k_pipeline.schemas.parameters import ExtractParameters
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Past:
+    """What earlier runs, ours or the older script's, left behind.
+
+    Attributes:
+        progress: What is done, failed, and of another engine.
+        accepted: Fingerprints whose rows are used beside this run's own.
+        recovered: Rows taken over just now.
+        damage: What could not be read.
+    """
+
+    progress: Progress
+    accepted: set[str]
+    recovered: int
+    damage: Damage
+
+
+def read_past(
+    journal: Journal, key: str, scoring: Mapping[str, Any], extract: ExtractParameters
+) -> Past:
+    """Take over what stands beside the output, then read the whole journal.
+
+    Args:
+        journal: Journal of the output.
+        key: Fingerprint of the run.
+        scoring: What it stands for.
+        extract: Block ``extract``.
+
+    Raises:
+        LostRowsError: ``.done`` lists clips of which no row is at hand.
+        InputError: Rows of another engine or plan, and no word on what to do with them.
+    """
+    damage = Damage(torn=journal.cut_torn_lines())
+    recovered = take_over(journal) if extract.legacy == "take_over" else 0
+    accepted = _accepted_fingerprints(journal, key, extract)
+    progress = survey(journal.entries(damage), key, accepted)
+    if extract.legacy == "take_over":
+        _refuse_lost_rows(journal, progress, damage)
+    _refuse_foreign_rows(journal, progress, scoring, extract)
+    return Past(progress, accepted, recovered, damage)
+
+
+def match_labels(
+    mos: Mapping[str, float], names: Iterable[str]
+) -> tuple[dict[str, float], set[str]]:
+    """Return MOS by clip file name (labels may lack the suffix), and the clip files.
+
+    Raises:
+        InputError: Two labels name one clip.
+    """
+    present = set(names)
+    by_stem = {Path(name).stem: name for name in present}
+    matched: dict[str, float] = {}
+    for label, value in mos.items():
+        name = label if label in present else by_stem.get(label, label)
+        if name in matched:
+            raise InputError(f"scores CSV: two rows name the clip {name}, with and without suffix")
+        matched[name] = value
+    return matched, present
+
+
+def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters) -> None:
+    """Tell whoever watches the journal, and the log, what the run sets out to do."""
+    journal.announce(
+        {
+            "started_at": plan.started_at,
+            "wanted": len(plan.mos),
+            "done_before": plan.done_before,
+            "due": len(plan.due),
+            "fingerprint": plan.fingerprint,
+            "scoring": plan.scoring,
+            "flush_every": extract.flush_every,
+        }
+    )
+    logger.info(
+        "%d clips with a label: %d done, %d due; %d clips without a label, %d labels without a "
+        "clip", len(plan.mos), plan.done_before, len(plan.due),
+        len(plan.clips_without_label), len(plan.labels_without_clip),
+    )  # fmt: skip
+
+
+def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameters) -> set[str]:
+    known = set(journal.scorings()) - {key}
+    if extract.legacy == "ignore":
+        known.discard(legacy.FINGERPRINT)
+    if extract.on_engine_change == "mix":
+        return known
+    if legacy.FINGERPRINT not in known:
+        return set()
+    logger.warning(
+        "Rows of the older script are used beside this run's; their engine is unknown and may "
+        "differ in cambi. extract.legacy=ignore scores those clips anew"
+    )
+    return {legacy.FINGERPRINT}
+
+
+def _refuse_lost_rows(journal: Journal, progress: Progress, damage: Damage) -> None:
+    done = journal.legacy.done()
+    if missing := [name for name in done if name not in progress.at_hand]:
+        raise LostRowsError(
+            f"{journal.legacy.done_path} lists {len(done)} clips, but {len(missing)} of them have "
+            f"no row in the journal, the staging file or the parquet (such as "
+            f"{', '.join(missing[:_NAMED])}; {len(damage.broken)} lines of the journal are "
+            "unreadable). Remove those lines from it, or the whole file to "
+            "extract everything again, and run once more"
+        )
+
+
+def _refuse_foreign_rows(
+    journal: Journal, progress: Progress, scoring: Mapping[str, Any], extract: ExtractParameters
+) -> None:
+    foreign = Counter(key for key in progress.foreign.values() if key != legacy.FINGERPRINT)
+    if not foreign or extract.on_engine_change == "rescore":
+        return
+    scorings = journal.scorings()
+    differences = "; ".join(
+        f"{count} rows with {_difference(scorings[key], scoring)}" for key, count in foreign.items()
+    )
+    raise InputError(
+        f"the journal in {journal.folder} has rows that this run would not produce: "
+        f"{differences}. Choose with extract.on_engine_change=rescore (score those clips again) "
+        "or =mix (keep both in one table), or give this run its own output and journal "
+        "(--params out=…,journal=…)"
+    )
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    parts = [f"{k}={theirs.get(k)!r} (now {v!r})" for k, v in ours.items() if theirs.get(k) != v]
+    return ", ".join(parts)
