@@ -84,15 +84,15 @@ def test_bit_depth_reaches_the_binary(
 ) -> None:
     values = CpuEngine(bench.parameters).score(clips[name], FULL).values
     assert (values["psnr_y"] == ceiling).all()
-    assert argument(bench.command("cpu"), "--bitdepth") == ("8" if ceiling == 60 else "10")
+    assert argument(bench.command("cpu"), "-b") == ("8" if ceiling == 60 else "10")
 
 
 def test_odd_sizes_reach_the_binary_unturned(bench: Bench, clips: Clips) -> None:
     CpuEngine(bench.parameters).score(clips["odd_444"], IDENTITY)
     command = bench.command("cpu")
-    assert argument(command, "--width") == "257"
-    assert argument(command, "--height") == "255"
-    assert argument(command, "--pixel_format") == "420"
+    assert argument(command, "-w") == "257"
+    assert argument(command, "-h") == "255"
+    assert argument(command, "-p") == "420"
 
 
 @ENGINES
@@ -133,8 +133,8 @@ def test_cpu_engine_runs_the_identity_plan_without_a_model(bench: Bench, clips: 
 def test_reference_and_distorted_are_the_same_inherited_file(bench: Bench, clips: Clips) -> None:
     CpuEngine(bench.parameters).score(clips["eight_bit"], IDENTITY)
     command = bench.command("cpu")
-    assert argument(command, "--reference") == argument(command, "--distorted")
-    assert argument(command, "--reference").startswith("/proc/self/fd/")
+    assert argument(command, "-r") == argument(command, "-d")
+    assert argument(command, "-r").startswith("/proc/self/fd/")
 
 
 def test_threads_reach_both_binaries(bench: Bench, clips: Clips) -> None:

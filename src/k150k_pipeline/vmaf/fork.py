@@ -191,14 +191,14 @@ class VmafBinary:
         scoring = ["--model", f"version={self._parameters.model}"] if model else ["--no_prediction"]
         return [
             str(self.path.absolute()),
-            "--reference", video.path, "--distorted", video.path,
-            "--width", str(video.width), "--height", str(video.height),
-            "--pixel_format", "420", "--bitdepth", str(video.bit_depth),
+            "-r", video.path, "-d", video.path,
+            "-w", str(video.width), "-h", str(video.height),
+            "-p", "420", "-b", str(video.bit_depth),
             "--threads", str(self._parameters.threads),
             *scoring,
             *[argument for name in extractors for argument in ("--feature", name)],
             *self._device,
-            "--json", "--output", log_path, "--quiet",
+            "--json", "-o", log_path, "-q",
         ]  # fmt: skip
 
     def _execute(
