@@ -70,11 +70,10 @@ class _Pool(ProcessPoolExecutor):
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
         if exc_type is not None:
-            workers = list((self._processes or {}).values())
-            self.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:
+            for worker in list((self._processes or {}).values()):
                 worker.kill()
-        return super().__exit__(exc_type, exc_value, traceback)
+        self.shutdown(wait=True, cancel_futures=exc_type is not None)
+        return None
 
 
 def _serve_project(parent: int, package_name: str) -> None:
