@@ -3,10 +3,12 @@
 Usage::
 
     python benchmarks/extract.py plans [--clips DIR] [--limit N]
+    python benchmarks/extract.py agreement [--clips DIR] [--limit N]
     python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
 
 ``plans`` runs the three on the same clips in turn and prints CPU seconds per clip (children
-included) and ratios. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
+included) and ratios. ``agreement`` prints how far identity and full plan are apart. ``overhead``
+journals a whole corpus with scoring replaced by a no-op.
 """
 
 from __future__ import annotations
@@ -25,11 +27,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
 from k150k_pipeline.media.probe import ClipInfo, probe
 from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.schemas.features import FEATURES
 from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
 from k150k_pipeline.vmaf import make_engine
+from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -39,19 +45,21 @@ def main() -> None:
     """Parse the command line and run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
-    plans = commands.add_parser("plans")
-    plans.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
-    plans.add_argument("--limit", type=int)
+    for name in ("plans", "agreement"):
+        command = commands.add_parser(name)
+        command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
+        command.add_argument("--limit", type=int)
     overhead = commands.add_parser("overhead")
     overhead.add_argument("--clips-count", type=int, default=152_265)
     overhead.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     print(f"machine: {machine()}")
-    if options.command == "plans":
-        with clip_folder(options.clips) as folder:
-            compare_plans(sorted(folder.glob("*.mp4"))[: options.limit])
-    else:
+    if options.command == "overhead":
         measure_overhead(options.clips_count, options.workers)
+        return
+    run = compare_plans if options.command == "plans" else print_agreement
+    with clip_folder(options.clips) as folder:
+        run(sorted(folder.glob("*.mp4"))[: options.limit])
 
 
 def machine() -> str:
@@ -111,6 +119,19 @@ def compare_plans(paths: list[Path]) -> None:
         print(f"{name:9} {per_clip[0]:8.3f} CPU-s/clip {per_clip[1]:8.3f} s/clip")
     print(f"full / identity   {cpu['full'] / cpu['identity']:6.1f}")
     print(f"identity / decode {cpu['identity'] / cpu['decode']:6.2f}")
+
+
+def print_agreement(paths: list[Path]) -> None:
+    """Print, per feature, the largest difference of a clip's mean between the two plans."""
+    engine = make_engine(VmafParameters(threads=os.cpu_count() or 1))
+    differences = []
+    for path in paths:
+        clip = probe(path)
+        identity, full = (aggregate(engine.score(clip, p).values)[:22] for p in (IDENTITY, FULL))
+        differences.append(np.abs(np.array(identity) - np.array(full)))
+    print(f"clips: {len(paths)}; largest difference of a clip's mean, identity against full")
+    for feature, largest in zip(FEATURES, np.max(differences, axis=0), strict=True):
+        print(f"{feature:14} {largest:.1e}")
 
 
 def cpu_seconds() -> float:
