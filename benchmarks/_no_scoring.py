@@ -45,7 +45,7 @@ def _no_probe(path: Path) -> ClipInfo:
     return ClipInfo(path, 0, 960, 540, "yuv420p", 8, False, _FRAMES, "h264")
 
 
-nodes.make_engine = NoScoring  # type: ignore[attr-defined]
+nodes.make_engine = NoScoring  # type: ignore[assignment,attr-defined]
 nodes.probe = _no_probe  # type: ignore[attr-defined]
 
 

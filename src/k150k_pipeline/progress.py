@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -82,8 +83,6 @@ class ProgressReporter:
             TextColumn("clips"), BarColumn(), MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
         )  # fmt: skip
-        from rich.console import Console
-
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task: TaskID = bar.add_task("clips", total=run["due"], note="")
             while True:

@@ -74,3 +74,15 @@ def test_seed_chooses_the_clips(verify):
 @pytest.mark.parametrize("parameters", [{"verify_clips": 0}, {"plan": "full"}])
 def test_nothing_to_verify(verify, parameters):
     assert verify("cambi", 5.0, **parameters) == ([], [], {})
+
+
+def test_clips_that_cannot_be_scored_are_drawn_a_bounded_number_of_times(tmp_path, caplog):
+    (tmp_path / "clips").mkdir()
+    names = [f"{index}.mp4" for index in range(500)]
+    journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
+    arguments = ClipFolder(tmp_path / "clips"), journal, ExtractParameters(), VmafParameters()
+    with caplog.at_level("INFO", logger="k150k_pipeline"):
+        assert nodes.verify_plans({"due": names, "fingerprint": "f"}, *arguments) == []
+    assert sum("cannot be scored" in r.getMessage() for r in caplog.records) == 20
+    assert "Plans not verified: none of 20 clips" in caplog.text
+    assert journal.verdicts() == {}

@@ -18,16 +18,15 @@ from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
 from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
 
 _DECODED = re.compile(
-    r"Input stream #0:\d+ \(video\): (\d+) packets read .*?(\d+) frames decoded; (\d+) decode err"
+    r"Input stream #0:\d+ \(video\): \d+ packets read .*?(\d+) frames decoded; (\d+) decode err"
 )
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\] (.+)")
 
 
 @dataclass(frozen=True)
 class DecodeEvidence:
-    """What ffmpeg says it did: packets read, frames decoded, decode errors."""
+    """What ffmpeg says it did: frames decoded, decode errors."""
 
-    packets: int
     frames: int
     errors: int
 

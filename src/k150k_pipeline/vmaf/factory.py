@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.engine import Engine
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 
 
+@functools.lru_cache(maxsize=4)
 def make_engine(parameters: VmafParameters) -> Engine:
-    """Return the engine that ``vmaf.backend`` names.
+    """Return the engine that ``vmaf.backend`` names, one per process and parameters.
 
     Raises:
         EngineError: No ffmpeg to decode with.

@@ -21,16 +21,12 @@ _CAMBI_MIN_LONGER_SIDE = 216
 _MS_SSIM_MIN_SIDE = 176
 _PSNR_CEILING = {"yuv420p": 60.0, "yuv420p10le": 72.0}
 _IDENTITY_CONSTANTS: Mapping[str, float] = {
-    # Where libvmaf's integer arithmetic typically puts a filmed frame against itself.
-    "adm2": 1.000001,
+    # Where libvmaf's integer arithmetic typically puts a filmed frame against itself; adm2 and
+    # vif stand in the folded model, which was made for the same point.
     "adm_scale0": 1.000005,
     "adm_scale1": 1.0,
     "adm_scale2": 1.0,
     "adm_scale3": 1.0,
-    "vif_scale0": 0.999991,
-    "vif_scale1": 0.999992,
-    "vif_scale2": 0.999992,
-    "vif_scale3": 0.999992,
     "float_ssim": 1.0,
     "float_ms_ssim": 1.0,
     "ssimulacra2": 100.0,
@@ -134,4 +130,5 @@ def _known(feature: str, clip: ClipInfo) -> _Filler:
     if feature in EXTRACTOR_FEATURES["psnr"]:
         ceiling = _PSNR_CEILING[scored_pixel_format(clip)]
         return lambda _, frames: np.full(frames, ceiling)
-    return lambda _, frames: np.full(frames, _IDENTITY_CONSTANTS[feature])
+    constants = {**_IDENTITY_CONSTANTS, **load_folded_model().fixed_features}
+    return lambda _, frames: np.full(frames, constants[feature])

@@ -32,6 +32,8 @@ from k150k_pipeline.vmaf.verify import compare_plans
 
 logger = logging.getLogger(__name__)
 
+_TRIES_PER_VERIFIED_CLIP = 10
+
 
 def plan_extraction(
     scores: pd.DataFrame,
@@ -120,13 +122,16 @@ def verify_plans(
     # Values do not depend on the thread count, so the slow full pass takes all cores.
     engine = make_engine(vmaf.model_copy(update={"threads": usable_cores()}))
     agreed: list[str] = []
-    for name in random.Random(extract.verify_seed).sample(due, len(due)):
+    tries = min(len(due), _TRIES_PER_VERIFIED_CLIP * extract.verify_clips)
+    for name in random.Random(extract.verify_seed).sample(due, tries):
         if len(agreed) == extract.verify_clips:
             break
         if _plans_agree(engine, clips.path / name, extract):
             agreed.append(name)
     if agreed:
         journal.add_verdict(key, agreed)
+    else:
+        logger.warning("Plans not verified: none of %d clips drawn can be scored", tries)
     return agreed
 
 

@@ -45,7 +45,8 @@ def _take_over_parquet(journal: Journal) -> int:
     if len(scored_with) == 1:
         key, scoring = next(iter(scored_with.items()))
         scoring = {name: value for name, value in scoring.items() if name != "rows"}
-    return _add(journal, key, scoring, table.to_pylist())
+    rows = (row for batch in table.to_batches(max_chunksize=1024) for row in batch.to_pylist())
+    return _add(journal, key, scoring, rows)
 
 
 def _add(
