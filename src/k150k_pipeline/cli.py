@@ -89,7 +89,7 @@ def describe_status(dataset: JournalDataset) -> str:
     run = journal.announced()
     if run is None:
         return f"No run has begun in {journal.folder}"
-    tail = JournalTail(journal.folder)
+    tail = JournalTail(journal)
     seen = tail.poll()
     holder = read_holder(dataset.lock_path)
     now = time.time()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -15,7 +14,6 @@ from k150k_pipeline.datasets import AtomicFileDataset, AtomicJSONDataset, Journa
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.progress import ProgressReporter
 from k150k_pipeline.run_shape import set_shape
-from k150k_pipeline.summary import summarise
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +80,14 @@ def _lock_paths(
 
 
 def _log_summary(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    for name in sorted(pipeline.all_outputs()):
-        dataset: Any = catalog.get(name)
-        if name.endswith("_report") and isinstance(dataset, AtomicJSONDataset):
-            corpus = name.removesuffix("_report")
-            files: dict[str, Any] = {
-                what: catalog.get(f"{corpus}_{what}") for what in ("features", "failures", "report")
-            }
-            places = {what: str(file.path) for what, file in files.items()}
-            logger.info(summarise(dataset.load(), places))
+    for node in pipeline.nodes:
+        files = _files(node.outputs, catalog)
+        for name, file in files.items():
+            if name.endswith("_report") and isinstance(file, AtomicJSONDataset):
+                places = [f"  {name}: {file.path}" for name, file in files.items()]
+                logger.info("\n".join([file.load()["summary"], *places]))
+
+
+def _files(names: list[str], catalog: DataCatalog) -> dict[str, AtomicFileDataset]:
+    datasets = {name: catalog.get(name) for name in names if "." not in name}
+    return {name: file for name, file in datasets.items() if isinstance(file, AtomicFileDataset)}

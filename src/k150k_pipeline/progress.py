@@ -45,7 +45,7 @@ class ProgressReporter:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._started = time.time()
-        self._tail = JournalTail(journal.folder, skip_existing=True)
+        self._tail = JournalTail(journal, skip_existing=True)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
         self._logged = 0
@@ -88,8 +88,9 @@ class ProgressReporter:
             while True:
                 ended = self._ended.wait(_INTERVAL_S)
                 seen = self._tail.poll()
-                bar.update(task, completed=seen.ok + seen.failed, note=self._describe(run, seen))
-                if ended:
+                finished = seen.ok + seen.failed
+                bar.update(task, completed=finished, note=self._describe(run, seen))
+                if ended or finished >= run["due"]:
                     return
 
     def _write_lines(self, run: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from kedro.framework.project import settings
 
 _SHARDS_PER_WORKER = 8
 _MAX_SHARDS = 256
+_SCORE_DROPS = ("k150ka", "k150kb")
+_CORPORA = ("konvid_150k", "konvid_1k")
 _current: RunShape | None = None
 
 
@@ -25,27 +27,38 @@ class RunShape:
     """Shape of the graph of a run.
 
     Attributes:
-        corpus: Prefix of the corpus's catalog entries, such as ``k150ka``.
+        corpus: Prefix of the catalog entries of the corpus that is extracted, such as ``k150ka``.
+        labels: Dataset that has its labels: a scores CSV or a corpus JSONL.
         workers: Worker processes.
-        shards: Nodes that the clips are dealt to.
+        shards: Nodes that the clips of ``extract`` are dealt to.
+        ingest_corpus: Prefix of the catalog entries of the corpus that is ingested.
+        ingest_shards: Nodes that the clips of ``ingest`` are dealt to.
         sample: Whether the clips are made by the sample pipeline first.
     """
 
     corpus: str = "k150ka"
+    labels: str = "k150ka_scores"
     workers: int = 1
     shards: int = 1
+    ingest_corpus: str = "konvid_150k"
+    ingest_shards: int = 1
     sample: bool = False
 
 
 def shape_from(parameters: Mapping[str, Any]) -> RunShape:
     """Read the shape from raw parameters; values that validation will refuse count as absent."""
-    extract = _block(parameters, "extract")
-    workers = _positive(extract.get("workers")) or usable_cores()
+    extract, ingest = _block(parameters, "extract"), _block(parameters, "ingest")
+    asked = [_positive(block.get("workers")) for block in (extract, ingest)]
+    workers = max((n for n in asked if n), default=usable_cores())
     default = max(workers, min(workers * _SHARDS_PER_WORKER, _MAX_SHARDS))
+    corpus = _choice(extract.get("corpus"), (*_SCORE_DROPS, *_CORPORA))
     return RunShape(
-        corpus="k150kb" if extract.get("corpus") == "k150kb" else "k150ka",
+        corpus=corpus,
+        labels=_labels(corpus, extract.get("labels")),
         workers=workers,
         shards=_positive(extract.get("shards")) or default,
+        ingest_corpus=_choice(str(ingest.get("corpus")).replace("-", "_"), _CORPORA),
+        ingest_shards=_positive(ingest.get("shards")) or default,
         sample=_block(parameters, "sample").get("enabled") is True,
     )
 
@@ -76,6 +89,16 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _choice(value: object, known: tuple[str, ...]) -> str:
+    return next((name for name in known if name == value), known[0])
+
+
+def _labels(corpus: str, source: object) -> str:
+    if corpus in _CORPORA:
+        return f"{corpus}_corpus"
+    return f"{_CORPORA[0]}_corpus" if source == "corpus" else f"{corpus}_scores"
 
 
 def _block(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -8,12 +8,11 @@ from typing import Any
 _NAMED = 3
 
 
-def summarise(report: Mapping[str, Any], places: Mapping[str, str]) -> str:
+def summarise(report: Mapping[str, Any]) -> str:
     """Return a few lines on a finished run.
 
     Args:
         report: Report of the run.
-        places: Where features, failures and the report itself are.
     """
     counts = report["counts"]
     lines = [
@@ -25,7 +24,6 @@ def summarise(report: Mapping[str, Any], places: Mapping[str, str]) -> str:
         ),
         *_orphans(report),
         *_failures(report),
-        *(f"  {what}: {path}" for what, path in places.items()),
     ]
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from k150k_pipeline.datasets.atomic import (
     AtomicCSVDataset,
     AtomicFileDataset,
     AtomicJSONDataset,
+    AtomicJSONLinesDataset,
     AtomicParquetDataset,
 )
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
@@ -13,6 +14,7 @@ __all__ = [
     "AtomicCSVDataset",
     "AtomicFileDataset",
     "AtomicJSONDataset",
+    "AtomicJSONLinesDataset",
     "AtomicParquetDataset",
     "ClipFolder",
     "ClipFolderDataset",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,53 @@ class AtomicCSVDataset(AtomicFileDataset):
         """Return the first rows for kedro-viz."""
         head = pd.read_csv(self._filepath, dtype=str, keep_default_na=False, nrows=nrows)
         return TablePreview(json.loads(head.to_json(orient="split")))
+
+
+class AtomicJSONLinesDataset(AtomicFileDataset):
+    """A table with one JSON object per line, saved row by row as its rows come."""
+
+    def load(self) -> pd.DataFrame:
+        """Return the table; keys that a line lacks are missing values.
+
+        Raises:
+            DatasetError: No such file, or a line that is no JSON object.
+        """
+        frames = [pd.DataFrame(rows) for rows in self._batches()]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def save(self, data: Iterable[Mapping[str, Any]]) -> None:
+        """Replace the file by rows; they may come from a generator and are not kept."""
+        with replacing(self._filepath) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for row in data:
+                file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def preview(self, nrows: int = 20) -> TablePreview:
+        """Return the first rows for kedro-viz."""
+        head = pd.DataFrame(next(self._batches(nrows), []))
+        return TablePreview(json.loads(head.to_json(orient="split")))
+
+    def _batches(self, size: int = 20_000) -> Iterator[list[dict[str, Any]]]:
+        rows = self._rows()
+        while batch := list(islice(rows, size)):
+            yield batch
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self._filepath.open(encoding="utf-8") as file:
+                for number, line in enumerate(file, start=1):
+                    if line.strip():
+                        yield self._parse(line, number)
+        except FileNotFoundError as error:
+            raise DatasetError(f"{self._filepath} does not exist: make it first") from error
+
+    def _parse(self, line: str, number: int) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DatasetError(f"{self._filepath} line {number}: no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DatasetError(f"{self._filepath} line {number}: no JSON object")
+        return row
 
 
 class AtomicJSONDataset(AtomicFileDataset):

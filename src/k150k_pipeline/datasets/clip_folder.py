@@ -26,38 +26,64 @@ class ClipFolder:
     Attributes:
         path: The folder.
         suffix: Ending of a clip's file name; other files are not clips.
+        more: Further folders of the same corpus; a clip is taken from the first that has it.
     """
 
     path: Path
     suffix: str = ".mp4"
+    more: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, (self.path, *self.more)))
 
     def names(self) -> list[str]:
-        """Return the clip file names, sorted.
+        """Return the clip file names of all folders that exist, sorted, each once.
 
         Raises:
             InputError: There is no such folder.
         """
-        try:
-            with os.scandir(self.path) as files:
-                return sorted(
-                    f.name
-                    for f in files
-                    if f.name.lower().endswith(self.suffix) and not f.name.startswith(".")
-                )
-        except (FileNotFoundError, NotADirectoryError) as error:
+        there = [folder for folder in (self.path, *self.more) if folder.is_dir()]
+        if not there:
             raise InputError(
-                f"clip folder {self.path} does not exist: put the clips there, or name their "
+                f"clip folder {self} does not exist: put the clips there, or name their "
                 "folder with --params clips_dir=… or in conf/local/catalog.yml"
-            ) from error
+            )
+        return sorted({name for folder in there for name in self._list(folder)})
+
+    def find(self, name: str) -> Path:
+        """Return where a clip is; where it would be in the first folder, if it is in none."""
+        places = [folder / name for folder in (self.path, *self.more)]
+        return next((place for place in places if place.is_file()), places[0])
+
+    def _list(self, folder: Path) -> list[str]:
+        with os.scandir(folder) as files:
+            return [
+                f.name
+                for f in files
+                if f.name.lower().endswith(self.suffix) and not f.name.startswith(".")
+            ]
 
 
 class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
-    """A folder of clips: loads as a handle; saving makes the clips that are not there yet."""
+    """A folder of clips: loads as a handle; saving makes the clips that are not there yet.
+
+    Args:
+        path: The folder.
+        suffix: Ending of a clip's file name.
+        more: Further folders, each under a name of its own as ``{path: …}`` (the key by which
+            Kedro knows paths that are relative to the project).
+    """
 
     def __init__(
-        self, *, path: str, suffix: str = ".mp4", metadata: dict[str, Any] | None = None
+        self,
+        *,
+        path: str,
+        suffix: str = ".mp4",
+        more: Mapping[str, Mapping[str, str]] | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folder = ClipFolder(Path(path), suffix)
+        further = tuple(Path(folder["path"]) for folder in (more or {}).values())
+        self._folder = ClipFolder(Path(path), suffix, further)
         self.metadata = metadata
 
     def load(self) -> ClipFolder:
@@ -78,7 +104,7 @@ class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
         return JSONPreview(json.dumps({"clips": len(names), "first": names[:10]}))
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder.path), "suffix": self._folder.suffix}
+        return {"path": str(self._folder), "suffix": self._folder.suffix}
 
     def _exists(self) -> bool:
-        return self._folder.path.is_dir()
+        return any(folder.is_dir() for folder in (self._folder.path, *self._folder.more))

@@ -20,19 +20,27 @@ class JournalDataset(AbstractDataset[Any, Journal]):
         path: Folder of the journal.
         output: ``filepath`` of the file that is derived from it (the key by which Kedro knows
             paths that are relative to the project).
+        also: Other outputs' journals whose clips count here too, each under a name of its own as
+            ``{path: …}``.
     """
 
     def __init__(
-        self, *, path: str, output: Mapping[str, str], metadata: dict[str, Any] | None = None
+        self,
+        *,
+        path: str,
+        output: Mapping[str, str],
+        also: Mapping[str, Mapping[str, str]] | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._folder = Path(path)
         self._output = Path(output["filepath"])
+        self._also = tuple(Path(journal["path"]) for journal in (also or {}).values())
         self.metadata = metadata
 
     @property
     def journal(self) -> Journal:
         """The handle."""
-        return Journal(self._folder, self._output)
+        return Journal(self._folder, self._output, self._also)
 
     @property
     def lock_path(self) -> Path:

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,13 @@ class Journal:
     Args:
         folder: Folder of the journal; made when first written to.
         output: The file derived from it, beside which older scripts left their checkpoint.
+        also: Folders of other outputs' journals whose clips count here too; only read.
     """
 
-    def __init__(self, folder: Path, output: Path) -> None:
+    def __init__(self, folder: Path, output: Path, also: Sequence[Path] = ()) -> None:
         self.folder = folder
         self.output = output
+        self.also = tuple(also)
         self.legacy = LegacyFiles(output)
 
     def entries(self, damage: Damage | None = None) -> Iterator[Entry]:
@@ -61,8 +63,8 @@ class Journal:
             yield from _read_file(path, damage)
 
     def files(self) -> list[Path]:
-        """Return the journal files in a fixed order."""
-        return sorted(self.folder.glob(_ENTRIES))
+        """Return the journal files in a fixed order, this journal's own last."""
+        return [path for folder in (*self.also, self.folder) for path in _files_of(folder)]
 
     def scorings(self) -> dict[str, dict[str, Any]]:
         """Return what each fingerprint stands for."""
@@ -77,7 +79,7 @@ class Journal:
 
         Only the holder of the run lock may call this.
         """
-        return sum(_cut_torn_line(path) for path in self.files())
+        return sum(_cut_torn_line(path) for path in _files_of(self.folder))
 
     def writer(self, shard: int, fingerprint: str, scoring: Mapping[str, Any]) -> JournalWriter:
         """Return a writer for one shard; its file appears with its first entry."""
@@ -190,6 +192,10 @@ class JournalWriter:
         os.fsync(descriptor)
         self.sync_seconds += time.perf_counter() - started
         self.syncs += 1
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return sorted(folder.glob(_ENTRIES))
 
 
 def _read_header(path: Path) -> dict[str, Any] | None:

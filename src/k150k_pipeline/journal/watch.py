@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from k150k_pipeline.journal.journal import Journal
 from k150k_pipeline.journal.records import decode_line
 
 _TAKEN_OVER = "shard-legacy-"
@@ -44,27 +45,24 @@ class JournalTail:
     """Reads what was appended to a journal's files since the last look.
 
     Args:
-        folder: Folder of the journal.
+        journal: The journal.
         skip_existing: Pass over what is there already.
     """
 
-    def __init__(self, folder: Path, skip_existing: bool = False) -> None:
-        self._folder = folder
+    def __init__(self, journal: Journal, skip_existing: bool = False) -> None:
+        self._journal = journal
         self._offsets: dict[Path, int] = {}
         self.seen = Snapshot()
         if skip_existing:
-            self._offsets = {path: path.stat().st_size for path in self._files()}
+            self._offsets = {path: path.stat().st_size for path in journal.files()}
 
     def poll(self) -> Snapshot:
         """Read the new complete lines and return the totals so far."""
-        for path in self._files():
+        for path in self._journal.files():
             taken_over = path.name.startswith(_TAKEN_OVER)
             for line in self._new_lines(path):
                 self._count(line, taken_over)
         return self.seen
-
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("shard-*.jsonl"))
 
     def _new_lines(self, path: Path) -> list[bytes]:
         offset = self._offsets.get(path, 0)

@@ -11,7 +11,7 @@ import pandas as pd
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 
-NAME_COLUMNS = ("video_name", "file_name", "clip_name", "name")
+NAME_COLUMNS = ("video_name", "file_name", "clip_name", "name", "src")
 SCORE_COLUMNS = ("mos", "video_score", "score")
 _SHOWN = 10
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Corpus = Literal["k150ka", "k150kb"]
+Corpus = Literal["k150ka", "k150kb", "konvid_150k", "konvid_1k"]
 PlanName = Literal["identity", "full"]
 
 
@@ -41,6 +41,7 @@ class ExtractParameters(Parameters):
     """Block ``extract``: what is extracted, how the work is dealt out, when a run fails."""
 
     corpus: Corpus = "k150ka"
+    labels: Literal["scores", "corpus"] | None = None
     plan: PlanName = "identity"
     limit: Annotated[int, Field(ge=1)] | None = None
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -56,6 +57,12 @@ class ExtractParameters(Parameters):
     legacy: Literal["take_over", "ignore"] = "take_over"
     on_engine_change: Literal["refuse", "rescore", "mix"] = "refuse"
     metadata_jsonl: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> Self:
+        if self.corpus.startswith("konvid") and self.labels == "scores":
+            raise ValueError(f"{self.corpus} has no scores CSV of its own; use labels corpus")
+        return self
 
 
 class SampleParameters(Parameters):

@@ -14,16 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from k150k_pipeline.datasets import ClipFolder
-from k150k_pipeline.errors import ClipError, FailureRateError, InputError, LostRowsError
+from k150k_pipeline.errors import ClipError, InputError, LostRowsError
 from k150k_pipeline.journal import Journal
-from k150k_pipeline.journal.due import deal, due_clips, survey
+from k150k_pipeline.journal.due import deal, survey
 from k150k_pipeline.journal.worker import work_through
 from k150k_pipeline.media.probe import probe
+from k150k_pipeline.pipelines.clipwise import check_failure_rate, failures_table, read_due
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
 from k150k_pipeline.run_shape import usable_cores
 from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
+from k150k_pipeline.summary import summarise
 from k150k_pipeline.vmaf import ClipScore, Engine, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.fingerprint import describe_scoring, fingerprint
@@ -41,15 +43,18 @@ def plan_extraction(
     journal: Journal,
     extract: ExtractParameters,
     vmaf: VmafParameters,
+    *,
+    corpus: str,
 ) -> dict[str, Any]:
     """Decide which clips are due, and refuse whatever would waste hours.
 
     Args:
-        scores: Scores CSV, every cell as text.
+        scores: Scores CSV, every cell as text, or a MOS corpus.
         clips: Folder of the clips.
         journal: What earlier runs finished.
         extract: Block ``extract``.
         vmaf: Block ``vmaf``.
+        corpus: Corpus of the run.
 
     Returns:
         An :class:`ExtractionPlan` as a plain mapping.
@@ -73,18 +78,18 @@ def plan_extraction(
     wanted = sorted(name for name in mos if name in present or name in progress.done)
     if not wanted:
         raise InputError(
-            f"none of the {len(mos)} labels names a clip in {clips.path} "
+            f"none of the {len(mos)} labels names a clip in {clips} "
             f"({len(present)} clips there, such as {sorted(present)[:3]})"
         )
-    to_do = due_clips(wanted[: extract.limit], progress, extract.max_attempts)
+    due, attempts = read_due(wanted[: extract.limit], progress, extract.max_attempts)
     plan = ExtractionPlan(
-        corpus=extract.corpus,
+        corpus=corpus,
         fingerprint=key,
         accepted=sorted(past.accepted),
         scoring=scoring,
         mos={name: mos[name] for name in wanted},
-        due=to_do,
-        attempts={name: progress.attempts[name] for name in to_do if progress.attempts[name]},
+        due=due,
+        attempts=attempts,
         done_before=sum(1 for name in wanted if name in progress.done),
         recovered=past.recovered,
         clips_without_label=sorted(present - mos.keys()),
@@ -126,7 +131,7 @@ def verify_plans(
     for name in random.Random(extract.verify_seed).sample(due, tries):
         if len(agreed) == extract.verify_clips:
             break
-        if _plans_agree(engine, clips.path / name, extract):
+        if _plans_agree(engine, clips.find(name), extract):
             agreed.append(name)
     if agreed:
         journal.add_verdict(key, agreed)
@@ -164,7 +169,7 @@ def score_shard(
     engine, scoring_plan = make_engine(vmaf), PLANS[extract.plan]
 
     def process(name: str) -> dict[str, Any]:
-        return to_payload(_score(engine, clips.path / name, scoring_plan, extract))
+        return to_payload(_score(engine, clips.find(name), scoring_plan, extract))
 
     with journal.writer(shard, plan["fingerprint"], plan["scoring"]) as writer:
         hand = deal(plan["due"], shard, shards)
@@ -179,11 +184,6 @@ def to_payload(score: ClipScore) -> dict[str, Any]:
         "frames": score.frames,
         "values": aggregate(score.values),
     }
-
-
-def add_up(*tallies: dict[str, Any]) -> dict[str, Any]:
-    """Return the sum of what the shards did."""
-    return {key: sum(tally[key] for tally in tallies) for key in tallies[0]}
 
 
 def merge_extraction(
@@ -203,11 +203,12 @@ def merge_extraction(
     progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
     table = outputs.features_table(todo, journal)
     sidecar = outputs.load_sidecar(extract)
-    failures = outputs.failures_table(todo, progress, extract.max_attempts)
+    failures = failures_table(todo.mos, progress, extract.max_attempts)
     report = {
         **outputs.report(todo, table, failures, tally),
         "metadata": outputs.count_matches(table, sidecar),
     }
+    report["summary"] = summarise(report)
     _refuse_wrong_count(journal, report["counts"])
     return outputs.join_sidecar(table, sidecar), failures, report, report
 
@@ -233,13 +234,7 @@ def account_for_clips(report: dict[str, Any], journal: Journal, extract: Extract
     journal.legacy.write_done(names)
     if extract.legacy == "take_over":
         journal.legacy.drop_staging()
-    if report["failure_rate"] > extract.max_failure_rate:
-        raise FailureRateError(
-            f"{report['counts']['failed']} of {len(names) + report['counts']['failed']} clips "
-            f"failed ({report['failure_rate']:.1%}, extract.max_failure_rate is "
-            f"{extract.max_failure_rate:.1%}): {report['failures_by_reason']}. "
-            f"The {len(names)} good rows are in {journal.output}"
-        )
+    check_failure_rate(report, extract.max_failure_rate, "extract.max_failure_rate", journal.output)
 
 
 def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:

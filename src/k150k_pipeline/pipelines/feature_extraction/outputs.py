@@ -14,14 +14,13 @@ import pyarrow as pa
 
 from k150k_pipeline import __version__
 from k150k_pipeline.journal import Entry, Journal
-from k150k_pipeline.journal.due import Progress
+from k150k_pipeline.pipelines.clipwise import count_by
 from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.schemas.sidecar import SIDECAR_COLUMNS, SidecarRow, read_sidecar
 
 METADATA_KEY = b"k150k"
-FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
 PACKAGE = f"k150k-pipeline {__version__}"
 
 
@@ -84,23 +83,6 @@ def count_matches(table: pa.Table, sidecar: Mapping[str, SidecarRow] | None) -> 
     return {"matched": matched, "missing": table.num_rows - matched}
 
 
-def failures_table(plan: ExtractionPlan, progress: Progress, max_attempts: int) -> pd.DataFrame:
-    """Return one row per wanted clip that failed and has no row, with its last reason."""
-    failed = sorted(
-        name for name in plan.mos if name in progress.failures and name not in progress.done
-    )
-    rows = [
-        {
-            "clip_name": name,
-            **progress.failures[name].as_dict(),
-            "attempts": progress.attempts[name],
-            "given_up": progress.attempts[name] >= max_attempts,
-        }
-        for name in failed
-    ]
-    return pd.DataFrame(rows, columns=list(FAILURE_COLUMNS))
-
-
 def report(
     plan: ExtractionPlan,
     table: pa.Table,
@@ -136,7 +118,7 @@ def report(
         },
         "fsync_seconds": round(tally["sync_seconds"], 3),
         "failure_rate": len(failures) / max(rows + len(failures), 1),
-        "failures_by_reason": _count_by(failures["reason"]),
+        "failures_by_reason": count_by(failures["reason"]),
         "rows_scored_with": describe(table)["rows_scored_with"],
         "clips_without_label": plan.clips_without_label,
         "labels_without_clip": plan.labels_without_clip,
@@ -173,7 +155,3 @@ def _metadata(journal: Journal, rows_by_fingerprint: Mapping[str, int]) -> dict[
         },
     }
     return {METADATA_KEY: json.dumps(description, sort_keys=True).encode()}
-
-
-def _count_by(column: pd.Series[str]) -> dict[str, int]:
-    return {str(key): int(count) for key, count in sorted(Counter(column).items())}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from k150k_pipeline.errors import InputError, LostRowsError
 from k150k_pipeline.journal import Journal, legacy
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.parameters import ExtractParameters
@@ -60,7 +60,14 @@ def read_past(
     progress = survey(journal.entries(damage), key, accepted)
     if extract.legacy == "take_over":
         _refuse_lost_rows(journal, progress, damage)
-    _refuse_foreign_rows(journal, progress, scoring, extract)
+    if extract.on_engine_change == "refuse":
+        refuse_foreign_rows(
+            journal,
+            progress,
+            scoring,
+            "extract.on_engine_change",
+            passed_over={legacy.FINGERPRINT},
+        )
     return Past(progress, accepted, recovered, damage)
 
 
@@ -128,26 +135,3 @@ def _refuse_lost_rows(journal: Journal, progress: Progress, damage: Damage) -> N
             "unreadable). Remove those lines from it, or the whole file to "
             "extract everything again, and run once more"
         )
-
-
-def _refuse_foreign_rows(
-    journal: Journal, progress: Progress, scoring: Mapping[str, Any], extract: ExtractParameters
-) -> None:
-    foreign = Counter(key for key in progress.foreign.values() if key != legacy.FINGERPRINT)
-    if not foreign or extract.on_engine_change == "rescore":
-        return
-    scorings = journal.scorings()
-    differences = "; ".join(
-        f"{count} rows with {_difference(scorings[key], scoring)}" for key, count in foreign.items()
-    )
-    raise InputError(
-        f"the journal in {journal.folder} has rows that this run would not produce: "
-        f"{differences}. Choose with extract.on_engine_change=rescore (score those clips again) "
-        "or =mix (keep both in one table), or give this run its own output and journal "
-        "(--params out=…,journal=…)"
-    )
-
-
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    parts = [f"{k}={theirs.get(k)!r} (now {v!r})" for k, v in ours.items() if theirs.get(k) != v]
-    return ", ".join(parts)

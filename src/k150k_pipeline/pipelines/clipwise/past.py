@@ -1,0 +1,59 @@
+"""What earlier runs left in the journal, and what of it a run may use."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.due import Progress, due_clips
+
+
+def read_due(
+    wanted: Sequence[str], progress: Progress, max_attempts: int
+) -> tuple[list[str], dict[str, int]]:
+    """Return the clips still to be processed, and the failed attempts of those tried before."""
+    due = due_clips(wanted, progress, max_attempts)
+    return due, {name: progress.attempts[name] for name in due if progress.attempts[name]}
+
+
+def refuse_foreign_rows(
+    journal: Journal,
+    progress: Progress,
+    scoring: Mapping[str, Any],
+    parameter: str,
+    *,
+    passed_over: Collection[str] = (),
+) -> None:
+    """Stop when the journal has rows that this run would not produce.
+
+    Args:
+        journal: The journal.
+        progress: What was read of it.
+        scoring: What determines this run's numbers.
+        parameter: Name of the parameter that decides, such as ``extract.on_engine_change``.
+        passed_over: Fingerprints that never stop a run.
+
+    Raises:
+        InputError: There are such rows; the message says how they differ.
+    """
+    foreign = Counter(key for key in progress.foreign.values() if key not in passed_over)
+    if not foreign:
+        return
+    scorings = journal.scorings()
+    differences = "; ".join(
+        f"{count} rows with {_difference(scorings[key], scoring)}" for key, count in foreign.items()
+    )
+    raise InputError(
+        f"the journal in {journal.folder} has rows that this run would not produce: "
+        f"{differences}. Choose with {parameter}=rescore (score those clips again) "
+        "or =mix (keep both in one table), or give this run its own output and journal "
+        "(--params out=…,journal=…)"
+    )
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    parts = [f"{k}={theirs.get(k)!r} (now {v!r})" for k, v in ours.items() if theirs.get(k) != v]
+    return ", ".join(parts)

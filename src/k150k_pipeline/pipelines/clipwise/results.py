@@ -1,0 +1,58 @@
+"""What every merge derives from a journal beside its rows: failures, counts, a verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from k150k_pipeline.errors import FailureRateError
+from k150k_pipeline.journal.due import Progress
+
+FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
+
+
+def failures_table(wanted: Iterable[str], progress: Progress, max_attempts: int) -> pd.DataFrame:
+    """Return one row per wanted clip that failed and has no row, with its last reason."""
+    failed = sorted(
+        name for name in wanted if name in progress.failures and name not in progress.done
+    )
+    rows = [
+        {
+            "clip_name": name,
+            **progress.failures[name].as_dict(),
+            "attempts": progress.attempts[name],
+            "given_up": progress.attempts[name] >= max_attempts,
+        }
+        for name in failed
+    ]
+    return pd.DataFrame(rows, columns=list(FAILURE_COLUMNS))
+
+
+def count_by(column: Iterable[str]) -> dict[str, int]:
+    """Return how often each value occurs, sorted by value."""
+    return {str(key): int(count) for key, count in sorted(Counter(column).items())}
+
+
+def check_failure_rate(
+    report: Mapping[str, Any], limit: float, parameter: str, output: object
+) -> None:
+    """End a run whose clips failed too often, after everything good is written.
+
+    Args:
+        report: Has ``counts`` (``failed``, ``rows``), ``failure_rate``, ``failures_by_reason``.
+        limit: Highest share of failed clips.
+        parameter: Name of the parameter that sets the limit.
+        output: Where the good rows are.
+
+    Raises:
+        FailureRateError: More clips failed.
+    """
+    if report["failure_rate"] > limit:
+        rows, failed = report["counts"]["rows"], report["counts"]["failed"]
+        raise FailureRateError(
+            f"{failed} of {rows + failed} clips failed ({report['failure_rate']:.1%}, {parameter} "
+            f"is {limit:.1%}): {report['failures_by_reason']}. The {rows} good rows are in {output}"
+        )

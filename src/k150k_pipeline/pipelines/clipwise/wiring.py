@@ -1,0 +1,71 @@
+"""One node per shard, and the sum of what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+Tally = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A node function with some keywords given: a partial that Kedro can name in a worker too."""
+
+    function: Callable[..., Any]
+    keywords: Mapping[str, Any]
+
+    @property
+    def __name__(self) -> str:
+        return self.function.__name__
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Call the function."""
+        return self.function(*inputs, **self.keywords)
+
+
+def sharded(
+    function: Callable[..., Tally],
+    inputs: Sequence[str],
+    tally: str,
+    shards: int,
+    *,
+    namespace: str,
+    also: Collection[str] = (),
+) -> Pipeline:
+    """Return the shards and the sum of what they did, in a namespace that collapses to one box.
+
+    Args:
+        function: Takes the inputs and the keywords ``shard`` and ``shards``; returns counts.
+        inputs: Datasets and parameters that each shard reads.
+        tally: Dataset of the sum; ``<tally>_0000`` and so on are those of the shards.
+        shards: Number of shards.
+        namespace: Name of the box.
+        also: Further tallies, made elsewhere, that go into the sum.
+    """
+    tallies = [f"{tally}_{index:04d}" for index in range(shards)]
+    nodes = [
+        node(
+            Bound(function, {"shard": index, "shards": shards}),
+            list(inputs),
+            output,
+            name=f"shard_{index:04d}",
+        )
+        for index, output in enumerate(tallies)
+    ]
+    blocks = {name.removeprefix("params:") for name in inputs if name.startswith("params:")}
+    return pipeline(
+        [*nodes, node(add_up, [*tallies, *also], tally, name="add_up")],
+        namespace=namespace,
+        inputs={*(name for name in inputs if not name.startswith("params:")), *also},
+        outputs={tally},
+        parameters=blocks,
+    )
+
+
+def add_up(*tallies: Tally) -> Tally:
+    """Return the sum of what the shards did."""
+    return {key: sum(tally[key] for tally in tallies) for key in tallies[0]}
