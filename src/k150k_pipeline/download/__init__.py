@@ -1,0 +1,1 @@
+"""Clips from the network: the right bytes, or a typed failure."""
