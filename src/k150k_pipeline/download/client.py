@@ -1,0 +1,241 @@
+"""One clip from one URL, with aiohttp: redirects, retries, resume, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import tenacity
+from yarl import URL
+
+from k150k_pipeline import __version__
+from k150k_pipeline.download.failures import (
+    DownloadError,
+    TransientError,
+    failure_of_exception,
+    failure_of_status,
+)
+from k150k_pipeline.download.guard import (
+    BadUrlError,
+    PrivateAddressError,
+    PublicResolver,
+    check_literal,
+    parse_url,
+)
+from k150k_pipeline.download.partial import Partial
+from k150k_pipeline.schemas.ingest import DownloadParameters
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_DECODED = ("", "identity", "gzip", "deflate")
+_CHUNK_BYTES = 1 << 18
+_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_DISCARD = ("wrong_checksum", "truncated")
+
+
+class Downloader:
+    """Fetches clips over shared connections; an asynchronous context manager.
+
+    Args:
+        limits: Block ``ingest.download``.
+    """
+
+    def __init__(self, limits: DownloadParameters) -> None:
+        self._limits = limits
+        self._not_before: dict[str, float] = defaultdict(float)
+
+    async def __aenter__(self) -> Self:
+        limits = self._limits
+        open_to_all = limits.allow_private or limits.proxy_from_environment
+        connector = aiohttp.TCPConnector(
+            limit=limits.concurrency,
+            limit_per_host=limits.per_host,
+            resolver=None if open_to_all else PublicResolver(),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                sock_connect=limits.connect_timeout_s,
+                sock_read=limits.stall_timeout_s,
+            ),
+            headers={"User-Agent": f"k150k-pipeline/{__version__}", "Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=limits.proxy_from_environment,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def fetch(self, url: str, target: Path, checksum: str | None = None) -> None:
+        """Download a clip; it appears at ``target`` whole and durable, or not at all.
+
+        Args:
+            url: Where it is.
+            target: Where it goes; ``<target>.part`` is used on the way.
+            checksum: Hex digest of its SHA-256, SHA-1 or MD5.
+
+        Raises:
+            DownloadError: Stage ``download``; nothing is left of it. A cancelled call leaves its
+                part, with which the next call goes on where that is safe.
+        """
+        part = Partial(target, url)
+        try:
+            await self._fetch(part, url, checksum)
+        except DownloadError:
+            part.discard()
+            raise
+        except OSError as error:
+            raise DownloadError("disk", f"{part.path}: {error.strerror or error}") from error
+
+    async def _fetch(self, part: Partial, url: str, checksum: str | None) -> None:
+        budget = _Budget(self._limits.clip_timeout_s)
+        tries = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._limits.attempts),
+            wait=self._wait,
+            retry=tenacity.retry_if_exception_type(TransientError),
+            reraise=True,
+        )
+        async for attempt in tries:
+            with attempt:
+                async with budget:
+                    await self._try(part, url, checksum)
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, TransientError) and error.retry_after_s is not None:
+            return min(error.retry_after_s, self._limits.max_retry_after_s)
+        grow = tenacity.wait_exponential_jitter(
+            initial=self._limits.backoff_s,
+            max=self._limits.max_backoff_s,
+            jitter=self._limits.backoff_s,
+        )
+        return grow(state)
+
+    async def _try(self, part: Partial, url: str, checksum: str | None) -> None:
+        try:
+            response = await self._ask(url, part.resume_headers())
+            async with response:
+                if _take_up(part, response):
+                    await self._receive(part, response)
+                kind = response.content_type if "Content-Type" in response.headers else ""
+            await asyncio.to_thread(part.complete, kind, checksum)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise failure_of_exception(error, url) from error
+        except TransientError as error:
+            if error.reason in _DISCARD:
+                part.discard()
+            raise
+
+    async def _ask(self, text: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """Return the answer at the end of all redirects; each step is checked as the first is."""
+        base: URL | None = None
+        for _ in range(self._limits.max_redirects + 1):
+            url = self._check(text, base)
+            await self._pause(url)
+            response = await self._session.get(url, headers=headers, allow_redirects=False)
+            if response.status not in _REDIRECTS or "Location" not in response.headers:
+                self._note_pause(response)
+                return response
+            base, text = url, response.headers["Location"]
+            response.release()
+        raise DownloadError(
+            "too_many_redirects", f"{text}: more than {self._limits.max_redirects} redirects"
+        )
+
+    def _check(self, text: str, base: URL | None) -> URL:
+        try:
+            url = parse_url(text if base is None else str(base.join(URL(text))))
+            if not self._limits.allow_private:
+                check_literal(url.host or "")
+        except PrivateAddressError as error:
+            raise DownloadError("private_address", f"{text}: {error.strerror}") from error
+        except (BadUrlError, ValueError) as error:
+            raise DownloadError("bad_url", str(error)) from error
+        return url
+
+    async def _pause(self, url: URL) -> None:
+        """Wait until the host wants to be asked again."""
+        while (wait := self._not_before[url.host or ""] - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+
+    def _note_pause(self, response: aiohttp.ClientResponse) -> None:
+        failure = failure_of_status(response) if response.status >= 400 else None
+        if isinstance(failure, TransientError) and failure.retry_after_s:
+            wait = min(failure.retry_after_s, self._limits.max_retry_after_s)
+            host = response.url.host or ""
+            self._not_before[host] = max(self._not_before[host], time.monotonic() + wait)
+
+    async def _receive(self, part: Partial, response: aiohttp.ClientResponse) -> None:
+        encoding = response.headers.get("Content-Encoding", "").lower()
+        if encoding not in _DECODED:
+            raise DownloadError("encoded", f"{response.url}: Content-Encoding {encoding}")
+        self._refuse_too_large(part.size + (response.content_length or 0), response)
+        with part.path.open("ab") as file:
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                file.write(chunk)
+                self._refuse_too_large(file.tell(), response)
+
+    def _refuse_too_large(self, size: int, response: aiohttp.ClientResponse) -> None:
+        if size > self._limits.max_bytes:
+            raise DownloadError(
+                "too_large",
+                f"{response.url}: more than ingest.download.max_bytes={self._limits.max_bytes}",
+            )
+
+
+class _Budget:
+    """Seconds that all tries of a clip may take together; waits between them do not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left = seconds
+
+    async def __aenter__(self) -> None:
+        self._started = time.monotonic()
+        self._limit = asyncio.timeout(self._left)
+        await self._limit.__aenter__()
+
+    async def __aexit__(self, *error: object) -> None:
+        self._left = max(self._left - (time.monotonic() - self._started), 0.0)
+        try:
+            await self._limit.__aexit__(*error)  # type: ignore[arg-type]
+        except TimeoutError as expired:
+            raise DownloadError("timeout", f"not done after {self._seconds:g} s") from expired
+
+
+def _take_up(part: Partial, response: aiohttp.ClientResponse) -> bool:
+    """Decide what an answer means for the part; return whether its body is to be received.
+
+    Raises:
+        DownloadError: The status means failure.
+        TransientError: The answer does not fit the part, which is discarded.
+    """
+    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    asked = "Range" in response.request_info.headers
+    if response.status == 200:
+        part.begin(response.headers)
+        return True
+    if asked and response.status == 206:
+        if match and match[1] == str(part.size) and _same_version(part, response):
+            return True
+        part.discard()
+        raise TransientError("incomplete", f"{response.url}: the server sent another part")
+    if asked and response.status == 416:
+        if match and match[2] == str(part.size):
+            return False
+        part.discard()
+        raise TransientError("incomplete", f"{response.url}: the part does not fit any more")
+    raise failure_of_status(response)
+
+
+def _same_version(part: Partial, response: aiohttp.ClientResponse) -> bool:
+    etag = response.headers.get("ETag")
+    validator = part.validator() or ""
+    return not etag or not validator.startswith('"') or etag == validator

@@ -1,0 +1,157 @@
+"""A clip under way: ``<name>.part`` beside its target, and what is needed to go on with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from k150k_pipeline.download.failures import DownloadError, TransientError
+from k150k_pipeline.journal.atomic import sync_folder
+from k150k_pipeline.media.boxes import missing_part
+
+PART = ".part"
+NOTE = ".part.json"
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SAFE_AGE_S = 60
+_HEAD_BYTES = 512
+_ISO_KINDS = (b"ftyp", b"styp", b"moov", b"mdat")
+_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"{")
+_TEXT_TYPES = ("text/", "application/json", "application/xhtml", "application/xml")
+_HASHES = {64: "sha256", 40: "sha1", 32: "md5"}
+
+
+class Partial:
+    """The partial file of a clip.
+
+    Args:
+        target: Where the clip goes once it is whole.
+        url: Where it comes from, as the manifest has it.
+    """
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target = target
+        self.path = target.with_name(target.name + PART)
+        self._note = target.with_name(target.name + NOTE)
+        self._url = url
+
+    @property
+    def size(self) -> int:
+        """Bytes there are."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def resume_headers(self) -> dict[str, str]:
+        """Return the headers that ask for the rest; empty, and no part left, when that is unsafe.
+
+        It is safe when the part began at the same URL with a strong validator, and before no
+        crash of the machine.
+        """
+        validator = self.validator()
+        if not self.size or validator is None:
+            self.discard()
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": validator}
+
+    def validator(self) -> str | None:
+        """Return what identifies the version that the part is of; None where nothing does."""
+        try:
+            note = json.loads(self._note.read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        if note.get("url") != self._url or note.get("boot", _boot_id()) != _boot_id():
+            return None
+        return note.get("etag") or note.get("last_modified")
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """Start anew with the answer whose headers these are."""
+        self.discard()
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+        note = _validators(headers)
+        if note and not headers.get("Content-Encoding"):
+            document = {"url": self._url, **note, "boot": _boot_id()}
+            self._note.write_text(json.dumps(document), "utf-8")
+
+    def discard(self) -> None:
+        """Remove the part."""
+        self._note.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    def complete(self, content_type: str, checksum: str | None) -> None:
+        """Check the part, make it durable and give it its name.
+
+        Raises:
+            DownloadError: ``not_video``: a page came instead of a clip.
+            TransientError: ``truncated``, ``wrong_checksum`` or ``incomplete``.
+            OSError: The disk does not take it.
+        """
+        _check_kind(self.path, content_type)
+        _check_whole(self.path)
+        _check_sum(self.path, checksum)
+        with self.path.open("rb+") as file:
+            os.fsync(file.fileno())
+        self.path.replace(self.target)
+        sync_folder(self.target.parent)
+        self._note.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove every part in a folder."""
+    for pattern in (f"*{PART}", f"*{NOTE}"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def _validators(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return a strong ETag, or a Last-Modified old enough to count as one (RFC 9110, 8.8.2.2)."""
+    etag = headers.get("ETag", "")
+    if etag.startswith('"'):
+        return {"etag": etag}
+    try:
+        modified, now = (parsedate_to_datetime(headers[k]) for k in ("Last-Modified", "Date"))
+        if (now - modified).total_seconds() >= _SAFE_AGE_S:
+            return {"last_modified": headers["Last-Modified"]}
+    except (KeyError, TypeError, ValueError):
+        pass
+    return {}
+
+
+def _check_kind(path: Path, content_type: str) -> None:
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise TransientError("incomplete", f"{path.name}: the answer was empty")
+    if head[4:8] in _ISO_KINDS:
+        return
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(_PAGES) or content_type.lower().startswith(_TEXT_TYPES):
+        raise DownloadError(
+            "not_video",
+            f"{path.name}: a page came instead of a clip ({content_type}: {text[:40]!r})",
+        )
+
+
+def _check_whole(path: Path) -> None:
+    if missing := missing_part(path):
+        raise TransientError("truncated", f"{path.name}: {missing}")
+
+
+def _check_sum(path: Path, checksum: str | None) -> None:
+    if not checksum:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, _HASHES[len(checksum)]).hexdigest()
+    if found != checksum.lower():
+        raise TransientError("wrong_checksum", f"{path.name}: {found}, manifest says {checksum}")

@@ -1,0 +1,92 @@
+"""The download-progress file of spec 002, §5: one state per clip, readable and editable."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.journal.atomic import write_text
+
+FILE_NAME = ".download-progress.json"
+
+_FLUSH_EVERY_CLIPS = 50
+_FLUSH_EVERY_S = 5.0
+
+
+class DownloadState:
+    """Which clips were downloaded, and which were given up and why.
+
+    Written atomically, at most every 50 clips and at the end.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: The file is there and is not such a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._states = _read(path)
+        self._pending = 0
+        self._flushed_at = time.monotonic()
+
+    def is_done(self, name: str) -> bool:
+        """Tell whether a clip was downloaded."""
+        return self._states.get(name, {}).get("state") == "done"
+
+    def given_up(self, retry: Iterable[str]) -> dict[str, str]:
+        """Return the reasons of the clips that are not to be tried again, by name.
+
+        Args:
+            retry: Classes of reason (the part before the colon) to try again, or ``all``.
+        """
+        again = set(retry)
+        return {
+            name: reason
+            for name, state in self._states.items()
+            if state["state"] == "failed"
+            and not again & {"all", (reason := state.get("reason", "")).partition(":")[0]}
+        }
+
+    def done(self, name: str) -> None:
+        """Note a clip that is on the disk."""
+        self._set(name, {"state": "done"})
+
+    def failed(self, name: str, reason: str) -> None:
+        """Note a clip that is given up, with a reason such as ``not_found: HTTP 404 …``."""
+        self._set(name, {"state": "failed", "reason": reason})
+
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        if self._pending:
+            write_text(self.path, json.dumps(self._states, indent=1, ensure_ascii=False) + "\n")
+            self._pending = 0
+            self._flushed_at = time.monotonic()
+
+    def _set(self, name: str, state: dict[str, str]) -> None:
+        if self._states.get(name) == state:
+            return
+        self._states[name] = state
+        self._pending += 1
+        due = time.monotonic() - self._flushed_at >= _FLUSH_EVERY_S
+        if self._pending >= _FLUSH_EVERY_CLIPS and due:
+            self.flush()
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        states = json.loads(path.read_text("utf-8"))
+        for name, state in states.items():
+            if state["state"] not in ("done", "failed"):
+                raise ValueError(f"{name} has state {state['state']!r}")
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a download-progress file: {error}. Mend it, or remove it to begin anew"
+        ) from error
+    return dict(states)
