@@ -67,6 +67,11 @@ class NetworkWatch:
                 "ingest.download.unreachable_limit) and run again"
             )
 
+    @property
+    def held(self) -> dict[str, ClipError]:
+        """Failures held back: nothing has answered since."""
+        return dict(self._held)
+
     def answered(self) -> None:
         """Some server answered: what is held back is really lost."""
         for name, error in self._held.items():

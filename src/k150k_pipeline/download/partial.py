@@ -65,7 +65,8 @@ class Partial:
             return None
         if note.get("url") != self._url or note.get("boot", _boot_id()) != _boot_id():
             return None
-        return note.get("etag") or note.get("last_modified")
+        validator: str | None = note.get("etag") or note.get("last_modified")
+        return validator
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """Start anew with the answer whose headers these are."""

@@ -27,6 +27,8 @@ class ClipInfo:
         full_range: Whether samples use the full (JPEG) range.
         frames: Frame count the container claims; None where it does not say.
         codec: Name of the codec, such as ``h264``.
+        framerate: Frames per second on average; 0 where the container does not say.
+        duration_s: Length in seconds; 0 where the container does not say.
     """
 
     path: Path
@@ -38,6 +40,8 @@ class ClipInfo:
     full_range: bool
     frames: int | None
     codec: str
+    framerate: float = 0.0
+    duration_s: float = 0.0
 
 
 def probe(path: Path) -> ClipInfo:
@@ -88,8 +92,16 @@ def _inspect(path: Path, container: av.container.InputContainer) -> ClipInfo:
         bit_depth=frame.format.components[0].bits,
         full_range=frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE,
         frames=stream.frames or None,
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
+        framerate=float(stream.average_rate or 0),
+        duration_s=_duration(container, stream),
     )
+
+
+def _duration(container: av.container.InputContainer, stream: av.video.VideoStream) -> float:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base
 
 
 def _first_frame(

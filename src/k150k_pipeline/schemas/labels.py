@@ -1,8 +1,9 @@
-"""The scores CSV: which columns it may have, and what its values may be (spec 002, §11)."""
+"""Score tables: which columns they may have, and what their values may be (spec 002, §11)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,9 +12,56 @@ import pandas as pd
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 
-NAME_COLUMNS = ("video_name", "file_name", "clip_name", "name", "src")
-SCORE_COLUMNS = ("mos", "video_score", "score")
+NAME_COLUMNS = (
+    "video_name", "file_name", "filename", "clip_name", "name", "video", "flickr_id", "src",
+)  # fmt: skip
+SCORE_COLUMNS = ("mos", "video_score", "score", "mean_opinion_score")
+SD_COLUMNS = ("sd", "mos_std_dev", "mos_std", "mos_sd", "std", "std_dev", "mos_stddev")
+COUNT_COLUMNS = ("n", "n_ratings", "num_ratings", "ratings", "num_votes", "n_votes", "count")
+URL_COLUMNS = ("url", "download_url", "video_url", "link")
+CHECKSUM_COLUMNS = ("sha256", "checksum", "sha1", "md5")
+VOTE_COLUMNS = ("vote", "rating", "video_score", "score", "opinion", "answer", "mos")
+
+ScoreScale = Literal["mos", "fraction_of_five"]
+
+_CHECKSUM_DIGITS = (64, 40, 32)
 _SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One labelled clip.
+
+    Attributes:
+        name: Clip name as the table spells it.
+        mos: Mean opinion score, 1–5.
+        mos_std_dev: Standard deviation of the votes; 0 where the table has none.
+        n_ratings: Number of votes; 0 where the table has none.
+        url: Where the clip can be downloaded; empty where the table has none.
+        checksum: Hex digest of the clip; empty where the table has none.
+    """
+
+    name: str
+    mos: float
+    mos_std_dev: float = 0.0
+    n_ratings: int = 0
+    url: str = ""
+    checksum: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """What a score table says.
+
+    Attributes:
+        rows: Usable rows, each name once.
+        problems: One message per row left out, or cell passed over, with its line.
+        repeated: Names that occur again with the same score; the first row counts.
+    """
+
+    rows: list[ScoreRow]
+    problems: list[str]
+    repeated: list[str]
 
 
 @dataclass(frozen=True)
@@ -25,70 +73,178 @@ class Labels:
         skipped: One message per row left out.
     """
 
-    mos: Mapping[str, float]
+    mos: dict[str, float]
     skipped: list[str] = field(default_factory=list)
 
 
 def read_labels(
     scores: pd.DataFrame,
     *,
-    scale: Literal["mos", "fraction_of_five"] = "mos",
+    scale: ScoreScale = "mos",
     bad_rows: Literal["refuse", "skip"] = "refuse",
 ) -> Labels:
     """Read clip names and MOS.
 
     Args:
-        scores: The CSV with every cell as text; the header is line 1.
+        scores: A scores CSV with every cell as text (the header is line 1), or a MOS corpus.
         scale: ``fraction_of_five`` where the file carries score ÷ 5.
         bad_rows: Whether a bad row refuses the whole file or is left out and reported.
 
     Raises:
         InputError: No usable column, fractions where MOS was expected, or bad rows.
     """
-    name_column = _find_column(scores, NAME_COLUMNS, "clip names")
-    score_column = _find_column(scores, SCORE_COLUMNS, "scores")
-    factor = 5.0 if scale == "fraction_of_five" else 1.0
-    values = pd.to_numeric(scores[score_column], errors="coerce") * factor
-    if scale == "mos" and len(values) and values.max() <= 1.0:
-        raise InputError(
-            f"scores CSV: no value of column {score_column!r} is above 1: these are fractions "
-            "of five, not MOS. Set extract.score_scale=fraction_of_five"
-        )
-    mos, problems = _collect(scores[name_column], scores[score_column], values)
+    header = [str(column) for column in scores.columns]
+    cells = enumerate(scores.astype(str).itertuples(index=False, name=None), start=2)
+    table = read_scores(header, cells, "scores CSV", scale, "extract.score_scale")
+    problems = [*table.problems, *(f"{name}: a second row" for name in table.repeated)]
     if problems and bad_rows == "refuse":
         raise InputError(_refusal(problems))
-    return Labels(mos, problems)
+    return Labels({row.name: row.mos for row in table.rows}, problems)
 
 
-def _find_column(scores: pd.DataFrame, accepted: Iterable[str], what: str) -> str:
-    spelled = {str(column).strip().lstrip("\ufeff").lower(): column for column in scores.columns}
-    for name in accepted:
-        if name in spelled:
-            return str(spelled[name])
-    raise InputError(
-        f"scores CSV: no column with {what}; accepted are {', '.join(accepted)}, "
-        f"found are {', '.join(map(str, scores.columns))}"
-    )
+def read_scores(
+    header: Sequence[str],
+    cells: Iterable[tuple[int, Sequence[str]]],
+    where: str,
+    scale: ScoreScale,
+    scale_parameter: str,
+) -> ScoreTable:
+    """Read every usable row of a score table.
+
+    Args:
+        header: Column names; every spelling that shipped is accepted.
+        cells: Line number and cells of each row.
+        where: What the table is called in messages.
+        scale: ``fraction_of_five`` where scores are divided by 5.
+        scale_parameter: Name of the parameter that says so.
+
+    Raises:
+        InputError: No column with names or scores, or fractions where MOS was expected.
+    """
+    columns = Columns(header, where)
+    reader = _RowReader(columns, 5.0 if scale == "fraction_of_five" else 1.0)
+    for line, row in cells:
+        reader.read(line, row)
+    if scale == "mos" and -math.inf < reader.highest <= 1.0:
+        raise InputError(
+            f"{where}: no value of column {columns.name_of(SCORE_COLUMNS)!r} is above 1: these are "
+            f"fractions of five, not MOS. Set {scale_parameter}=fraction_of_five"
+        )
+    return ScoreTable(list(reader.rows.values()), reader.problems, reader.repeated)
 
 
-def _collect(
-    names: pd.Series[str], texts: pd.Series[str], values: pd.Series[float]
-) -> tuple[dict[str, float], list[str]]:
-    mos: dict[str, float] = {}
-    problems: list[str] = []
-    for line, (name, text, value) in enumerate(zip(names, texts, values, strict=True), start=2):
-        name = str(name).strip()
-        if not name:
-            problems.append(f"line {line}: no clip name")
-        elif not MOS_MIN <= value <= MOS_MAX:
-            problems.append(f"line {line}: {name}: {text!r} is not a MOS between 1 and 5")
-        elif name in mos:
-            problems.append(
-                f"line {line}: {name}: a second row (MOS {value:g}, before {mos[name]:g})"
+class Columns:
+    """Where a table has what: the first column whose name is among the accepted spellings.
+
+    Args:
+        header: Column names as the table spells them.
+        where: What the table is called in messages.
+    """
+
+    def __init__(self, header: Sequence[str], where: str) -> None:
+        self._header = header
+        self._where = where
+        self._index = {_plain(name): i for i, name in reversed(list(enumerate(header)))}
+
+    def require(self, accepted: Sequence[str], what: str) -> int:
+        """Return the index of a column.
+
+        Raises:
+            InputError: There is none; the message names what is accepted and what was found.
+        """
+        index = self.find(accepted)
+        if index is None:
+            raise InputError(
+                f"{self._where}: no column with {what}; accepted are {', '.join(accepted)}, "
+                f"found are {', '.join(self._header)}"
             )
+        return index
+
+    def find(self, accepted: Sequence[str]) -> int | None:
+        """Return the index of a column; None where there is none."""
+        return next((self._index[name] for name in accepted if name in self._index), None)
+
+    def name_of(self, accepted: Sequence[str]) -> str | None:
+        """Return how the table spells a column; None where there is none."""
+        index = self.find(accepted)
+        return None if index is None else self._header[index]
+
+
+class _RowReader:
+    """Collects rows and what is wrong with them."""
+
+    def __init__(self, columns: Columns, factor: float) -> None:
+        self._name = columns.require(NAME_COLUMNS, "clip names")
+        self._score = columns.require(SCORE_COLUMNS, "scores")
+        optional = (SD_COLUMNS, COUNT_COLUMNS, URL_COLUMNS, CHECKSUM_COLUMNS)
+        self._sd, self._count, self._url, self._checksum = map(columns.find, optional)
+        self._factor = factor
+        self.highest = -math.inf
+        self.rows: dict[str, ScoreRow] = {}
+        self.problems: list[str] = []
+        self.repeated: list[str] = []
+
+    def read(self, line: int, cells: Sequence[str]) -> None:
+        """Take one row, or say why not."""
+        if len(cells) <= max(self._name, self._score):
+            self.problems.append(f"line {line}: only {len(cells)} cells")
+            return
+        name, text = cells[self._name].strip(), cells[self._score].strip()
+        mos = to_number(text) * self._factor
+        self.highest = max(self.highest, -math.inf if math.isnan(mos) else mos)
+        if not name:
+            self.problems.append(f"line {line}: no clip name")
+        elif not MOS_MIN <= mos <= MOS_MAX:
+            self.problems.append(f"line {line}: {name}: {text!r} is not a MOS between 1 and 5")
+        elif name in self.rows:
+            self._repeat(line, name, mos)
         else:
-            mos[name] = float(value)
-    return mos, problems
+            self.rows[name] = ScoreRow(
+                name,
+                mos,
+                self._optional(line, name, cells, self._sd),
+                round(self._optional(line, name, cells, self._count)),
+                _cell(cells, self._url),
+                self._digest(line, name, cells),
+            )
+
+    def _repeat(self, line: int, name: str, mos: float) -> None:
+        if mos == self.rows[name].mos:
+            self.repeated.append(name)
+        else:
+            before = self.rows[name].mos
+            self.problems.append(f"line {line}: {name}: a second row (MOS {mos:g}, not {before:g})")
+
+    def _optional(self, line: int, name: str, cells: Sequence[str], column: int | None) -> float:
+        text = _cell(cells, column)
+        value = to_number(text or "0")
+        if 0 <= value < math.inf:
+            return value
+        self.problems.append(f"line {line}: {name}: {text!r} is passed over (row kept)")
+        return 0.0
+
+    def _digest(self, line: int, name: str, cells: Sequence[str]) -> str:
+        text = _cell(cells, self._checksum).lower()
+        if not text or (len(text) in _CHECKSUM_DIGITS and set(text) <= set("0123456789abcdef")):
+            return text
+        self.problems.append(f"line {line}: {name}: {text!r} is no checksum (row kept)")
+        return ""
+
+
+def to_number(text: str) -> float:
+    """Return a cell as a number; NaN when it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _cell(cells: Sequence[str], column: int | None) -> str:
+    return cells[column].strip() if column is not None and column < len(cells) else ""
+
+
+def _plain(name: str) -> str:
+    return name.strip().lstrip("\ufeff").strip().lower().replace(" ", "_")
 
 
 def _refusal(problems: list[str]) -> str:

@@ -1,0 +1,98 @@
+"""The facts of a clip that a corpus row records."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media.ffprobe import ffprobe
+from k150k_pipeline.media.integrity import check_container, decode_all
+from k150k_pipeline.media.probe import probe
+from k150k_pipeline.schemas.ingest import IngestParameters
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What is known of a sound clip.
+
+    Attributes:
+        sha256: Digest of its bytes.
+        size: Bytes.
+        mtime_ns: When the file last changed; tells a replaced file from the one probed.
+        width: Pixels, before any rotation tag.
+        height: Pixels, before any rotation tag.
+        framerate: Frames per second on average.
+        duration_s: Seconds.
+        pix_fmt: In ffmpeg's names.
+        codec: Such as ``h264``.
+    """
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    width: int
+    height: int
+    framerate: float
+    duration_s: float
+    pix_fmt: str
+    codec: str
+
+    def as_payload(self) -> dict[str, Any]:
+        """Return the facts as the journal keeps them."""
+        return asdict(self)
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any]) -> Self:
+        """Return facts that :meth:`as_payload` made."""
+        return cls(**payload)
+
+
+def read_facts(path: Path, ingest: IngestParameters) -> ClipFacts:
+    """Probe a clip, check it as far as ``ingest.integrity`` asks, and hash it.
+
+    Raises:
+        ClipError: The clip is broken; stages ``probe`` and ``decode``.
+        EngineError: ffprobe or ffmpeg cannot be run.
+    """
+    check_container(path)
+    clip = ffprobe(ingest.ffprobe, path) if ingest.probe == "ffprobe" else probe(path)
+    if ingest.integrity == "decode":
+        decode_all(clip, ingest.clip_timeout_s)
+    status = path.stat()
+    return ClipFacts(
+        sha256=hash_file(path),
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        width=clip.width,
+        height=clip.height,
+        framerate=clip.framerate,
+        duration_s=clip.duration_s,
+        pix_fmt=clip.pix_fmt,
+        codec=clip.codec,
+    )
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces of 1 MiB.
+
+    Raises:
+        ClipError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def describe_probing(ingest: IngestParameters) -> dict[str, str]:
+    """Return what determines the facts, for the journal's fingerprint."""
+    return {"facts": "1", "probe": ingest.probe, "integrity": ingest.integrity}

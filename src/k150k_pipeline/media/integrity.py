@@ -1,0 +1,55 @@
+"""How far a clip is trusted: its container is whole, or every one of its frames decodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media.boxes import missing_part
+from k150k_pipeline.media.ffmpeg import (
+    check_complete,
+    decode_arguments,
+    find_ffmpeg,
+    read_evidence,
+)
+from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.media.process import ToolTimeoutError, run_tool
+
+
+def check_container(path: Path) -> None:
+    """Refuse an MP4 whose boxes reach beyond its end or that has no index.
+
+    Raises:
+        ClipError: Stage ``probe``; reasons ``missing``, ``truncated``, ``unreadable``.
+    """
+    try:
+        missing = missing_part(path)
+    except FileNotFoundError as error:
+        raise ClipError("probe", "missing", f"{path} does not exist") from error
+    except OSError as error:
+        raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
+    if missing:
+        raise ClipError("probe", "truncated", f"{path}: {missing}")
+
+
+def decode_all(clip: ClipInfo, timeout_s: float) -> int:
+    """Decode every frame, stop at the first complaint, and return how many there were.
+
+    Raises:
+        ClipError: Stage ``decode``; the reasons of :mod:`k150k_pipeline.media.ffmpeg`, and
+            ``timeout``.
+    """
+    ffmpeg = find_ffmpeg()
+    command = [
+        *decode_arguments(ffmpeg, clip, threads=1),
+        "-map", f"0:{clip.stream_index}", "-fps_mode", "passthrough", "-f", "null", "-",
+    ]  # fmt: skip
+    try:
+        result = run_tool(command, timeout_s=timeout_s)
+    except ToolTimeoutError as error:
+        raise ClipError("decode", "timeout", f"{clip.path}: {error}") from error
+    except OSError as error:
+        raise EngineError(f"cannot run {ffmpeg}: {error}") from error
+    evidence = read_evidence(clip, result)
+    check_complete(clip, evidence)
+    return evidence.frames
