@@ -14,19 +14,57 @@ def shape(monkeypatch):
     return use
 
 
+def data_inputs(pipeline) -> set[str]:
+    return {name for name in pipeline.inputs() if not name.startswith("params:")}
+
+
 def test_names(shape):
     shape(shards=3)
-    assert set(pipeline_registry.register_pipelines()) == {"__default__", "extract", "sample"}
+    names = {"__default__", "extract", "ingest", "sample"}
+    assert set(pipeline_registry.register_pipelines()) == names
 
 
 def test_extract_reads_scores_and_clips_and_makes_features_and_report(shape):
     shape(shards=3)
     extract = pipeline_registry.register_pipelines()["extract"]
-    data = {name for name in extract.inputs() if not name.startswith("params:")}
-    assert data == {"k150ka_scores", "k150ka_clips", "k150ka_journal"}
+    assert data_inputs(extract) == {"k150ka_scores", "k150ka_clips", "k150ka_journal"}
     assert extract.outputs() == {"k150ka_features", "k150ka_failures", "k150ka_report"}
     assert sum("shard_" in node.name for node in extract.nodes) == 3
     assert {node.namespace for node in extract.nodes} == {"extract", "extract.score"}
+
+
+def test_ingest_reads_a_drop_and_makes_a_corpus(shape):
+    shape(ingest_shards=2, ingest_corpus="konvid_1k")
+    ingest = pipeline_registry.register_pipelines()["ingest"]
+    assert data_inputs(ingest) == {"konvid_1k_drop", "konvid_1k_ingest_journal"}
+    assert ingest.outputs() == {
+        "konvid_1k_corpus",
+        "konvid_1k_corpus_manifest",
+        "konvid_1k_ingest_failures",
+        "konvid_1k_ingest_report",
+    }
+    assert sum("shard_" in node.name for node in ingest.nodes) == 2
+
+
+def test_default_is_ingest_then_extract_from_its_corpus(shape):
+    shape(ingest_corpus="konvid_150k")
+    default = pipeline_registry.register_pipelines()["__default__"]
+    assert "konvid_150k_corpus" in default.datasets() - default.inputs()
+    assert {"konvid_150k_features", "konvid_150k_corpus_manifest"} <= default.outputs()
+    assert "konvid_150k_clips" in default.inputs()
+
+
+@pytest.mark.parametrize(
+    ("extract", "labels"),
+    [
+        ({}, "k150ka_scores"),
+        ({"corpus": "k150kb"}, "k150kb_scores"),
+        ({"labels": "corpus"}, "konvid_150k_corpus"),
+        ({"corpus": "konvid_1k"}, "konvid_1k_corpus"),
+    ],
+)
+def test_where_labels_come_from(extract, labels):
+    assert shape_from({"extract": extract}).labels == labels
 
 
 def test_environment_of_commands_without_a_run(monkeypatch):
@@ -39,7 +77,7 @@ def test_environment_of_commands_without_a_run(monkeypatch):
 def test_sample_environment_makes_its_clips_first(shape):
     shape(shards=1, sample=True)
     extract = pipeline_registry.register_pipelines()["extract"]
-    assert {n for n in extract.inputs() if not n.startswith("params:")} == {"k150ka_journal"}
+    assert data_inputs(extract) == {"k150ka_journal"}
 
 
 @pytest.mark.parametrize(

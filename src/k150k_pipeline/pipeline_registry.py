@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kedro.pipeline import Pipeline
 
-from k150k_pipeline.pipelines import feature_extraction, sample
+from k150k_pipeline.pipelines import feature_extraction, ingest, sample
 from k150k_pipeline.run_shape import current_shape
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the registered pipelines.
 
-    ``extract`` makes its clips first where the environment asks for it (``--env=sample``).
+    Where the environment asks for it (``--env=sample``) their clips are made first. The default
+    is the whole way of a corpus: ``ingest``, then ``extract`` with the labels it made.
     """
     shape = current_shape()
     make_sample = sample.create_pipeline()
-    extract = feature_extraction.create_pipeline(shape)
-    if shape.sample:
-        extract = make_sample + extract
-    return {"__default__": extract, "extract": extract, "sample": make_sample}
+    first = make_sample if shape.sample else Pipeline([])
+    taken_in = replace(shape, corpus=shape.ingest_corpus, labels=f"{shape.ingest_corpus}_corpus")
+    take_in = ingest.create_pipeline(shape)
+    return {
+        "__default__": first + take_in + feature_extraction.create_pipeline(taken_in),
+        "ingest": first + take_in,
+        "extract": first + feature_extraction.create_pipeline(shape),
+        "sample": make_sample,
+    }

@@ -8,6 +8,7 @@ from k150k_pipeline.datasets.atomic import (
     AtomicParquetDataset,
 )
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
+from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "AtomicParquetDataset",
     "ClipFolder",
     "ClipFolderDataset",
+    "FolderDataset",
     "JournalDataset",
 ]

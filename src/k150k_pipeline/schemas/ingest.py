@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from k150k_pipeline.schemas.corpus import CorpusName
 from k150k_pipeline.schemas.parameters import Parameters
@@ -13,6 +14,11 @@ from k150k_pipeline.schemas.parameters import Parameters
 Seconds = Annotated[float, Field(gt=0)]
 
 DEFAULT_VERSIONS = {"konvid-150k": "konvid-150k-2019", "konvid-1k": "konvid-1k-2017"}
+
+
+def _split_classes(value: object) -> object:
+    """Take ``timeout+connection``: a comma separates parameters on Kedro's command line."""
+    return value.split("+") if isinstance(value, str) else value
 
 
 class DownloadParameters(Parameters):
@@ -52,7 +58,7 @@ class DownloadParameters(Parameters):
     allow_private: bool = False
     proxy_from_environment: bool = False
     unreachable_limit: Annotated[int, Field(ge=1)] = 50
-    retry_failed: tuple[str, ...] = ()
+    retry_failed: Annotated[tuple[str, ...], BeforeValidator(_split_classes)] = ()
 
 
 class IngestParameters(Parameters):
@@ -78,10 +84,59 @@ class IngestParameters(Parameters):
     progress_path: Path | None = None
     download: DownloadParameters = DownloadParameters()
 
+    def wanted(self, names: Iterable[str]) -> list[str]:
+        """Return the clips that a run is about, sorted: all, or the first ``limit``."""
+        return sorted(names)[: self.limit]
+
     @property
     def version(self) -> str:
         """Release of the corpus that goes into every row."""
         return self.corpus_version or DEFAULT_VERSIONS[self.corpus]
+
+
+class Label(BaseModel):
+    """What a drop says of one clip; ``folder`` is the index of its clip folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mos: float
+    mos_std_dev: float
+    n_ratings: int
+    url: str
+    checksum: str
+    folder: int
+
+
+class DropLabels(BaseModel):
+    """What the tables of a drop say.
+
+    Attributes:
+        layout: ``manifest``, ``split`` or ``konvid_1k``.
+        tables: Score tables.
+        folders: Clip folder of each table.
+        votes: Vote tables.
+        rows: Label by clip file name, sorted.
+        problems: One message per row left out, with file and line.
+        repeated: Names that occurred again with the same MOS.
+        disagreements: Clips whose votes do not give their MOS.
+        bad_votes: Number of vote rows left out.
+        vote_problems: Why, for the first of them.
+        votes_without_label: Number of clips that have votes and no label.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layout: str
+    tables: list[str]
+    folders: list[str]
+    votes: list[str]
+    rows: dict[str, Label]
+    problems: list[str]
+    repeated: list[str]
+    disagreements: list[str]
+    bad_votes: int
+    vote_problems: list[str]
+    votes_without_label: int
 
 
 class IngestPlan(BaseModel):
@@ -91,6 +146,7 @@ class IngestPlan(BaseModel):
         fingerprint: Key of how clips are probed.
         accepted: Other fingerprints whose journaled facts are good enough.
         scoring: What the fingerprint stands for.
+        wanted: Number of labelled clips, after ``ingest.limit``.
         fetch: Clips to download and probe, sorted.
         probe: Clips on the disk to probe, sorted.
         done_before: Number of wanted clips whose facts were known when the run began.
@@ -107,6 +163,7 @@ class IngestPlan(BaseModel):
     fingerprint: str
     accepted: list[str]
     scoring: dict[str, str]
+    wanted: int
     fetch: list[str]
     probe: list[str]
     done_before: int

@@ -25,6 +25,7 @@ VOTE_COLUMNS = ("vote", "rating", "video_score", "score", "opinion", "answer", "
 ScoreScale = Literal["mos", "fraction_of_five"]
 
 _CHECKSUM_DIGITS = (64, 40, 32)
+_NAME_BYTES = 240  # of the 255 that file systems take; the rest is for suffixes of our own
 _SHOWN = 10
 
 
@@ -194,6 +195,8 @@ class _RowReader:
         self.highest = max(self.highest, -math.inf if math.isnan(mos) else mos)
         if not name:
             self.problems.append(f"line {line}: no clip name")
+        elif not is_file_name(name):
+            self.problems.append(f"line {line}: {name!r} is not the name of a file in a folder")
         elif not MOS_MIN <= mos <= MOS_MAX:
             self.problems.append(f"line {line}: {name}: {text!r} is not a MOS between 1 and 5")
         elif name in self.rows:
@@ -229,6 +232,16 @@ class _RowReader:
             return text
         self.problems.append(f"line {line}: {name}: {text!r} is no checksum (row kept)")
         return ""
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a name stays inside the folder that it is looked up in, and is not hidden."""
+    return (
+        not name.startswith(".")
+        and not set(name) & set("/\\")
+        and name.isprintable()
+        and len(name.encode()) <= _NAME_BYTES
+    )
 
 
 def to_number(text: str) -> float:

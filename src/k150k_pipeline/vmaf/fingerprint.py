@@ -1,9 +1,6 @@
-"""What determines a row's numbers, as one short key."""
+"""What determines a row's numbers."""
 
 from __future__ import annotations
-
-import hashlib
-import json
 
 from k150k_pipeline.schemas.features import SCHEMA_VERSION
 from k150k_pipeline.schemas.parameters import PlanName
@@ -21,9 +18,3 @@ def describe_scoring(identity: EngineIdentity, plan: PlanName) -> dict[str, str 
         "scoring_rules": SCORING_RULES,
         "schema_version": SCHEMA_VERSION,
     }
-
-
-def fingerprint(scoring: dict[str, str | int]) -> str:
-    """Return 16 hexadecimal digits that differ when any part of the description does."""
-    text = json.dumps(scoring, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kedro.pipeline import Pipeline, node, pipeline
@@ -11,20 +11,22 @@ from kedro.pipeline import Pipeline, node, pipeline
 Tally = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Bound:
-    """A node function with some keywords given: a partial that Kedro can name in a worker too."""
+    """A node function with some keywords given: a partial that Kedro can name in a worker too.
 
-    function: Callable[..., Any]
-    keywords: Mapping[str, Any]
+    Args:
+        function: The function; its annotations stay visible, so that Kedro validates parameters.
+        keywords: What it is called with beside its inputs.
+    """
 
-    @property
-    def __name__(self) -> str:
-        return self.function.__name__
+    def __init__(self, function: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
+        self._function = function
+        self._keywords = keywords
+        functools.update_wrapper(self, function)
 
     def __call__(self, *inputs: Any) -> Any:
         """Call the function."""
-        return self.function(*inputs, **self.keywords)
+        return self._function(*inputs, **self._keywords)
 
 
 def sharded(

@@ -17,6 +17,7 @@ from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError, LostRowsError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import deal, survey
+from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.worker import work_through
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.pipelines.clipwise import check_failure_rate, failures_table, read_due
@@ -28,7 +29,7 @@ from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 from k150k_pipeline.summary import summarise
 from k150k_pipeline.vmaf import ClipScore, Engine, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
-from k150k_pipeline.vmaf.fingerprint import describe_scoring, fingerprint
+from k150k_pipeline.vmaf.fingerprint import describe_scoring
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY, PLANS, Plan, refuse_small
 from k150k_pipeline.vmaf.verify import compare_plans
 

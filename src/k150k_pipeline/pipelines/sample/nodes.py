@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from k150k_pipeline.datasets.clip_folder import ClipMakers
+from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipMakers
 from k150k_pipeline.errors import EngineError
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.media.process import run_tool
@@ -120,6 +120,16 @@ def make_labels(sample: SampleParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = pd.DataFrame(votes)
     scores = frame.groupby("video_name", sort=True)["video_score"].mean().reset_index()
     return scores, frame
+
+
+def complete_drop(clips: ClipFolder, scores: pd.DataFrame, votes: pd.DataFrame) -> dict[str, str]:
+    """Say in the drop what it holds, once everything is there."""
+    return {
+        "README.txt": (
+            f"A synthetic drop in K150K-A's shape: {len(clips.names())} clips, {len(scores)} "
+            f"scores, {len(votes)} votes. Nothing in it is from KonViD-150k.\n"
+        )
+    }
 
 
 def _encode(ffmpeg: str, recipe: Recipe, seconds: float, target: Path) -> None:

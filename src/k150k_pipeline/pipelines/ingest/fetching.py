@@ -1,0 +1,111 @@
+"""Clips of a manifest: downloaded side by side, probed as they come, journaled one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+from k150k_pipeline.download import Downloader, DownloadState, NetworkWatch, work_off
+from k150k_pipeline.download.partial import remove_parts
+from k150k_pipeline.errors import ClipError, InputError
+from k150k_pipeline.journal import Failure
+from k150k_pipeline.journal.journal import JournalWriter
+from k150k_pipeline.journal.worker import Tally
+from k150k_pipeline.media.facts import ClipFacts, read_facts
+from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters
+
+
+def fetch_all(
+    names: list[str],
+    labels: DropLabels,
+    state: DownloadState,
+    writer: JournalWriter,
+    ingest: IngestParameters,
+) -> Tally:
+    """Download and probe clips; each ends as one journal line.
+
+    Returns:
+        Counts of sound and failed clips.
+
+    Raises:
+        InputError: The disk does not take the clips, or no server answers any more.
+        JournalError: A line could not be written.
+    """
+    fetcher = _Fetcher(labels, state, writer, ingest)
+    try:
+        asyncio.run(fetcher.fetch(names))
+    finally:
+        state.flush()
+    for folder in {Path(folder) for folder in labels.folders}:
+        remove_parts(folder)
+    return Tally(fetcher.ok, fetcher.failed, writer.syncs, writer.sync_seconds)
+
+
+class _Fetcher:
+    def __init__(
+        self,
+        labels: DropLabels,
+        state: DownloadState,
+        writer: JournalWriter,
+        ingest: IngestParameters,
+    ) -> None:
+        self._labels, self._state, self._writer = labels, state, writer
+        self._ingest = ingest
+        self._watch = NetworkWatch(ingest.download.unreachable_limit, self._give_up)
+        self._one_line = threading.Lock()
+        self.ok = self.failed = 0
+
+    async def fetch(self, names: list[str]) -> None:
+        async with Downloader(self._ingest.download) as self._downloader:
+            await work_off(names, self._handle, self._ingest.download.concurrency)
+        for name, error in self._watch.held.items():
+            # Nothing has answered since: the next run may find the network mended.
+            self._fail(name, error, 0.0)
+
+    async def _handle(self, name: str) -> None:
+        label = self._labels.rows[name]
+        path = Path(self._labels.folders[label.folder]) / name
+        started = time.perf_counter()
+        try:
+            await self._downloader.fetch(label.url, path, label.checksum or None)
+        except ClipError as error:
+            _refuse_full_disk(error)
+            self._watch.failed(name, error)
+            return
+        self._watch.answered()
+        self._state.done(name)
+        await self._probe(name, path, started)
+
+    async def _probe(self, name: str, path: Path, started: float) -> None:
+        try:
+            facts = await asyncio.to_thread(read_facts, path, self._ingest)
+        except ClipError as error:
+            self._fail(name, error, time.perf_counter() - started)
+            return
+        seconds = time.perf_counter() - started
+        await asyncio.to_thread(self._succeed, name, seconds, facts)
+
+    def _succeed(self, name: str, seconds: float, facts: ClipFacts) -> None:
+        with self._one_line:
+            self._writer.ok(name, 1, seconds, facts.as_payload())
+            self.ok += 1
+
+    def _give_up(self, name: str, error: ClipError) -> None:
+        self._state.failed(name, f"{error.reason}: {error.detail}")
+        self._fail(name, error, 0.0)
+
+    def _fail(self, name: str, error: ClipError, seconds: float) -> None:
+        failure = Failure(error.stage, error.reason, error.detail)
+        with self._one_line:
+            self._writer.failed(name, 1, seconds, failure)
+            self.failed += 1
+
+
+def _refuse_full_disk(error: ClipError) -> None:
+    if error.reason == "disk":
+        raise InputError(
+            f"cannot write a clip: {error.detail}. Every clip so far is safe; mend this (make "
+            "room?) and run the same command again"
+        ) from error

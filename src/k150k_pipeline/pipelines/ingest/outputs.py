@@ -1,0 +1,261 @@
+"""What is derived from the journal: corpus rows, failures, report, replay manifest."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from k150k_pipeline import __version__
+from k150k_pipeline.journal.due import Progress
+from k150k_pipeline.media.facts import ClipFacts, hash_file
+from k150k_pipeline.media.process import ToolTimeoutError, run_tool
+from k150k_pipeline.pipelines.clipwise import FAILURE_COLUMNS, count_by, failures_table
+from k150k_pipeline.pipelines.ingest.planning import Known
+from k150k_pipeline.schemas.corpus import CorpusRow
+from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPlan
+
+_PACKAGES = ("aiohttp", "av", "kedro", "numpy", "pandas", "pydantic")
+_NOT_PROBED = ClipFacts("", 0, 0, 0, 0, 0.0, 0.0, "", "")
+_NAMED = 3
+
+Rows = list[dict[str, Any]]
+
+
+def corpus_rows(
+    labels: DropLabels,
+    known: Known,
+    earlier: Mapping[str, Mapping[str, Any]],
+    ingest: IngestParameters,
+) -> Rows:
+    """Return one row of 15 keys per wanted clip whose facts are known, sorted by name.
+
+    Args:
+        labels: What the drop says.
+        known: Facts by name; all clips count as known where they are not probed.
+        earlier: Rows of the corpus as it was, by name: a row that says the same keeps its time.
+        ingest: Block ``ingest``.
+    """
+    if ingest.probe == "none":
+        now = time.time()
+        known = dict.fromkeys(labels.rows, (_NOT_PROBED, now))
+    return [
+        _keep_time(_row(name, labels, *known[name], ingest), earlier.get(name))
+        for name in ingest.wanted(labels.rows)
+        if name in known
+    ]
+
+
+def _row(
+    name: str, labels: DropLabels, facts: ClipFacts, found_at: float, ingest: IngestParameters
+) -> dict[str, Any]:
+    label = labels.rows[name]
+    return CorpusRow(
+        src=name,
+        src_sha256=facts.sha256,
+        src_size_bytes=facts.size,
+        width=facts.width,
+        height=facts.height,
+        framerate=facts.framerate,
+        duration_s=facts.duration_s,
+        pix_fmt=facts.pix_fmt,
+        encoder_upstream=facts.codec,
+        mos=label.mos,
+        mos_std_dev=label.mos_std_dev,
+        n_ratings=label.n_ratings,
+        corpus=ingest.corpus,
+        corpus_version=ingest.version,
+        ingested_at_utc=datetime.fromtimestamp(found_at, UTC).isoformat(timespec="seconds"),
+    ).model_dump()
+
+
+def _keep_time(row: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    if before is None:
+        return row
+    dated = {**row, "ingested_at_utc": before.get("ingested_at_utc")}
+    return dated if dated == before else row
+
+
+def failed_clips(
+    labels: DropLabels,
+    plan: IngestPlan,
+    known: Known,
+    progress: Progress,
+    given_up: Mapping[str, str],
+    ingest: IngestParameters,
+) -> pd.DataFrame:
+    """Return one row per wanted clip that was not downloaded or is broken, with its last reason.
+
+    Args:
+        labels: What the drop says.
+        plan: Plan of the run.
+        known: Facts by name.
+        progress: What the journal says.
+        given_up: Reasons of the download-progress file by name; an earlier run's are in it too.
+        ingest: Block ``ingest``.
+    """
+    missing = set(plan.labels_without_clip)
+    wanted = [] if ingest.probe == "none" else ingest.wanted(labels.rows)
+    left = [name for name in wanted if name not in known and name not in missing]
+    journaled = failures_table(left, progress, sys.maxsize)
+    seen = set(journaled["clip_name"])
+    remembered = [_remember(name, given_up.get(name, "")) for name in left if name not in seen]
+    rows = [*journaled.to_dict("records"), *remembered]
+    table = pd.DataFrame(rows, columns=list(FAILURE_COLUMNS))
+    table["given_up"] = table["clip_name"].isin(list(given_up))
+    return table.sort_values("clip_name", ignore_index=True)
+
+
+def _remember(name: str, said: str) -> dict[str, Any]:
+    reason, _, detail = said.partition(": ")
+    fields = {"stage": "download", "reason": reason or "not_tried", "detail": detail}
+    return {"clip_name": name, **fields, "attempts": 1}
+
+
+def report(
+    labels: DropLabels,
+    plan: IngestPlan,
+    rows: Rows,
+    failures: pd.DataFrame,
+    tally: Mapping[str, Any],
+    ingest: IngestParameters,
+) -> dict[str, Any]:
+    """Return the account of a run: every label is in one of the counts."""
+    finished_at = time.time()
+    lost = int((failures["stage"] == "download").sum())
+    asked = sum(1 for name in ingest.wanted(labels.rows) if labels.rows[name].url)
+    return {
+        "corpus": ingest.corpus,
+        "package": f"k150k-pipeline {__version__}",
+        "layout": labels.layout,
+        "probing": plan.scoring,
+        "started_at": plan.started_at,
+        "finished_at": finished_at,
+        "clips_per_second": round(
+            (tally["ok"] + tally["failed"]) / max(finished_at - plan.started_at, 1e-3), 3
+        ),
+        "counts": {
+            "wanted": plan.wanted,
+            "rows": len(rows),
+            "done_before": plan.done_before,
+            "newly_finished": tally["ok"],
+            "download_failed": lost,
+            "broken_clips": len(failures) - lost,
+            "labels_without_clip": len(plan.labels_without_clip),
+            "clips_without_label": len(plan.clips_without_label),
+            "bad_rows": len(labels.problems),
+            "repeated_rows": len(labels.repeated),
+            "disagreements": len(labels.disagreements),
+            "bad_votes": labels.bad_votes,
+            "votes_without_label": labels.votes_without_label,
+            "torn_lines": plan.torn_lines,
+            "broken_lines": len(plan.broken_lines),
+            "fsyncs": tally["syncs"],
+        },
+        "attrition": lost / max(asked, 1),
+        "failures_by_reason": count_by(failures["stage"] + "/" + failures["reason"]),
+        "same_content": same_content(rows),
+        "labels_without_clip": plan.labels_without_clip,
+        "clips_without_label": plan.clips_without_label,
+        "bad_rows": labels.problems,
+        "repeated_rows": labels.repeated,
+        "disagreements": labels.disagreements,
+        "vote_problems": labels.vote_problems,
+        "broken_lines": plan.broken_lines,
+    }
+
+
+def same_content(rows: Rows) -> list[list[str]]:
+    """Return the names of clips whose bytes are equal; each keeps its row and its label."""
+    names = defaultdict(list)
+    for row in rows:
+        if row["src_sha256"]:
+            names[row["src_sha256"]].append(row["src"])
+    return [group for group in names.values() if len(group) > 1]
+
+
+def summarise(report: Mapping[str, Any], output: Path) -> str:
+    """Return the summary line of spec 002, §6, and what a person should look at."""
+    counts = report["counts"]
+    notes = ("labels_without_clip", "clips_without_label", "bad_rows", "disagreements")
+    lines = [
+        (
+            f"[{report['corpus']}-jsonl] wrote {counts['rows']} rows, skipped "
+            f"{counts['download_failed']} (download-failed), {counts['broken_clips']} "
+            f"(broken-clip), {counts['repeated_rows']} dedups -> {output}"
+        ),
+        *(_note(what.replace("_", " "), report[what]) for what in notes if report[what]),
+        *(f"  {n} x {reason}" for reason, n in report["failures_by_reason"].items()),
+    ]
+    if report["same_content"]:
+        groups = [" = ".join(group) for group in report["same_content"]]
+        lines.append(_note("groups of clips with equal bytes", groups))
+    if counts["bad_votes"]:
+        lines.append(_note("votes left out", report["vote_problems"], counts["bad_votes"]))
+    return "\n".join(lines)
+
+
+def _note(what: str, names: list[str], count: int | None = None) -> str:
+    more = " …" if len(names) > _NAMED else ""
+    return f"  {count or len(names)} {what}: {'; '.join(names[:_NAMED])}{more}"
+
+
+def replay_manifest(
+    labels: DropLabels, report: Mapping[str, Any], output: Path, ingest: IngestParameters
+) -> dict[str, Any]:
+    """Return what is needed to make the corpus again and to know that it is the same."""
+    return {
+        "output": {**_source(output), "rows": report["counts"]["rows"]},
+        "sources": [_source(Path(path)) for path in (*labels.tables, *labels.votes)],
+        "clip_folders": labels.folders,
+        "parameters": ingest.model_dump(mode="json"),
+        "counts": report["counts"],
+        "attrition": report["attrition"],
+        "run_provenance": {
+            "package": report["package"],
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": {name: version(name) for name in _PACKAGES},
+            "started_at": report["started_at"],
+            "finished_at": report["finished_at"],
+        },
+    }
+
+
+def _source(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": hash_file(path)}
+
+
+def _git_commit() -> str | None:
+    try:
+        answer = run_tool(["git", "rev-parse", "HEAD"], timeout_s=10)
+    except (OSError, ToolTimeoutError):
+        return None
+    return answer.stdout.decode().strip() if answer.returncode == 0 else None
+
+
+def read_corpus(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the rows of a corpus by name; empty where there is none."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8") as file:
+        rows = (_parse(line) for line in file)
+        return {row["src"]: row for row in rows if isinstance(row.get("src"), str)}
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}

@@ -1,0 +1,157 @@
+"""What is due: clips to download, clips to probe, and what stays as it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from k150k_pipeline.download import DownloadState
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.fingerprint import fingerprint
+from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.media.facts import ClipFacts, describe_probing
+from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPlan, Label
+
+logger = logging.getLogger(__name__)
+
+Known = dict[str, tuple[ClipFacts, float]]
+"""Facts of a clip, and when they were found in seconds since the epoch, by clip file name."""
+
+_CLIP_SUFFIX = ".mp4"
+
+
+def make_plan(
+    labels: DropLabels, state: DownloadState, journal: Journal, ingest: IngestParameters
+) -> IngestPlan:
+    """Compare labels, disk, journal and download state, and decide what is due."""
+    started_at = time.time()
+    scoring = describe_probing(ingest)
+    accepted = _accepted(ingest)
+    damage = Damage(torn=journal.cut_torn_lines())
+    known = known_facts(journal, {fingerprint(scoring), *accepted}, damage)
+    sorter = _Sorter(labels, known, state, ingest)
+    wanted = ingest.wanted(labels.rows)
+    if ingest.probe != "none":
+        for name in wanted:
+            sorter.sort(name, labels.rows[name])
+    state.flush()
+    return IngestPlan(
+        fingerprint=fingerprint(scoring),
+        accepted=sorted(accepted),
+        scoring=scoring,
+        wanted=len(wanted),
+        fetch=sorter.fetch,
+        probe=sorter.probe,
+        done_before=sorter.done,
+        given_up=sorter.given_up,
+        labels_without_clip=sorter.missing,
+        clips_without_label=sorted(sorter.names_on_disk() - labels.rows.keys()),
+        torn_lines=damage.torn,
+        broken_lines=damage.broken,
+        started_at=started_at,
+    )
+
+
+def known_facts(
+    journal: Journal, fingerprints: Iterable[str], damage: Damage | None = None
+) -> Known:
+    """Return the latest facts of every clip that was found sound."""
+    usable = set(fingerprints)
+    known: Known = {}
+    for entry in journal.entries(damage):
+        if entry.failure is None and entry.fingerprint in usable:
+            known[entry.clip] = ClipFacts.from_payload(entry.payload()), entry.at
+    return known
+
+
+def state_path(drop: Path, ingest: IngestParameters) -> Path:
+    """Return where the download-progress file is."""
+    return ingest.progress_path or drop / ".download-progress.json"
+
+
+def announce(journal: Journal, plan: IngestPlan, labels: DropLabels, every: int) -> None:
+    """Tell whoever watches the journal, and the log, what the run sets out to do."""
+    journal.announce(
+        {
+            "started_at": plan.started_at,
+            "wanted": plan.wanted,
+            "done_before": plan.done_before,
+            "due": len(plan.fetch) + len(plan.probe),
+            "fingerprint": plan.fingerprint,
+            "scoring": plan.scoring,
+            "flush_every": every,
+        }
+    )
+    logger.info(
+        "%s layout (%s): %d labelled clips, %d done; %d to download, %d to probe, %d given up "
+        "earlier, %d without a file",
+        labels.layout, ", ".join(labels.tables), plan.wanted, plan.done_before,
+        len(plan.fetch), len(plan.probe), len(plan.given_up), len(plan.labels_without_clip),
+    )  # fmt: skip
+
+
+def _accepted(ingest: IngestParameters) -> set[str]:
+    """Return the fingerprints that are good enough: a decoded clip's header was read too."""
+    if ingest.integrity == "decode":
+        return set()
+    return {fingerprint(describe_probing(ingest.model_copy(update={"integrity": "decode"})))}
+
+
+class _Sorter:
+    """Sorts clips by what is to be done with them."""
+
+    def __init__(
+        self, labels: DropLabels, known: Known, state: DownloadState, ingest: IngestParameters
+    ) -> None:
+        self._known, self._state = known, state
+        self._on_disk = [_list(Path(folder)) for folder in labels.folders]
+        self._failed = state.given_up(ingest.download.retry_failed)
+        self.fetch: list[str] = []
+        self.probe: list[str] = []
+        self.missing: list[str] = []
+        self.given_up: dict[str, str] = {}
+        self.done = 0
+
+    def names_on_disk(self) -> set[str]:
+        """Return the names of all clip files."""
+        return {name for folder in self._on_disk for name in folder}
+
+    def sort(self, name: str, label: Label) -> None:
+        """Decide on one clip."""
+        there = self._on_disk[label.folder].get(name)
+        if there is not None:
+            self._sort_present(name, label, there)
+        elif label.url and name in self._failed:
+            self.given_up[name] = self._failed[name]
+        elif label.url:
+            self.fetch.append(name)
+        elif name in self._known:
+            self.done += 1
+        else:
+            self.missing.append(name)
+
+    def _sort_present(self, name: str, label: Label, there: tuple[int, int]) -> None:
+        if label.url:
+            self._state.done(name)
+        facts = self._known[name][0] if name in self._known else None
+        if facts is not None and (facts.size, facts.mtime_ns) == there:
+            self.done += 1
+        else:
+            self.probe.append(name)
+
+
+def _list(folder: Path) -> Mapping[str, tuple[int, int]]:
+    """Return size and time of change of every clip file in a folder; empty without the folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as files:
+        return {
+            file.name: (status.st_size, status.st_mtime_ns)
+            for file in files
+            if file.name.lower().endswith(_CLIP_SUFFIX)
+            and not file.name.startswith(".")
+            and (status := file.stat())
+        }

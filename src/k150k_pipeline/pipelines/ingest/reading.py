@@ -1,0 +1,153 @@
+"""A whole drop read: labelled clips, votes, and everything that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.pipelines.ingest.layouts import Layout, ScoreFile
+from k150k_pipeline.pipelines.ingest.tables import open_table
+from k150k_pipeline.pipelines.ingest.votes import VoteCount, count_votes, find_votes
+from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, Label
+from k150k_pipeline.schemas.labels import ScoreRow, ScoreTable, read_scores
+
+_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv"}
+
+
+def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
+    """Read every score table and every vote table of a drop.
+
+    Raises:
+        InputError: No usable column or row, scores in fractions, or too few or too many rows for
+            the corpus.
+    """
+    reader = _Reader(ingest)
+    for index, file in enumerate(layout.files):
+        reader.read(index, file)
+    _refuse_mismount(layout, reader.seen, ingest)
+    if not reader.rows:
+        raise InputError(f"{_names(layout)}: no usable row; {'; '.join(reader.problems[:3])}")
+    votes = VoteCount()
+    for path in sorted({vote for file in layout.files for vote in file.votes}):
+        count_votes(path, votes)
+    disagreements = reader.apply(votes)
+    return DropLabels(
+        layout=layout.kind,
+        tables=[str(file.path) for file in layout.files],
+        folders=[str(file.clips) for file in layout.files],
+        votes=[str(vote) for file in layout.files for vote in file.votes],
+        rows=dict(sorted(reader.rows.items())),
+        problems=reader.problems,
+        repeated=reader.repeated,
+        disagreements=disagreements,
+        bad_votes=votes.bad,
+        vote_problems=votes.problems,
+        votes_without_label=reader.unlabelled(votes),
+    )
+
+
+class _Reader:
+    """Collects the rows of all tables by clip file name; the first row of a name counts."""
+
+    def __init__(self, ingest: IngestParameters) -> None:
+        self._ingest = ingest
+        self.rows: dict[str, Label] = {}
+        self.problems: list[str] = []
+        self.repeated: list[str] = []
+        self.seen: dict[Path, int] = {}
+
+    def read(self, index: int, file: ScoreFile) -> None:
+        table = self._read_table(file.path)
+        self.problems += [f"{file.path.name} {problem}" for problem in table.problems]
+        self.repeated += table.repeated
+        for row in table.rows:
+            self._take(index, row, file.path.name)
+
+    def _read_table(self, path: Path) -> ScoreTable:
+        with open_table(path) as (header, cells):
+            counted = _Counted(cells)
+            scale = self._ingest.score_scale
+            table = read_scores(header, counted, str(path), scale, "ingest.score_scale")
+        self.seen[path] = counted.number
+        return table
+
+    def _take(self, index: int, row: ScoreRow, where: str) -> None:
+        name = file_name(row.name)
+        label = Label(
+            mos=row.mos,
+            mos_std_dev=row.mos_std_dev,
+            n_ratings=row.n_ratings,
+            url=row.url,
+            checksum=row.checksum,
+            folder=index,
+        )
+        first = self.rows.setdefault(name, label)
+        if first is label:
+            return
+        if first.mos == label.mos:
+            self.repeated.append(name)
+        else:
+            self.problems.append(
+                f"{where}: {name}: a second row (MOS {label.mos:g}, not {first.mos:g})"
+            )
+
+    def apply(self, votes: VoteCount) -> list[str]:
+        """Let votes say count and deviation; return where they disagree with the scores."""
+        disagreements = []
+        for name, label in self.rows.items():
+            found = find_votes(votes.by_name, name)
+            if found is None:
+                continue
+            update = {"n_ratings": found.count, "mos_std_dev": found.deviation}
+            self.rows[name] = label.model_copy(update=update)
+            if abs(found.mean - label.mos) > self._ingest.mos_tolerance:
+                disagreements.append(
+                    f"{name}: MOS {label.mos:g}, mean of {found.count} votes {found.mean:.4g}"
+                )
+        return disagreements
+
+    def unlabelled(self, votes: VoteCount) -> int:
+        """Return how many clips have votes and no label."""
+        return sum(1 for name in votes.by_name if file_name(name) not in self.rows)
+
+
+class _Counted:
+    """An iterator over rows that knows how many there were."""
+
+    def __init__(self, rows: Iterable[tuple[int, list[str]]]) -> None:
+        self._rows = rows
+        self.number = 0
+
+    def __iter__(self) -> Any:
+        for row in self._rows:
+            self.number += 1
+            yield row
+
+
+def file_name(name: str) -> str:
+    """Return the file name of a clip whose label may lack the suffix."""
+    return name if Path(name).suffix.lower() in _SUFFIXES else f"{name}.mp4"
+
+
+def _refuse_mismount(layout: Layout, seen: dict[Path, int], ingest: IngestParameters) -> None:
+    rows = sum(seen.values())
+    if ingest.corpus == "konvid-1k":
+        if rows > ingest.max_rows:
+            raise InputError(
+                f"{_names(layout)}: {rows} rows are too many for KonViD-1k (ingest.max_rows="
+                f"{ingest.max_rows}). Is this KonViD-150k? Then set ingest.corpus=konvid-150k"
+            )
+        return
+    guarded = any(file.guarded for file in layout.files)
+    if guarded and rows < ingest.min_rows:
+        raise InputError(
+            f"{_names(layout)}: {rows} rows are too few for KonViD-150k (ingest.min_rows="
+            f"{ingest.min_rows}). Is this KonViD-1k? Then set ingest.corpus=konvid-1k; for a "
+            "subset lower ingest.min_rows"
+        )
+
+
+def _names(layout: Layout) -> str:
+    return ", ".join(str(file.path) for file in layout.files)

@@ -1,0 +1,91 @@
+"""Votes of a corpus, one rating per row, added up per clip in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from k150k_pipeline.pipelines.ingest.tables import open_table
+from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
+from k150k_pipeline.schemas.labels import NAME_COLUMNS, VOTE_COLUMNS, Columns, to_number
+
+_KEPT_PROBLEMS = 1000
+
+
+@dataclass(slots=True)
+class Votes:
+    """Votes of one clip: their number, sum and sum of squares."""
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, vote: float) -> None:
+        """Count one more."""
+        self.count += 1
+        self.total += vote
+        self.squares += vote * vote
+
+    @property
+    def mean(self) -> float:
+        """Mean opinion score."""
+        return self.total / self.count
+
+    @property
+    def deviation(self) -> float:
+        """Sample standard deviation (ddof 1); 0 for a single vote."""
+        if self.count < 2:
+            return 0.0
+        spread = self.squares - self.total * self.total / self.count
+        return math.sqrt(max(spread, 0.0) / (self.count - 1))
+
+
+@dataclass
+class VoteCount:
+    """All votes of a corpus.
+
+    Attributes:
+        by_name: Votes by clip name as the tables spell it.
+        bad: Number of rows left out.
+        problems: Why, for the first of them.
+    """
+
+    by_name: dict[str, Votes] = field(default_factory=dict)
+    bad: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def refuse(self, problem: str) -> None:
+        """Leave a row out."""
+        self.bad += 1
+        if len(self.problems) < _KEPT_PROBLEMS:
+            self.problems.append(problem)
+
+
+def count_votes(path: Path, votes: VoteCount) -> None:
+    """Add the votes of one table; those outside 1–5 are left out and reported.
+
+    Raises:
+        InputError: No column with names or with votes.
+    """
+    with open_table(path) as (header, rows):
+        columns = Columns(header, str(path))
+        name_at = columns.require(NAME_COLUMNS, "clip names")
+        vote_at = columns.require(VOTE_COLUMNS, "votes")
+        needed = max(name_at, vote_at)
+        for line, cells in rows:
+            if len(cells) <= needed:
+                votes.refuse(f"{path.name} line {line}: only {len(cells)} cells")
+                continue
+            name, vote = cells[name_at].strip(), to_number(cells[vote_at])
+            if MOS_MIN <= vote <= MOS_MAX and name:
+                votes.by_name.setdefault(name, Votes()).add(vote)
+            else:
+                text = cells[vote_at]
+                votes.refuse(f"{path.name} line {line}: {name}: {text!r} is no vote from 1 to 5")
+
+
+def find_votes(votes: Mapping[str, Votes], name: str) -> Votes | None:
+    """Return the votes of a clip, whose name may be spelled with or without suffix."""
+    return votes.get(name) or votes.get(Path(name).stem) or votes.get(f"{name}.mp4")
