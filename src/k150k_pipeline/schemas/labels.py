@@ -26,6 +26,7 @@ ScoreScale = Literal["mos", "fraction_of_five"]
 
 _CHECKSUM_DIGITS = (64, 40, 32)
 _NAME_BYTES = 240  # of the 255 that file systems take; the rest is for suffixes of our own
+_SUFFIXES = {"mp4", "m4v", "mov", "mkv", "webm", "avi", "flv"}
 _SHOWN = 10
 
 
@@ -242,6 +243,12 @@ def is_file_name(name: str) -> bool:
         and name.isprintable()
         and len(name.encode()) <= _NAME_BYTES
     )
+
+
+def file_name(name: str) -> str:
+    """Return the file name of a clip whose label may lack the suffix."""
+    _, dot, suffix = name.rpartition(".")
+    return name if dot and suffix.lower() in _SUFFIXES else f"{name}.mp4"
 
 
 def to_number(text: str) -> float:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.ingest.layouts import Layout, ScoreFile
 from k150k_pipeline.pipelines.ingest.tables import open_table
-from k150k_pipeline.pipelines.ingest.votes import VoteCount, count_votes, find_votes
+from k150k_pipeline.pipelines.ingest.votes import VoteCount, Votes, count_votes
 from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, Label
-from k150k_pipeline.schemas.labels import ScoreRow, ScoreTable, read_scores
-
-_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv"}
+from k150k_pipeline.schemas.labels import ScoreRow, ScoreTable, file_name, read_scores
 
 
 def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
@@ -32,7 +30,8 @@ def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
     votes = VoteCount()
     for path in sorted({vote for file in layout.files for vote in file.votes}):
         count_votes(path, votes)
-    disagreements = reader.apply(votes)
+    by_file = votes.by_file()
+    disagreements = reader.apply(by_file)
     return DropLabels(
         layout=layout.kind,
         tables=[str(file.path) for file in layout.files],
@@ -44,7 +43,7 @@ def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
         disagreements=disagreements,
         bad_votes=votes.bad,
         vote_problems=votes.problems,
-        votes_without_label=reader.unlabelled(votes),
+        votes_without_label=len(by_file.keys() - reader.rows.keys()),
     )
 
 
@@ -93,11 +92,11 @@ class _Reader:
                 f"{where}: {name}: a second row (MOS {label.mos:g}, not {first.mos:g})"
             )
 
-    def apply(self, votes: VoteCount) -> list[str]:
+    def apply(self, votes: Mapping[str, Votes]) -> list[str]:
         """Let votes say count and deviation; return where they disagree with the scores."""
         disagreements = []
         for name, label in self.rows.items():
-            found = find_votes(votes.by_name, name)
+            found = votes.get(name)
             if found is None:
                 continue
             update = {"n_ratings": found.count, "mos_std_dev": found.deviation}
@@ -107,10 +106,6 @@ class _Reader:
                     f"{name}: MOS {label.mos:g}, mean of {found.count} votes {found.mean:.4g}"
                 )
         return disagreements
-
-    def unlabelled(self, votes: VoteCount) -> int:
-        """Return how many clips have votes and no label."""
-        return sum(1 for name in votes.by_name if file_name(name) not in self.rows)
 
 
 class _Counted:
@@ -124,11 +119,6 @@ class _Counted:
         for row in self._rows:
             self.number += 1
             yield row
-
-
-def file_name(name: str) -> str:
-    """Return the file name of a clip whose label may lack the suffix."""
-    return name if Path(name).suffix.lower() in _SUFFIXES else f"{name}.mp4"
 
 
 def _refuse_mismount(layout: Layout, seen: dict[Path, int], ingest: IngestParameters) -> None:

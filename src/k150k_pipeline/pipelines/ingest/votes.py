@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from k150k_pipeline.pipelines.ingest.tables import open_table
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
-from k150k_pipeline.schemas.labels import NAME_COLUMNS, VOTE_COLUMNS, Columns, to_number
+from k150k_pipeline.schemas.labels import (
+    NAME_COLUMNS,
+    VOTE_COLUMNS,
+    Columns,
+    file_name,
+    to_number,
+)
 
 _KEPT_PROBLEMS = 1000
 
@@ -21,6 +27,12 @@ class Votes:
     count: int = 0
     total: float = 0.0
     squares: float = 0.0
+
+    def __iadd__(self, other: Votes) -> Self:
+        self.count += other.count
+        self.total += other.total
+        self.squares += other.squares
+        return self
 
     def add(self, vote: float) -> None:
         """Count one more."""
@@ -56,6 +68,15 @@ class VoteCount:
     bad: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def by_file(self) -> dict[str, Votes]:
+        """Return the votes by clip file name, however a clip's name was spelled."""
+        merged: dict[str, Votes] = {}
+        for name, votes in self.by_name.items():
+            file = file_name(name)
+            merged[file] = merged.get(file, Votes())
+            merged[file] += votes
+        return merged
+
     def refuse(self, problem: str) -> None:
         """Leave a row out."""
         self.bad += 1
@@ -84,8 +105,3 @@ def count_votes(path: Path, votes: VoteCount) -> None:
             else:
                 text = cells[vote_at]
                 votes.refuse(f"{path.name} line {line}: {name}: {text!r} is no vote from 1 to 5")
-
-
-def find_votes(votes: Mapping[str, Votes], name: str) -> Votes | None:
-    """Return the votes of a clip, whose name may be spelled with or without suffix."""
-    return votes.get(name) or votes.get(Path(name).stem) or votes.get(f"{name}.mp4")
