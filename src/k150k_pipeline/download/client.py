@@ -6,15 +6,19 @@ import asyncio
 import re
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from types import SimpleNamespace
+from typing import Any, Self
+from urllib.parse import urljoin
 
 import aiohttp
 import tenacity
 from yarl import URL
 
 from k150k_pipeline import __version__
+from k150k_pipeline.download.encoding import Unpacker
 from k150k_pipeline.download.failures import (
     DownloadError,
     TransientError,
@@ -32,7 +36,6 @@ from k150k_pipeline.download.partial import Partial
 from k150k_pipeline.schemas.ingest import DownloadParameters
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_DECODED = ("", "identity", "gzip", "deflate")
 _CHUNK_BYTES = 1 << 18
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _DISCARD = ("wrong_checksum", "truncated")
@@ -66,6 +69,8 @@ class Downloader:
             ),
             headers={"User-Agent": f"k150k-pipeline/{__version__}", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trace_configs=[_trace_turns()],
             trust_env=limits.proxy_from_environment,
         )
         return self
@@ -92,6 +97,8 @@ class Downloader:
             part.discard()
             raise
         except OSError as error:
+            with suppress(OSError):
+                part.discard()
             raise DownloadError("disk", f"{part.path}: {error.strerror or error}") from error
 
     async def _fetch(self, part: Partial, url: str, checksum: str | None) -> None:
@@ -104,27 +111,27 @@ class Downloader:
         )
         async for attempt in tries:
             with attempt:
-                async with budget:
-                    await self._try(part, url, checksum)
+                await self._try(part, url, checksum, budget)
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, TransientError) and error.retry_after_s is not None:
             return min(error.retry_after_s, self._limits.max_retry_after_s)
         grow = tenacity.wait_exponential_jitter(
-            initial=self._limits.backoff_s,
+            multiplier=self._limits.backoff_s,
             max=self._limits.max_backoff_s,
             jitter=self._limits.backoff_s,
         )
         return grow(state)
 
-    async def _try(self, part: Partial, url: str, checksum: str | None) -> None:
+    async def _try(self, part: Partial, url: str, checksum: str | None, budget: _Budget) -> None:
         try:
-            response = await self._ask(url, part.resume_headers())
-            async with response:
-                if _take_up(part, response):
-                    await self._receive(part, response)
-                kind = response.content_type if "Content-Type" in response.headers else ""
+            async with budget:
+                response = await self._ask(url, part.resume_headers(), budget)
+                async with response:
+                    if _take_up(part, response):
+                        await self._receive(part, response)
+                    kind = response.content_type if "Content-Type" in response.headers else ""
             await asyncio.to_thread(part.complete, kind, checksum)
         except (TimeoutError, aiohttp.ClientError) as error:
             raise failure_of_exception(error, url) from error
@@ -133,25 +140,30 @@ class Downloader:
                 part.discard()
             raise
 
-    async def _ask(self, text: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _ask(
+        self, text: str, headers: Mapping[str, str], budget: _Budget
+    ) -> aiohttp.ClientResponse:
         """Return the answer at the end of all redirects; each step is checked as the first is."""
-        base: URL | None = None
+        base = ""
         for _ in range(self._limits.max_redirects + 1):
             url = self._check(text, base)
-            await self._pause(url)
-            response = await self._session.get(url, headers=headers, allow_redirects=False)
+            with budget.suspended():
+                await self._pause(url)
+            response = await self._session.get(
+                url, headers=headers, allow_redirects=False, trace_request_ctx=budget
+            )
             if response.status not in _REDIRECTS or "Location" not in response.headers:
                 self._note_pause(response)
                 return response
-            base, text = url, response.headers["Location"]
+            base, text = str(url), response.headers["Location"]
             response.release()
         raise DownloadError(
             "too_many_redirects", f"{text}: more than {self._limits.max_redirects} redirects"
         )
 
-    def _check(self, text: str, base: URL | None) -> URL:
+    def _check(self, text: str, base: str) -> URL:
         try:
-            url = parse_url(text if base is None else str(base.join(URL(text))))
+            url = parse_url(urljoin(base, text.strip()))
             if not self._limits.allow_private:
                 check_literal(url.host or "")
         except PrivateAddressError as error:
@@ -173,14 +185,15 @@ class Downloader:
             self._not_before[host] = max(self._not_before[host], time.monotonic() + wait)
 
     async def _receive(self, part: Partial, response: aiohttp.ClientResponse) -> None:
-        encoding = response.headers.get("Content-Encoding", "").lower()
-        if encoding not in _DECODED:
-            raise DownloadError("encoded", f"{response.url}: Content-Encoding {encoding}")
+        unpacker = Unpacker(response.headers.get("Content-Encoding", ""))
         self._refuse_too_large(part.size + (response.content_length or 0), response)
         with part.path.open("ab") as file:
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                file.write(chunk)
-                self._refuse_too_large(file.tell(), response)
+                for piece in unpacker.feed(chunk):
+                    file.write(piece)
+                    self._refuse_too_large(file.tell(), response)
+            file.write(unpacker.finish())
+        _refuse_too_short(part, response)
 
     def _refuse_too_large(self, size: int, response: aiohttp.ClientResponse) -> None:
         if size > self._limits.max_bytes:
@@ -191,23 +204,62 @@ class Downloader:
 
 
 class _Budget:
-    """Seconds that all tries of a clip may take together; waits between them do not count."""
+    """Seconds that all tries of a clip may take together; no wait for its turn is counted."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._left = seconds
 
     async def __aenter__(self) -> None:
-        self._started = time.monotonic()
-        self._limit = asyncio.timeout(self._left)
+        self._limit = asyncio.timeout(None)
         await self._limit.__aenter__()
+        self.go_on()
 
     async def __aexit__(self, *error: object) -> None:
-        self._left = max(self._left - (time.monotonic() - self._started), 0.0)
+        self.suspend()
         try:
             await self._limit.__aexit__(*error)  # type: ignore[arg-type]
         except TimeoutError as expired:
             raise DownloadError("timeout", f"not done after {self._seconds:g} s") from expired
+
+    def go_on(self) -> None:
+        """Let the seconds pass."""
+        self._started = asyncio.get_running_loop().time()
+        self._reschedule(self._started + self._left)
+
+    def suspend(self) -> None:
+        """Let no seconds pass."""
+        passed = asyncio.get_running_loop().time() - self._started
+        self._left = max(self._left - passed, 0.0)
+        self._reschedule(None)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let no seconds pass within the block."""
+        self.suspend()
+        try:
+            yield
+        finally:
+            self.go_on()
+
+    def _reschedule(self, when: float | None) -> None:
+        if not self._limit.expired():
+            self._limit.reschedule(when)
+
+
+def _trace_turns() -> aiohttp.TraceConfig:
+    """Return what keeps the wait for a free connection out of a clip's budget."""
+
+    async def suspend(_session: Any, context: SimpleNamespace, _parameters: Any) -> None:
+        context.trace_request_ctx.suspend()
+
+    async def go_on(_session: Any, context: SimpleNamespace, _parameters: Any) -> None:
+        context.trace_request_ctx.go_on()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_queued_start.append(suspend)
+    trace.on_connection_queued_end.append(go_on)
+    return trace
 
 
 def _take_up(part: Partial, response: aiohttp.ClientResponse) -> bool:
@@ -238,4 +290,12 @@ def _take_up(part: Partial, response: aiohttp.ClientResponse) -> bool:
 def _same_version(part: Partial, response: aiohttp.ClientResponse) -> bool:
     etag = response.headers.get("ETag")
     validator = part.validator() or ""
-    return not etag or not validator.startswith('"') or etag == validator
+    same = not etag or not validator.startswith('"') or etag == validator
+    return same and not response.headers.get("Content-Encoding")
+
+
+def _refuse_too_short(part: Partial, response: aiohttp.ClientResponse) -> None:
+    """Refuse a part that ends before the clip does, though the answer is as long as announced."""
+    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status == 206 and match and match[2] not in ("*", str(part.size)):
+        raise TransientError("incomplete", f"{response.url}: {part.size} of {match[2]} bytes came")

@@ -7,11 +7,17 @@ differently a second time gains nothing.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
+from urllib.parse import quote, urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
+
+_NO_HOST = re.compile(r"[\s\x00-\x20\x7f]")
+_AS_WRITTEN = "%/:?#[]@!$&'()*+,;=~"
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class BadUrlError(ValueError):
@@ -30,18 +36,29 @@ class PrivateAddressError(OSError):
 
 
 def parse_url(text: str) -> URL:
-    """Return a URL that can be asked for.
+    """Return a URL that can be asked for, its path and query as they are written.
+
+    A signed address is not valid any more once ``%2F`` in it has become ``/``.
 
     Raises:
         BadUrlError: No host, or a scheme other than http and https.
     """
     try:
-        url = URL(text.strip())
-        if url.scheme not in ("http", "https") or not url.host or url.port == 0:
+        url, written = URL(text.strip()), urlsplit(text.strip())
+        host = url.host or ""
+        if url.scheme not in ("http", "https") or not host or url.port == 0:
             raise BadUrlError(f"{text!r} is not an http or https address")
+        if _NO_HOST.search(host) or not host.encode("idna"):
+            raise BadUrlError(f"{text!r} has no valid host")
     except ValueError as error:
         raise BadUrlError(f"{text!r}: {error}") from error
-    return url
+    return URL.build(
+        scheme=url.scheme,
+        authority=url.raw_authority,
+        path=quote(written.path, _AS_WRITTEN) or "/",
+        query_string=quote(written.query, _AS_WRITTEN),
+        encoded=True,
+    )
 
 
 def check_literal(host: str) -> None:
@@ -59,6 +76,8 @@ def is_public(address: str) -> bool:
     """Tell whether an IP address can be reached from the whole internet."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
+    if parsed in _NAT64:
+        mapped = ipaddress.IPv4Address(parsed.packed[-4:])
     return all(a.is_global and not a.is_multicast for a in (parsed, mapped) if a is not None)
 
 

@@ -61,12 +61,12 @@ class Partial:
         """Return what identifies the version that the part is of; None where nothing does."""
         try:
             note = json.loads(self._note.read_text("utf-8"))
-        except (OSError, ValueError):
+            if note["url"] != self._url or note.get("boot", _boot_id()) != _boot_id():
+                return None
+            validator = note.get("etag") or note.get("last_modified")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        if note.get("url") != self._url or note.get("boot", _boot_id()) != _boot_id():
-            return None
-        validator: str | None = note.get("etag") or note.get("last_modified")
-        return validator
+        return validator if isinstance(validator, str) else None
 
     def begin(self, headers: Mapping[str, str]) -> None:
         """Start anew with the answer whose headers these are."""

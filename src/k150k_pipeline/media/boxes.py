@@ -11,6 +11,7 @@ from pathlib import Path
 
 _FIRST = {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 _INDEX = {b"moov", b"moof"}
+_HEADER_BYTES = 8
 
 
 def missing_part(path: Path) -> str | None:
@@ -29,14 +30,16 @@ def missing_part(path: Path) -> str | None:
         kinds.add(kind)
     if kinds and not kinds & _INDEX:
         return "it has no index (moov)"
-    return None
+    if kinds and b"mdat" not in kinds:
+        return "it has an index and no media (mdat)"
+    return f"it has {size} bytes" if 0 < size < _HEADER_BYTES else None
 
 
 def _boxes(path: Path, size: int) -> Iterator[tuple[bytes, int]]:
     """Yield kind and end of each top-level box; what follows the last sound one is passed over."""
     position = 0
     with path.open("rb") as file:
-        while position + 8 <= size:
+        while position + _HEADER_BYTES <= size:
             file.seek(position)
             header = file.read(16)
             length, kind = int.from_bytes(header[:4], "big"), header[4:8]
@@ -44,7 +47,7 @@ def _boxes(path: Path, size: int) -> Iterator[tuple[bytes, int]]:
                 length = int.from_bytes(header[8:16], "big")
             elif length == 0:
                 length = size - position
-            if length < 8 or not kind.isascii():
+            if length < _HEADER_BYTES or not kind.isascii():
                 return
             yield kind, position + length
             position += length
