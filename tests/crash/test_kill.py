@@ -8,55 +8,13 @@ import resource
 import signal
 import subprocess
 import time
-import uuid
 
 import psutil
 import pytest
 
+from tests.support.victim import Victim
+
 KILLS = 20
-MARK = "K150K_TEST_RUN"
-
-
-class Victim:
-    """A run in a process group of its own, whose every descendant can be found by a mark."""
-
-    def __init__(self, project) -> None:
-        self.mark = uuid.uuid4().hex
-        self.process = subprocess.Popen(
-            project.command(),
-            cwd=project.root,
-            env={**os.environ, MARK: self.mark},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            # A test run started in the background hands down an ignored SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-
-    def family(self) -> list[psutil.Process]:
-        return [p for p in psutil.process_iter() if self._is_marked(p)]
-
-    def _is_marked(self, process: psutil.Process) -> bool:
-        try:
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            return alive and process.environ().get(MARK) == self.mark
-        except psutil.Error:
-            return False
-
-    def kill(self, whole_tree: bool) -> None:
-        victims = [p.pid for p in self.family()] if whole_tree else []
-        for pid in [self.process.pid, *victims]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.process.wait()
-
-    def survivors_after(self, seconds: float) -> list[psutil.Process]:
-        deadline = time.monotonic() + seconds
-        while (left := self.family()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return left
 
 
 def clip_names(project) -> list[str]:
@@ -83,7 +41,7 @@ def test_random_kills(corpus, whole_tree):
     moments = random.Random(f"seed {whole_tree}")
     killed = mid_run = 0
     while killed < KILLS:
-        victim = Victim(corpus)
+        victim = Victim(corpus.command(), corpus.root)
         try:
             victim.process.wait(timeout=moments.uniform(0.8, 3.5))
         except subprocess.TimeoutExpired:
@@ -102,7 +60,7 @@ def test_random_kills(corpus, whole_tree):
 
 def test_interrupt_stops_at_once_and_leaves_nobody(corpus, tiny_clips):
     corpus.add_clips(tiny_clips, copies=30)
-    victim = Victim(corpus)
+    victim = Victim(corpus.command(), corpus.root)
     deadline = time.monotonic() + 30
     while not any(corpus.journal.glob("shard-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
