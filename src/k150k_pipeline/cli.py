@@ -1,9 +1,10 @@
-"""Command line of the project: ``kedro run`` with all cores, and ``kedro extract-status``."""
+"""Command line of the project: ``kedro run`` with all cores, and how far a run is."""
 
 from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import click
@@ -24,7 +25,7 @@ from k150k_pipeline.errors import (
 from k150k_pipeline.journal.lock import OutputInUseError, read_holder
 from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.progress import eta
-from k150k_pipeline.run_shape import current_shape
+from k150k_pipeline.run_shape import RunShape, current_shape
 from k150k_pipeline.runners.process import WorkerDiedError
 
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
@@ -71,16 +72,20 @@ def _project_run() -> click.Command:
 cli.add_command(_project_run(), name="run")
 
 
-@cli.command("extract-status")
-@env_option
-@click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
-def extract_status(env: str | None, params: dict[str, Any]) -> None:
-    """Tell how far an extraction is, during a run or after it."""
-    with KedroSession.create(env=env, runtime_params=params) as session:
-        context = cast(KedroSession, session).load_context()
-        dataset = context.catalog.get(f"{current_shape().corpus}_journal")
-    assert isinstance(dataset, JournalDataset)
-    click.echo(describe_status(dataset))
+def _add_status_command(name: str, journal: Callable[[RunShape], str], what: str) -> None:
+    @cli.command(name, help=f"Tell how far {what} is, during a run or after it.")
+    @env_option
+    @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
+    def status(env: str | None, params: dict[str, Any]) -> None:
+        with KedroSession.create(env=env, runtime_params=params) as session:
+            context = cast(KedroSession, session).load_context()
+            dataset = context.catalog.get(journal(current_shape()))
+        assert isinstance(dataset, JournalDataset)
+        click.echo(describe_status(dataset))
+
+
+_add_status_command("extract-status", lambda s: f"{s.corpus}_journal", "an extraction")
+_add_status_command("ingest-status", lambda s: f"{s.ingest_corpus}_ingest_journal", "an ingestion")
 
 
 def describe_status(dataset: JournalDataset) -> str:

@@ -1,0 +1,376 @@
+"""A KonViD drop becomes a corpus: from a server on loopback, from files, again and again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from k150k_pipeline.schemas.corpus import CORPUS_COLUMNS, CorpusRow
+from tests.conftest import Project
+from tests.support.http_server import Reply, ScriptedServer
+
+KEYS = [
+    "src", "src_sha256", "src_size_bytes", "width", "height", "framerate", "duration_s",
+    "pix_fmt", "encoder_upstream", "mos", "mos_std_dev", "n_ratings", "corpus",
+    "corpus_version", "ingested_at_utc",
+]  # fmt: skip
+SMALL = "ingest.min_rows=1,ingest.download.allow_private=true,ingest.download.backoff_s=0.01"
+
+
+class Ingest:
+    """A project, its drop, and what ingest makes of it."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.drop = project, project.drop
+        data = project.root / "data"
+        self.corpus = data / "02_intermediate/konvid_150k.jsonl"
+        self.manifest = data / "02_intermediate/konvid_150k.jsonl.manifest.json"
+        self.reports = data / "08_reporting"
+        self.progress = self.drop / ".download-progress.json"
+
+    def run(self, params: str = "", *, pipeline: str | None = "ingest", ok: bool = True) -> str:
+        chosen = [f"--pipelines={pipeline}"] if pipeline else []
+        joined = f"{SMALL},{params}" if params else SMALL
+        # Without worker processes a run starts in half the time; the crash tests have them.
+        plain = "--runner=SequentialRunner"
+        return self.project.kedro("run", plain, *chosen, f"--params={joined}", ok=ok)
+
+    def rows(self) -> dict[str, dict]:
+        lines = self.corpus.read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert all(list(row) == KEYS for row in rows)
+        assert [row["src"] for row in rows] == sorted({row["src"] for row in rows})
+        return {row["src"]: row for row in rows}
+
+    def report(self) -> dict:
+        return json.loads((self.reports / "konvid_150k_ingest_report.json").read_text())
+
+    def failures(self) -> dict[str, tuple[str, str]]:
+        table = pd.read_csv(self.reports / "konvid_150k_ingest_failures.csv")
+        return {r.clip_name: (r.stage, r.reason) for r in table.itertuples()}
+
+    def states(self) -> dict[str, dict]:
+        return json.loads(self.progress.read_text())
+
+    def write_manifest(self, urls: dict[str, str]) -> None:
+        lines = [f"{name},{url},3.4,0.5,7" for name, url in urls.items()]
+        text = "\n".join(["file_name,download_url,MOS,SD,n", *lines]) + "\n"
+        (self.drop / "manifest.csv").write_text(text)
+
+
+@pytest.fixture
+def ingest(project):
+    return Ingest(project)
+
+
+class Site:
+    """A server with the tiny clips, one page that is no clip, and one clip that is gone."""
+
+    def __init__(self, server: ScriptedServer, clips: Path) -> None:
+        self.server = server
+        self.clips = {path.name: path for path in sorted(clips.glob("*.mp4"))}
+        page = Reply(body=b"<html>Video removed</html>")
+        self.urls = {name: server.at(f"/v/{name}", Reply(body=path)) for name, path in self}
+        self.urls["page"] = server.at("/v/page", page)
+        self.urls["gone.mp4"] = server.url("/v/gone.mp4")
+
+    def __iter__(self):
+        return iter(self.clips.items())
+
+
+@pytest.fixture
+def site(tiny_clips):
+    with ScriptedServer() as server:
+        yield Site(server, tiny_clips)
+
+
+def test_manifest_to_features(ingest, site):
+    """The default pipeline: download, corpus, features."""
+    ingest.write_manifest(site.urls)
+    output = ingest.run("extract.verify_clips=0", pipeline=None)
+    rows = ingest.rows()
+    assert sorted(rows) == sorted(site.clips)
+    for name, path in site:
+        row = CorpusRow.model_validate(rows[name])
+        assert row.src_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert row.src_size_bytes == path.stat().st_size
+        assert (row.width, row.height, row.framerate, row.duration_s) == (256, 256, 25, 0.24)
+        assert (row.pix_fmt, row.encoder_upstream, row.n_ratings) == ("yuv420p", "h264", 7)
+        assert (row.mos, row.mos_std_dev, row.corpus) == (3.4, 0.5, "konvid-150k")
+        assert (ingest.drop / "clips" / name).read_bytes() == path.read_bytes()
+    assert "wrote 8 rows, skipped 2 (download-failed), 0 (broken-clip), 0 dedups -> " in output
+    assert "20.0 % of the downloads failed, more than ingest.attrition_warn_threshold" in output
+    assert ingest.failures() == {
+        "gone.mp4": ("download", "not_found"),
+        "page.mp4": ("download", "not_video"),
+    }
+    states = ingest.states()
+    assert states["gone.mp4"]["state"] == "failed"
+    assert states["gone.mp4"]["reason"].startswith("not_found: HTTP 404 Not Found")
+    assert all(states[name] == {"state": "done"} for name in site.clips)
+    assert list((ingest.drop / "clips").glob("*.part*")) == []
+    status = ingest.project.kedro("ingest-status")
+    assert "wanted 10, done 8, failed attempts 2, due 0" in status and "not running" in status
+    features = ingest.project.root / "data/04_feature/full_features_konvid_150k.parquet"
+    table = pd.read_parquet(features)
+    assert table["clip_name"].tolist() == sorted(site.clips) and (table["mos"] == 3.4).all()
+
+
+def test_again_is_a_no_op_and_new_clips_are_added(ingest, site):
+    names = sorted(site.clips)
+    ingest.write_manifest({name: site.urls[name] for name in names[:6]})
+    ingest.run()
+    before, asked = ingest.corpus.read_bytes(), len(site.server.requests)
+    output = ingest.run()
+    assert ingest.corpus.read_bytes() == before and len(site.server.requests) == asked
+    assert "6 done; 0 to download, 0 to probe" in output
+    ingest.write_manifest({name: site.urls[name] for name in names})
+    ingest.run()
+    assert [r.path for r in site.server.requests[asked:]] == [f"/v/{n}" for n in names[6:]]
+    assert ingest.corpus.read_bytes().startswith(before)
+    assert list(ingest.rows()) == names
+
+
+def test_what_happens_to_done_and_failed_clips_is_that_of_the_spec(ingest, site):
+    name = min(site.clips)
+    ingest.write_manifest({name: site.urls[name], "gone.mp4": site.urls["gone.mp4"]})
+    ingest.run()
+
+    def asked_by(run) -> list[str]:
+        before = len(site.server.requests)
+        run()
+        return sorted(r.path for r in site.server.requests[before:])
+
+    assert asked_by(ingest.run) == []
+    assert ingest.failures() == {"gone.mp4": ("download", "not_found")}
+    (ingest.drop / "clips" / name).unlink()
+    assert asked_by(ingest.run) == [f"/v/{name}"]
+    assert asked_by(lambda: ingest.run("ingest.download.retry_failed=timeout+connection")) == []
+    again = asked_by(lambda: ingest.run("ingest.download.retry_failed=timeout+not_found"))
+    assert again == ["/v/gone.mp4"]
+    states = ingest.states()
+    del states["gone.mp4"]
+    ingest.progress.write_text(json.dumps(states))
+    shutil.rmtree(ingest.project.root / "data/02_intermediate")
+    site.server.at("/v/gone.mp4", Reply(body=site.clips[name]))
+    assert asked_by(ingest.run) == ["/v/gone.mp4"]
+    assert sorted(ingest.rows()) == sorted([name, "gone.mp4"])
+    assert ingest.report()["same_content"] == [["gone.mp4", name]]
+
+
+def test_a_network_that_is_down_gives_no_clip_up(ingest, site, tiny_clips):
+    ingest.write_manifest({name: url for name, url in site.urls.items() if name in site.clips})
+    port = site.server.port
+    site.server.__exit__()
+    limits = "ingest.download.attempts=1,ingest.download.unreachable_limit=4"
+    output = ingest.run(limits, ok=False)
+    assert "no server answered for 4 clips in a row" in output and "Traceback" not in output
+    assert not ingest.progress.exists() or ingest.states() == {}
+    with ScriptedServer() as server:
+        text = (ingest.drop / "manifest.csv").read_text().replace(f":{port}/", f":{server.port}/")
+        (ingest.drop / "manifest.csv").write_text(text)
+        for name, path in site:
+            server.at(f"/v/{name}", Reply(body=path))
+        ingest.run(limits)
+    assert sorted(ingest.rows()) == sorted(site.clips)
+
+
+def test_checksum_of_the_manifest_is_kept(ingest, site):
+    (good, path), (bad, _), *_ = site
+    digest = hashlib.md5(path.read_bytes()).hexdigest()
+    lines = [f"{good},{site.urls[good]},3,{digest}", f"{bad},{site.urls[bad]},3,{digest}"]
+    (ingest.drop / "manifest.csv").write_text("\n".join(["name,url,mos,md5", *lines]))
+    ingest.run("ingest.download.attempts=2")
+    assert list(ingest.rows()) == [good]
+    assert ingest.failures() == {bad: ("download", "wrong_checksum")}
+
+
+def test_private_addresses_are_not_asked_unless_allowed(ingest, site):
+    ingest.write_manifest(site.urls)
+    ingest.run("ingest.download.allow_private=false")
+    assert set(ingest.failures().values()) == {("download", "private_address")}
+    assert site.server.requests == []
+
+
+@pytest.fixture
+def split_drop(ingest, tiny_clips):
+    """Return a drop of both parts with every kind of orphan, twin and damage."""
+    clips = sorted(tiny_clips.glob("*.mp4"))
+    a, b = ingest.drop / "k150ka_extracted", ingest.drop / "k150kb_extracted"
+    b.mkdir()
+    for index, path in enumerate(clips):
+        os.link(path, (a if index < 5 else b) / path.name)
+    shutil.copy(clips[0], b / "twin.mp4")
+    shutil.copy(clips[0], a / "unlabelled.mp4")
+    (a / "cut.mp4").write_bytes(clips[1].read_bytes()[:-100])
+    (a / "notes.txt").write_text("not a clip")
+    names = [path.name for path in clips]
+    scores_a = [f"{n},{3 + i / 5}" for i, n in enumerate([*names[:5], "cut", "nowhere.mp4"])]
+    scores_b = [f"{n},2.5,0.5" for n in [*names[5:], "twin.mp4"]]
+    (ingest.drop / "k150ka_scores.csv").write_text("\n".join(["video_name,video_score", *scores_a]))
+    (ingest.drop / "k150kb_scores.csv").write_text(
+        "\n".join(["video_name,mos,video_score", *scores_b])
+    )
+    return ingest
+
+
+def test_split_drop_accounts_for_every_clip(split_drop, tiny_clips):
+    output = split_drop.run()
+    names = sorted(path.name for path in tiny_clips.glob("*.mp4"))
+    assert list(split_drop.rows()) == [*names, "twin.mp4"]
+    report = split_drop.report()
+    assert report["labels_without_clip"] == ["nowhere.mp4"]
+    assert report["clips_without_label"] == ["unlabelled.mp4"]
+    assert report["same_content"] == [[names[0], "twin.mp4"]]
+    assert split_drop.failures() == {"cut.mp4": ("probe", "truncated")}
+    counts = report["counts"]
+    assert (counts["wanted"], counts["rows"], counts["broken_clips"]) == (11, 9, 1)
+    assert "1 labels without clip: nowhere.mp4" in output
+    row = split_drop.rows()[names[0]]
+    assert (row["mos_std_dev"], row["n_ratings"]) == (0.0, 0)
+    assert not split_drop.progress.exists()
+
+
+def test_replay_manifest_says_how_the_corpus_was_made(split_drop):
+    split_drop.run("ingest.corpus_version=mine-1")
+    manifest = json.loads(split_drop.manifest.read_text())
+    assert manifest["output"]["rows"] == 9
+    digest = hashlib.sha256(split_drop.corpus.read_bytes()).hexdigest()
+    assert manifest["output"]["sha256"] == digest
+    sources = {Path(source["path"]).name: source for source in manifest["sources"]}
+    table = split_drop.drop / "k150ka_scores.csv"
+    assert sources["k150ka_scores.csv"]["bytes"] == table.stat().st_size
+    assert sources["k150ka_scores.csv"]["sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
+    assert manifest["parameters"]["corpus_version"] == "mine-1"
+    assert manifest["run_provenance"]["packages"]["av"]
+    assert {row["corpus_version"] for row in split_drop.rows().values()} == {"mine-1"}
+
+
+def test_a_clip_replaced_under_its_name_is_read_again(split_drop):
+    split_drop.run()
+    before = split_drop.rows()
+    first, second = sorted(before)[:2]
+    folder = split_drop.drop / "k150ka_extracted"
+    (folder / first).unlink()
+    shutil.copy(folder / second, folder / first)
+    good = (folder / second).read_bytes()
+    (folder / "cut.mp4").write_bytes(good)
+    output = split_drop.run()
+    assert "2 to probe" in output
+    after = split_drop.rows()
+    assert after[first]["src_sha256"] == before[second]["src_sha256"]
+    assert after["cut.mp4"]["src_sha256"] == before[second]["src_sha256"]
+    assert {n: r for n, r in after.items() if n not in (first, "cut.mp4")} == {
+        n: r for n, r in before.items() if n != first
+    }
+
+
+def test_stricter_integrity_reads_again_and_laxer_does_not(split_drop):
+    split_drop.run()
+    assert "0 done; 0 to download, 10 to probe" in split_drop.run("ingest.integrity=decode")
+    assert len(split_drop.rows()) == 9
+    # The one broken clip is looked at in every run: it may have been mended.
+    assert "9 done; 0 to download, 1 to probe" in split_drop.run()
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="no ffprobe on this machine")
+def test_ffprobe_says_the_same(split_drop):
+    split_drop.run()
+    by_pyav = split_drop.rows()
+    split_drop.run("ingest.probe=ffprobe")
+    by_ffprobe = split_drop.rows()
+    for row in (*by_pyav.values(), *by_ffprobe.values()):
+        del row["ingested_at_utc"]
+    assert by_ffprobe == by_pyav
+
+
+def test_without_probing_every_label_is_a_row(split_drop):
+    split_drop.run("ingest.probe=none")
+    rows = split_drop.rows()
+    assert len(rows) == 11 and {row["src_sha256"] for row in rows.values()} == {""}
+    before = split_drop.corpus.read_bytes()
+    split_drop.run("ingest.probe=none")
+    assert split_drop.corpus.read_bytes() == before
+
+
+def test_limit_and_what_it_leaves_out(split_drop):
+    split_drop.run("ingest.limit=3")
+    counts = split_drop.report()["counts"]  # cut.mp4, nowhere.mp4 and the first sound clip
+    assert (counts["wanted"], counts["rows"], counts["broken_clips"]) == (3, 1, 1)
+
+
+def test_konvid_1k_goes_the_same_way_to_features(ingest, tiny_clips):
+    drop = ingest.project.root / "data/01_raw/konvid-1k"
+    videos = drop / "KoNViD_1k_videos"
+    videos.mkdir(parents=True)
+    for index, path in enumerate(sorted(tiny_clips.glob("*.mp4"))):
+        os.link(path, videos / f"{1000 + index}.mp4")
+    (drop / "KoNViD_1k_metadata").mkdir()
+    table = "".join(f"{1000 + i},{2 + i / 4},0.6,{60 + i}\n" for i in range(8))
+    attributes = drop / "KoNViD_1k_metadata/KoNViD_1k_attributes.csv"
+    attributes.write_text(f"flickr_id,MOS,SD,n\n{table}")
+    ingest.run("ingest.corpus=konvid-1k,extract.verify_clips=0", pipeline=None)
+    data = ingest.project.root / "data"
+    lines = (data / "02_intermediate/konvid_1k.jsonl").read_text().splitlines()
+    rows = [CorpusRow.model_validate_json(line) for line in lines]
+    assert {row.corpus for row in rows} == {"konvid-1k"}
+    assert [row.n_ratings for row in rows] == list(range(60, 68))
+    table = pd.read_parquet(data / "04_feature/full_features_konvid_1k.parquet")
+    assert table["mos"].tolist() == [2 + i / 4 for i in range(8)]
+
+
+def test_corpora_can_be_concatenated(split_drop):
+    split_drop.run()
+    both = [*split_drop.corpus.read_text().splitlines()] * 2
+    assert len([CorpusRow.model_validate_json(line) for line in both]) == 18
+    assert list(CORPUS_COLUMNS) == KEYS
+
+
+def test_features_of_k150ka_are_not_scored_again_for_the_whole_corpus(split_drop):
+    names = sorted(path.name for path in (split_drop.drop / "k150ka_extracted").glob("orig*"))
+    split_drop.project.write_scores(dict.fromkeys(names, 3.0))
+    split_drop.project.run()
+    split_drop.run()
+    output = split_drop.run("extract.corpus=konvid_150k,extract.verify_clips=0", pipeline="extract")
+    assert "9 clips with a label: 5 done, 4 due" in output
+
+
+def test_sample(tmp_path, project):
+    params = "--params=sample.seconds=0.4"
+    output = project.kedro("run", "--env=sample", "--pipeline=ingest", params)
+    assert "wrote 12 rows, skipped 0 (download-failed), 1 (broken-clip), 0 dedups" in output
+    corpus = project.root / "data/sample/02_intermediate/konvid_150k.jsonl"
+    rows = [CorpusRow.model_validate_json(line) for line in corpus.read_text().splitlines()]
+    assert {row.n_ratings for row in rows} == {5}
+    assert all(row.mos_std_dev > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ("drop=/nowhere/at/all", "the drop /nowhere/at/all does not exist"),
+        ("ingest.min_rows=100", "are too few for KonViD-150k"),
+        ("ingest.probe=guess", "probe\n  Input should be 'pyav', 'ffprobe' or 'none'"),
+        ("ingest.download.concurrency=0", "download.concurrency\n"),
+        ("ingest.typo=1", "typo\n  Extra inputs are not permitted"),
+        ("ingest.probe=ffprobe,ingest.ffprobe=/nope", "cannot run /nope (ingest.ffprobe)"),
+    ],
+)
+def test_mistakes_are_one_clear_message(split_drop, params, said):
+    output = split_drop.run(params, ok=False)
+    assert said in output and "Traceback" not in output
+    assert not split_drop.corpus.exists()
+
+
+def test_a_progress_file_that_cannot_be_read_is_named(ingest, site):
+    ingest.write_manifest(site.urls)
+    ingest.progress.write_text('{"a.mp4": {"state": "perhaps"}}')
+    output = ingest.run(ok=False)
+    assert ".download-progress.json is not a download-progress file" in output
+    assert "'perhaps'" in output and site.server.requests == []
