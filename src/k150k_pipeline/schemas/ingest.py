@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -84,10 +83,6 @@ class IngestParameters(Parameters):
     progress_path: Path | None = None
     download: DownloadParameters = DownloadParameters()
 
-    def wanted(self, names: Iterable[str]) -> list[str]:
-        """Return the clips that a run is about, sorted: all, or the first ``limit``."""
-        return sorted(names)[: self.limit]
-
     @property
     def version(self) -> str:
         """Release of the corpus that goes into every row."""
@@ -146,11 +141,12 @@ class IngestPlan(BaseModel):
         fingerprint: Key of how clips are probed.
         accepted: Other fingerprints whose journaled facts are good enough.
         scoring: What the fingerprint stands for.
-        wanted: Number of labelled clips, after ``ingest.limit``.
+        wanted: Number of labelled clips.
         fetch: Clips to download and probe, sorted.
         probe: Clips on the disk to probe, sorted.
         done_before: Number of wanted clips whose facts were known when the run began.
         given_up: Why clips that an earlier run could not download are not tried again, by name.
+        left_out: Number of clips that ``ingest.limit`` keeps from being downloaded or probed.
         labels_without_clip: Labelled clips that are neither on the disk nor have a URL.
         clips_without_label: Clip files that no label names.
         torn_lines: Journal lines that a killed writer had left unfinished.
@@ -168,6 +164,7 @@ class IngestPlan(BaseModel):
     probe: list[str]
     done_before: int
     given_up: dict[str, str]
+    left_out: int
     labels_without_clip: list[str]
     clips_without_label: list[str]
     torn_lines: int

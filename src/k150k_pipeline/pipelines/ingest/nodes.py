@@ -135,7 +135,7 @@ def merge_ingest(
     report = outputs.report(said, todo, rows, failures, tally, ingest)
     report["dropped_rows"] = sorted(earlier.keys() - {row["src"] for row in rows})
     report["summary"] = outputs.summarise(report, journal.output)
-    _refuse_wrong_count(journal, report["counts"])
+    _refuse_lost_labels(journal, report["counts"], todo)
     _warn(report, ingest)
     return rows, failures, report, report
 
@@ -167,13 +167,11 @@ def account_for_labels(
     return outputs.replay_manifest(said, report, journal.output, ingest)
 
 
-def _refuse_wrong_count(journal: Journal, counts: dict[str, int]) -> None:
-    found = sum(
-        counts[key] for key in ("rows", "download_failed", "broken_clips", "labels_without_clip")
-    )
-    if found != counts["wanted"]:
+def _refuse_lost_labels(journal: Journal, counts: dict[str, int], plan: IngestPlan) -> None:
+    if not 0 <= counts["not_yet_tried"] <= plan.left_out:
         raise LostRowsError(
-            f"of {counts['wanted']} labelled clips {found} are accounted for: {counts}. "
+            f"{counts['not_yet_tried']} of {counts['wanted']} labelled clips have neither a row "
+            f"nor a failure, and ingest.limit left out {plan.left_out}: {counts}. "
             f"{journal.output} is left as it was and the journal in {journal.folder} is kept; "
             "please report this"
         )

@@ -50,7 +50,7 @@ def corpus_rows(
         known = dict.fromkeys(labels.rows, (_NOT_PROBED, now))
     return [
         _keep_time(_row(name, labels, *known[name], ingest), earlier.get(name))
-        for name in ingest.wanted(labels.rows)
+        for name in labels.rows
         if name in known
     ]
 
@@ -104,11 +104,11 @@ def failed_clips(
         ingest: Block ``ingest``.
     """
     missing = set(plan.labels_without_clip)
-    wanted = [] if ingest.probe == "none" else ingest.wanted(labels.rows)
+    wanted = () if ingest.probe == "none" else labels.rows
     left = [name for name in wanted if name not in known and name not in missing]
     journaled = failures_table(left, progress, sys.maxsize)
-    seen = set(journaled["clip_name"])
-    remembered = [_remember(name, given_up.get(name, "")) for name in left if name not in seen]
+    unseen = given_up.keys() - set(journaled["clip_name"])
+    remembered = [_remember(name, given_up[name]) for name in left if name in unseen]
     rows = [*journaled.to_dict("records"), *remembered]
     table = pd.DataFrame(rows, columns=list(FAILURE_COLUMNS))
     table["given_up"] = table["clip_name"].isin(list(given_up))
@@ -117,7 +117,7 @@ def failed_clips(
 
 def _remember(name: str, said: str) -> dict[str, Any]:
     reason, _, detail = said.partition(": ")
-    fields = {"stage": "download", "reason": reason or "not_tried", "detail": detail}
+    fields = {"stage": "download", "reason": reason, "detail": detail}
     return {"clip_name": name, **fields, "attempts": 1}
 
 
@@ -132,7 +132,8 @@ def report(
     """Return the account of a run: every label is in one of the counts."""
     finished_at = time.time()
     lost = int((failures["stage"] == "download").sum())
-    asked = sum(1 for name in ingest.wanted(labels.rows) if labels.rows[name].url)
+    asked = sum(1 for label in labels.rows.values() if label.url)
+    missing = len(plan.labels_without_clip)
     return {
         "corpus": ingest.corpus,
         "package": f"k150k-pipeline {__version__}",
@@ -150,7 +151,8 @@ def report(
             "newly_finished": tally["ok"],
             "download_failed": lost,
             "broken_clips": len(failures) - lost,
-            "labels_without_clip": len(plan.labels_without_clip),
+            "labels_without_clip": missing,
+            "not_yet_tried": plan.wanted - len(rows) - len(failures) - missing,
             "clips_without_label": len(plan.clips_without_label),
             "bad_rows": len(labels.problems),
             "repeated_rows": len(labels.repeated),
@@ -193,6 +195,7 @@ def summarise(report: Mapping[str, Any], output: Path) -> str:
             f"{counts['download_failed']} (download-failed), {counts['broken_clips']} "
             f"(broken-clip), {counts['repeated_rows']} dedups -> {output}"
         ),
+        *([f"  {counts['not_yet_tried']} not yet tried"] if counts["not_yet_tried"] else []),
         *(_note(what.replace("_", " "), report[what]) for what in notes if report[what]),
         *(f"  {n} x {reason}" for reason, n in report["failures_by_reason"].items()),
     ]

@@ -33,20 +33,22 @@ def make_plan(
     damage = Damage(torn=journal.cut_torn_lines())
     known = known_facts(journal, {fingerprint(scoring), *accepted}, damage)
     sorter = _Sorter(labels, known, state, ingest)
-    wanted = ingest.wanted(labels.rows)
     if ingest.probe != "none":
-        for name in wanted:
-            sorter.sort(name, labels.rows[name])
+        for name, label in labels.rows.items():
+            sorter.sort(name, label)
+    within = set(list(labels.rows)[: ingest.limit])
+    fetch, probe = ([n for n in due if n in within] for due in (sorter.fetch, sorter.probe))
     state.flush()
     return IngestPlan(
         fingerprint=fingerprint(scoring),
         accepted=sorted(accepted),
         scoring=scoring,
-        wanted=len(wanted),
-        fetch=sorter.fetch,
-        probe=sorter.probe,
+        wanted=len(labels.rows),
+        fetch=fetch,
+        probe=probe,
         done_before=sorter.done,
         given_up=sorter.given_up,
+        left_out=len(sorter.fetch) + len(sorter.probe) - len(fetch) - len(probe),
         labels_without_clip=sorter.missing,
         clips_without_label=sorted(sorter.names_on_disk() - labels.rows.keys()),
         torn_lines=damage.torn,
