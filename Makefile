@@ -38,6 +38,8 @@ notebooks: sample      ## run the notebooks on the sample
 benchmark: install     ## print the ratios that the README quotes
 	$(BIN)/python benchmarks/extract.py plans
 	$(BIN)/python benchmarks/extract.py overhead
+	$(BIN)/python benchmarks/ingest.py table
+	$(BIN)/python benchmarks/ingest.py downloads
 
 clean:                 ## remove .venv and everything the sample made
 	rm -rf $(VENV) data/sample build
