@@ -62,7 +62,9 @@ def test_lines_every_so_many_clips(tmp_path, caplog, monkeypatch):
         write(journal, 3, 1)
         reporter.stop()
     lines = [record.getMessage() for record in caplog.records]
-    assert [line.split(":")[0] for line in lines] == [f"{n} of 10 clips" for n in (3, 6, 10)]
+    # The last four may be seen as they are written, or all at once.
+    numbers = [line.removesuffix(" of 10 clips") for line in (x.split(":")[0] for x in lines)]
+    assert numbers in (["3", "6", "10"], ["3", "6", "9", "10"])
     assert "1 failed, ETA 0:00:00" in lines[-1] and "clips/s" in lines[-1]
 
 

@@ -62,8 +62,8 @@ class NetworkWatch:
         self._held[name] = error
         if len(self._held) >= self._limit:
             raise InputError(
-                f"{len(self._held)} clips in a row had no answer, or one that stalled; last: {error}. "
-                "They are not marked as failed. Mend the network (or raise "
+                f"{len(self._held)} clips in a row had no answer, or one that stalled; last: "
+                f"{error}. They are not marked as failed. Mend the network (or raise "
                 "ingest.download.unreachable_limit) and run again"
             )
 
