@@ -30,8 +30,8 @@ class PrivateAddressError(OSError):
     def __init__(self, host: str) -> None:
         super().__init__(
             0,
-            f"{host} is not a public address; set ingest.download.allow_private=true if it is "
-            "meant",
+            f"{host} is not a public address; if it is meant, run with "
+            "ingest.download.allow_private=true,ingest.download.retry_failed=private_address",
         )
 
 
@@ -50,6 +50,8 @@ def parse_url(text: str) -> URL:
             raise BadUrlError(f"{text!r} is not an http or https address")
         if _NO_HOST.search(host) or not host.encode("idna"):
             raise BadUrlError(f"{text!r} has no valid host")
+    except BadUrlError:
+        raise
     except ValueError as error:
         raise BadUrlError(f"{text!r}: {error}") from error
     return URL.build(
