@@ -57,6 +57,9 @@ class _Run(click.Command):
             return super().invoke(ctx)
         except _EXPECTED as error:
             raise click.ClickException(str(error)) from None
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("What is finished is kept: the same command goes on from there", err=True)
+            raise
 
 
 def _project_run() -> click.Command:

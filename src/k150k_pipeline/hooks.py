@@ -10,7 +10,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from k150k_pipeline.datasets import AtomicFileDataset, AtomicJSONDataset, JournalDataset
+from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.progress import ProgressReporter
 from k150k_pipeline.run_shape import set_shape
@@ -49,9 +49,9 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Let go, and say what was done and where it is."""
+        """Let go, and say where the outputs are."""
         self._stop()
-        _log_summary(pipeline, catalog)
+        _log_places(pipeline, catalog)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
@@ -79,15 +79,10 @@ def _lock_paths(
     return files | {journal.lock_path for journal in journals}
 
 
-def _log_summary(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    for node in pipeline.nodes:
-        files = _files(node.outputs, catalog)
-        for name, file in files.items():
-            if name.endswith("_report") and isinstance(file, AtomicJSONDataset):
-                places = [f"  {name}: {file.path}" for name, file in files.items()]
-                logger.info("\n".join([file.load()["summary"], *places]))
-
-
-def _files(names: list[str], catalog: DataCatalog) -> dict[str, AtomicFileDataset]:
-    datasets = {name: catalog.get(name) for name in names if "." not in name}
-    return {name: file for name, file in datasets.items() if isinstance(file, AtomicFileDataset)}
+def _log_places(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    outputs = {
+        name: catalog.get(name) for name in sorted(pipeline.all_outputs()) if "." not in name
+    }
+    files = [f"  {n}: {f.path}" for n, f in outputs.items() if isinstance(f, AtomicFileDataset)]
+    if files:
+        logger.info("\n".join(["Written:", *files]))

@@ -98,6 +98,7 @@ class ProgressReporter:
             ended = self._ended.wait(_INTERVAL_S)
             seen = self._tail.poll()
             finished = seen.ok + seen.failed
+            ended = ended or finished >= run["due"]
             if finished - self._logged >= run["flush_every"] or (ended and finished):
                 self._logged = finished
                 logger.info("%d of %d clips: %s", finished, run["due"], self._describe(run, seen))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.schemas.corpus import CORPUS_COLUMNS, CorpusRow
 from tests.conftest import Project
 from tests.support.http_server import Reply, ScriptedServer
@@ -274,6 +275,79 @@ def test_a_clip_replaced_under_its_name_is_read_again(split_drop):
     }
 
 
+def test_a_clip_that_is_looked_at_again_is_what_it_is_now(split_drop):
+    """The later look counts, whichever shard made it, and a broken clip loses its row."""
+    split_drop.run("ingest.shards=9")
+    first, second = sorted(split_drop.rows())[:2]
+    folder = split_drop.drop / "k150ka_extracted"
+    content = (folder / second).read_bytes()
+    for name, body in ((first, content[:-50]), (second, content + b"\0\0\0\x08free")):
+        (folder / name).unlink()
+        (folder / name).write_bytes(body)
+    split_drop.run("ingest.shards=1")
+    rows = split_drop.rows()
+    assert first not in rows and rows[second]["src_size_bytes"] == len(content) + 8
+    assert split_drop.failures()[first] == ("probe", "truncated")
+    assert "8 done; 0 to download, 2 to probe" in split_drop.run("ingest.shards=3")
+
+
+def test_parts_of_other_programs_are_left_alone(ingest, site):
+    name = min(site.clips)
+    ingest.write_manifest({name: site.urls[name]})
+    clips = ingest.drop / "clips"
+    clips.mkdir()
+    for part in ("rsync.mp4.part", f"{name}.part", f"{name}.part.json"):
+        (clips / part).write_bytes(b"x")
+    ingest.run()
+    assert sorted(path.name for path in clips.iterdir()) == [name, "rsync.mp4.part"]
+
+
+def test_checksum_of_a_clip_on_the_disk_is_checked_too(ingest, tiny_clips):
+    clips = sorted(tiny_clips.glob("*.mp4"))[:2]
+    (ingest.drop / "clips").mkdir()
+    for path in clips:
+        shutil.copy(path, ingest.drop / "clips")
+    digest = hashlib.sha1(clips[0].read_bytes()).hexdigest()
+    lines = [f"{path.stem},3,{digest}" for path in clips]
+    (ingest.drop / "manifest.csv").write_text("\n".join(["name,mos,sha1", *lines]))
+    ingest.run()
+    assert list(ingest.rows()) == [clips[0].name]
+    assert ingest.failures() == {clips[1].name: ("probe", "wrong_checksum")}
+
+
+def test_other_containers_and_suffixes(ingest, tiny_clips, make_clip):
+    clips = ingest.drop / "clips"
+    clips.mkdir()
+    shutil.copy(min(tiny_clips.glob("*.mp4")), clips / "twin.MP4")
+    shutil.copy(make_clip("-c:v", "libvpx-vp9", name="web.webm"), clips)
+    (ingest.drop / "manifest.csv").write_text("name,mos\ntwin,3\nweb.webm,4\n")
+    (ingest.drop / "votes.csv").write_text("name,vote\ntwin,3\ntwin,3\n")
+    ingest.run()
+    rows = ingest.rows()
+    assert {n: (r["encoder_upstream"], r["n_ratings"]) for n, r in rows.items()} == {
+        "twin.MP4": ("h264", 2),
+        "web.webm": ("vp9", 0),
+    }
+    params = "extract.corpus=konvid_150k,extract.verify_clips=0"
+    assert "2 of 2 clips have a row" in ingest.run(params, pipeline="extract")
+
+
+def test_one_download_at_a_time_into_a_drop(ingest, site):
+    ingest.write_manifest(site.urls)
+    lock = RunLock(ingest.drop / ".download-progress.json.lock")
+    with lock.held():
+        output = ingest.run(ok=False)
+    assert "another run is working on this output" in output and site.server.requests == []
+    ingest.run()
+
+
+def test_drop_named_on_the_command_line_is_followed_by_extract(split_drop, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    split_drop.drop.rename(elsewhere)
+    output = split_drop.run(f"drop={elsewhere},extract.verify_clips=0", pipeline=None)
+    assert "konvid_150k: 9 of 9 clips have a row" in output
+
+
 def test_stricter_integrity_reads_again_and_laxer_does_not(split_drop):
     split_drop.run()
     assert "0 done; 0 to download, 10 to probe" in split_drop.run("ingest.integrity=decode")
@@ -366,6 +440,7 @@ def test_sample(tmp_path, project):
         ("ingest.min_rows=100", "are too few for KonViD-150k"),
         ("ingest.probe=guess", "probe\n  Input should be 'pyav', 'ffprobe' or 'none'"),
         ("ingest.download.concurrency=0", "download.concurrency\n"),
+        ("ingest.download.retry_failed=not_fuond", "'not_fuond' is no class of reason"),
         ("ingest.typo=1", "typo\n  Extra inputs are not permitted"),
         ("ingest.probe=ffprobe,ingest.ffprobe=/nope", "cannot run /nope (ingest.ffprobe)"),
     ],

@@ -124,7 +124,10 @@ class AtomicJSONLinesDataset(AtomicFileDataset):
                     if line.strip():
                         yield self._parse(line, number)
         except FileNotFoundError as error:
-            raise DatasetError(f"{self._filepath} does not exist: make it first") from error
+            raise DatasetError(
+                f"{self._filepath} does not exist: run the pipeline that makes it first (the MOS "
+                "corpora come from --pipelines=ingest)"
+            ) from error
 
     def _parse(self, line: str, number: int) -> dict[str, Any]:
         try:

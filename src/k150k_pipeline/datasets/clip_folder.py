@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ class ClipFolder:
 
     Attributes:
         path: The folder.
-        suffix: Ending of a clip's file name; other files are not clips.
+        suffix: Ending of a clip's file name, or several; other files are not clips.
         more: Further folders of the same corpus; a clip is taken from the first that has it.
     """
 
     path: Path
-    suffix: str = ".mp4"
+    suffix: str | tuple[str, ...] = ".mp4"
     more: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
@@ -49,6 +49,12 @@ class ClipFolder:
                 "folder with --params clips_dir=… or in conf/local/catalog.yml"
             )
         return sorted({name for folder in there for name in self._list(folder)})
+
+    def by_stem(self) -> dict[str, str]:
+        """Return the clip file names by stem; empty without the folder."""
+        if not self.path.is_dir():
+            return {}
+        return {Path(name).stem: name for name in self.names()}
 
     def find(self, name: str) -> Path:
         """Return where a clip is; where it would be in the first folder, if it is in none."""
@@ -69,7 +75,7 @@ class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
 
     Args:
         path: The folder.
-        suffix: Ending of a clip's file name.
+        suffix: Ending of a clip's file name, or a list of them.
         more: Further folders, each under a name of its own as ``{path: …}`` (the key by which
             Kedro knows paths that are relative to the project).
     """
@@ -78,12 +84,13 @@ class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
         self,
         *,
         path: str,
-        suffix: str = ".mp4",
+        suffix: str | Sequence[str] = ".mp4",
         more: Mapping[str, Mapping[str, str]] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         further = tuple(Path(folder["path"]) for folder in (more or {}).values())
-        self._folder = ClipFolder(Path(path), suffix, further)
+        endings = suffix if isinstance(suffix, str) else tuple(suffix)
+        self._folder = ClipFolder(Path(path), endings, further)
         self.metadata = metadata
 
     def load(self) -> ClipFolder:

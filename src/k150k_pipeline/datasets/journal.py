@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,8 +20,7 @@ class JournalDataset(AbstractDataset[Any, Journal]):
         path: Folder of the journal.
         output: ``filepath`` of the file that is derived from it (the key by which Kedro knows
             paths that are relative to the project).
-        also: Other outputs' journals whose clips count here too, each under a name of its own as
-            ``{path: …}``.
+        also: Names of journals in the same folder whose clips count here too.
     """
 
     def __init__(
@@ -29,12 +28,12 @@ class JournalDataset(AbstractDataset[Any, Journal]):
         *,
         path: str,
         output: Mapping[str, str],
-        also: Mapping[str, Mapping[str, str]] | None = None,
+        also: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._folder = Path(path)
         self._output = Path(output["filepath"])
-        self._also = tuple(Path(journal["path"]) for journal in (also or {}).values())
+        self._also = tuple(self._folder.with_name(name) for name in also)
         self.metadata = metadata
 
     @property

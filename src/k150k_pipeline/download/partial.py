@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from k150k_pipeline.download.failures import DownloadError, TransientError
 from k150k_pipeline.journal.atomic import sync_folder
 from k150k_pipeline.media.boxes import missing_part
+from k150k_pipeline.media.hashing import checksum_mismatch
 
 PART = ".part"
 NOTE = ".part.json"
@@ -23,7 +23,6 @@ _HEAD_BYTES = 512
 _ISO_KINDS = (b"ftyp", b"styp", b"moov", b"mdat")
 _PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"{")
 _TEXT_TYPES = ("text/", "application/json", "application/xhtml", "application/xml")
-_HASHES = {64: "sha256", 40: "sha1", 32: "md5"}
 
 
 class Partial:
@@ -101,11 +100,12 @@ class Partial:
         self._note.unlink(missing_ok=True)
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove every part in a folder."""
-    for pattern in (f"*{PART}", f"*{NOTE}"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+def remove_parts(folder: Path, names: Collection[str]) -> None:
+    """Remove the parts of these clips from a folder; those of anything else are not ours."""
+    for ending in (PART, NOTE):
+        for path in folder.glob(f"*{ending}"):
+            if path.name.removesuffix(ending) in names:
+                path.unlink(missing_ok=True)
 
 
 def _boot_id() -> str:
@@ -150,9 +150,5 @@ def _check_whole(path: Path) -> None:
 
 
 def _check_sum(path: Path, checksum: str | None) -> None:
-    if not checksum:
-        return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, _HASHES[len(checksum)]).hexdigest()
-    if found != checksum.lower():
-        raise TransientError("wrong_checksum", f"{path.name}: {found}, manifest says {checksum}")
+    if checksum and (mismatch := checksum_mismatch(path, checksum)):
+        raise TransientError("wrong_checksum", mismatch)

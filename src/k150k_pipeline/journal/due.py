@@ -38,11 +38,14 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
         accepted: Other fingerprints whose rows may be used beside it.
     """
     progress = Progress()
+    failed_at: dict[str, float] = {}
     for entry in entries:
         if entry.failure is not None:
             if entry.fingerprint == fingerprint:
                 progress.attempts[entry.clip] += 1
-                progress.failures[entry.clip] = entry.failure
+                if entry.at >= failed_at.get(entry.clip, 0.0):
+                    progress.failures[entry.clip] = entry.failure
+                    failed_at[entry.clip] = entry.at
             continue
         progress.at_hand.add(entry.clip)
         if entry.fingerprint != fingerprint and entry.fingerprint not in accepted:

@@ -10,6 +10,8 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,15 @@ class RunLock:
         self._descriptor = descriptor
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(_holder()).encode())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock for the length of a block; raises as :meth:`acquire` does."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Give the lock back; without effect when it is not held."""

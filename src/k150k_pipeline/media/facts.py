@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.ffprobe import ffprobe
+from k150k_pipeline.media.hashing import checksum_mismatch, hash_file
 from k150k_pipeline.media.integrity import check_container, decode_all
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.schemas.ingest import IngestParameters
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,13 @@ class ClipFacts:
         return cls(**payload)
 
 
-def read_facts(path: Path, ingest: IngestParameters) -> ClipFacts:
+def read_facts(path: Path, ingest: IngestParameters, checksum: str = "") -> ClipFacts:
     """Probe a clip, check it as far as ``ingest.integrity`` asks, and hash it.
+
+    Args:
+        path: The clip.
+        ingest: Block ``ingest``.
+        checksum: Hex digest that the clip must have; empty where none is known.
 
     Raises:
         ClipError: The clip is broken; stages ``probe`` and ``decode``.
@@ -65,7 +68,7 @@ def read_facts(path: Path, ingest: IngestParameters) -> ClipFacts:
         decode_all(clip, ingest.clip_timeout_s)
     status = path.stat()
     return ClipFacts(
-        sha256=hash_file(path),
+        sha256=_digest(path, checksum),
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
         width=clip.width,
@@ -77,20 +80,13 @@ def read_facts(path: Path, ingest: IngestParameters) -> ClipFacts:
     )
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, read in pieces of 1 MiB.
-
-    Raises:
-        ClipError: It cannot be read.
-    """
-    digest = hashlib.sha256()
+def _digest(path: Path, checksum: str) -> str:
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        if checksum and (mismatch := checksum_mismatch(path, checksum)):
+            raise ClipError("probe", "wrong_checksum", mismatch)
+        return hash_file(path)
     except OSError as error:
         raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
-    return digest.hexdigest()
 
 
 def describe_probing(ingest: IngestParameters) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from k150k_pipeline.schemas.corpus import CorpusName
 from k150k_pipeline.schemas.parameters import Parameters
@@ -15,9 +15,29 @@ Seconds = Annotated[float, Field(gt=0)]
 DEFAULT_VERSIONS = {"konvid-150k": "konvid-150k-2019", "konvid-1k": "konvid-1k-2017"}
 
 
+DOWNLOAD_REASONS = (
+    "bad_url", "connection", "encoded", "forbidden", "http_error", "incomplete", "name_unresolved",
+    "not_found", "not_video", "private_address", "rate_limited", "server_error", "timeout", "tls",
+    "too_large", "too_many_redirects", "truncated", "wrong_checksum",
+)  # fmt: skip
+"""Why a download can fail: the classes that ``retry_failed`` knows."""
+
+_OLDER_SCRIPT = "curl-rc="
+
+
 def _split_classes(value: object) -> object:
     """Take ``timeout+connection``: a comma separates parameters on Kedro's command line."""
     return value.split("+") if isinstance(value, str) else value
+
+
+def _check_class(value: str) -> str:
+    if value not in ("all", *DOWNLOAD_REASONS) and not value.startswith(_OLDER_SCRIPT):
+        known = ", ".join(DOWNLOAD_REASONS)
+        raise ValueError(f"{value!r} is no class of reason; there are all, {known}")
+    return value
+
+
+FailureClass = Annotated[str, AfterValidator(_check_class)]
 
 
 class DownloadParameters(Parameters):
@@ -57,7 +77,7 @@ class DownloadParameters(Parameters):
     allow_private: bool = False
     proxy_from_environment: bool = False
     unreachable_limit: Annotated[int, Field(ge=1)] = 50
-    retry_failed: Annotated[tuple[str, ...], BeforeValidator(_split_classes)] = ()
+    retry_failed: Annotated[tuple[FailureClass, ...], BeforeValidator(_split_classes)] = ()
 
 
 class IngestParameters(Parameters):

@@ -22,11 +22,12 @@ URL_COLUMNS = ("url", "download_url", "video_url", "link")
 CHECKSUM_COLUMNS = ("sha256", "checksum", "sha1", "md5")
 VOTE_COLUMNS = ("vote", "rating", "video_score", "score", "opinion", "answer", "mos")
 
+CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv")
+
 ScoreScale = Literal["mos", "fraction_of_five"]
 
 _CHECKSUM_DIGITS = (64, 40, 32)
 _NAME_BYTES = 240  # of the 255 that file systems take; the rest is for suffixes of our own
-_SUFFIXES = {"mp4", "m4v", "mov", "mkv", "webm", "avi", "flv"}
 _SHOWN = 10
 
 
@@ -82,6 +83,7 @@ class Labels:
 def read_labels(
     scores: pd.DataFrame,
     *,
+    where: str = "scores CSV",
     scale: ScoreScale = "mos",
     bad_rows: Literal["refuse", "skip"] = "refuse",
 ) -> Labels:
@@ -89,18 +91,23 @@ def read_labels(
 
     Args:
         scores: A scores CSV with every cell as text (the header is line 1), or a MOS corpus.
+        where: What the table is called in messages.
         scale: ``fraction_of_five`` where the file carries score ÷ 5.
         bad_rows: Whether a bad row refuses the whole file or is left out and reported.
 
     Raises:
         InputError: No usable column, fractions where MOS was expected, or bad rows.
     """
-    header = [str(column) for column in scores.columns]
-    cells = enumerate(scores.astype(str).itertuples(index=False, name=None), start=2)
-    table = read_scores(header, cells, "scores CSV", scale, "extract.score_scale")
+    if scores.empty:
+        raise InputError(f"{where} has no rows")
+    columns = Columns([str(column) for column in scores.columns], where)
+    needed = [columns.require(NAME_COLUMNS, "clip names"), columns.require(SCORE_COLUMNS, "scores")]
+    labels = scores.iloc[:, needed].astype(str)
+    cells = enumerate(labels.itertuples(index=False, name=None), start=2)
+    table = read_scores(list(labels.columns), cells, where, scale, "extract.score_scale")
     problems = [*table.problems, *(f"{name}: a second row" for name in table.repeated)]
     if problems and bad_rows == "refuse":
-        raise InputError(_refusal(problems))
+        raise InputError(_refusal(where, problems))
     return Labels({row.name: row.mos for row in table.rows}, problems)
 
 
@@ -247,8 +254,7 @@ def is_file_name(name: str) -> bool:
 
 def file_name(name: str) -> str:
     """Return the file name of a clip whose label may lack the suffix."""
-    _, dot, suffix = name.rpartition(".")
-    return name if dot and suffix.lower() in _SUFFIXES else f"{name}.mp4"
+    return name if name.lower().endswith(CLIP_SUFFIXES) else f"{name}.mp4"
 
 
 def to_number(text: str) -> float:
@@ -267,10 +273,10 @@ def _plain(name: str) -> str:
     return name.strip().lstrip("\ufeff").strip().lower().replace(" ", "_")
 
 
-def _refusal(problems: list[str]) -> str:
+def _refusal(where: str, problems: list[str]) -> str:
     shown = "\n  ".join(problems[:_SHOWN])
     more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     return (
-        f"scores CSV: {len(problems)} bad rows:\n  {shown}{more}\n"
+        f"{where}: {len(problems)} bad rows:\n  {shown}{more}\n"
         "Mend them, or leave them out with extract.bad_labels=skip"
     )

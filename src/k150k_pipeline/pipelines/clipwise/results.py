@@ -15,10 +15,14 @@ FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "deta
 
 
 def failures_table(wanted: Iterable[str], progress: Progress, max_attempts: int) -> pd.DataFrame:
-    """Return one row per wanted clip that failed and has no row, with its last reason."""
-    failed = sorted(
-        name for name in wanted if name in progress.failures and name not in progress.done
-    )
+    """Return one row per clip that failed, with its last reason.
+
+    Args:
+        wanted: Clips without a row.
+        progress: What the journal says.
+        max_attempts: Failed attempts after which a clip is given up.
+    """
+    failed = sorted(name for name in wanted if name in progress.failures)
     rows = [
         {
             "clip_name": name,

@@ -46,6 +46,7 @@ def plan_extraction(
     vmaf: VmafParameters,
     *,
     corpus: str,
+    labels_name: str,
 ) -> dict[str, Any]:
     """Decide which clips are due, and refuse whatever would waste hours.
 
@@ -56,6 +57,7 @@ def plan_extraction(
         extract: Block ``extract``.
         vmaf: Block ``vmaf``.
         corpus: Corpus of the run.
+        labels_name: What the labels are called in messages.
 
     Returns:
         An :class:`ExtractionPlan` as a plain mapping.
@@ -68,7 +70,9 @@ def plan_extraction(
     """
     started_at = time.time()
     outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
-    labels = read_labels(scores, scale=extract.score_scale, bad_rows=extract.bad_labels)
+    labels = read_labels(
+        scores, where=labels_name, scale=extract.score_scale, bad_rows=extract.bad_labels
+    )
     mos, present = planning.match_labels(labels.mos, clips.names())
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
     key = fingerprint(scoring)
@@ -204,13 +208,14 @@ def merge_extraction(
     progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
     table = outputs.features_table(todo, journal)
     sidecar = outputs.load_sidecar(extract)
-    failures = failures_table(todo.mos, progress, extract.max_attempts)
+    failures = failures_table(todo.mos.keys() - progress.done, progress, extract.max_attempts)
     report = {
         **outputs.report(todo, table, failures, tally),
         "metadata": outputs.count_matches(table, sidecar),
     }
     report["summary"] = summarise(report)
     _refuse_wrong_count(journal, report["counts"])
+    logger.info("%s", report["summary"])
     return outputs.join_sidecar(table, sidecar), failures, report, report
 
 

@@ -24,7 +24,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
     """
     c = shape.corpus
     labels, clips, journal = shape.labels, f"{c}_clips", f"{c}_journal"
-    make_plan = Bound(nodes.plan_extraction, {"corpus": c})
+    make_plan = Bound(nodes.plan_extraction, {"corpus": c, "labels_name": labels})
     features, failures, report = f"{c}_features", f"{c}_failures", f"{c}_report"
     plan, verified, tally, merged = (f"{c}_{x}" for x in ("plan", "verified", "tally", "merged"))
     return pipeline(

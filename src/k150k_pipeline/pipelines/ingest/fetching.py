@@ -38,8 +38,9 @@ def fetch_all(
         asyncio.run(fetcher.fetch(names))
     finally:
         state.flush()
-    for folder in {Path(folder) for folder in labels.folders}:
-        remove_parts(folder)
+    for index, folder in enumerate(labels.folders):
+        ours = {n for n, label in labels.rows.items() if label.url and label.folder == index}
+        remove_parts(Path(folder), ours)
     return Tally(fetcher.ok, fetcher.failed, writer.syncs, writer.sync_seconds)
 
 

@@ -43,13 +43,13 @@ def find_layout(drop: Path, ingest: IngestParameters) -> Layout:
     Raises:
         InputError: The layout cannot be told, or a file that it needs is missing.
     """
+    if ingest.manifest_csv is not None:
+        return _manifest(drop, ingest.manifest_csv)
     if not drop.is_dir():
         raise InputError(
             f"the drop {drop} does not exist: put the corpus there, or name its folder with "
             "--params drop=…"
         )
-    if ingest.manifest_csv is not None:
-        return _manifest(drop, ingest.manifest_csv)
     kind = ingest.layout if ingest.layout != "auto" else _tell(drop, ingest)
     if kind == "manifest":
         return _manifest(drop, drop / "manifest.csv")
@@ -98,10 +98,12 @@ def _split(drop: Path) -> Layout:
 
 def _konvid_1k(drop: Path) -> Layout:
     candidates = [folder / name for name in _1K_ATTRIBUTES for folder in _1k_folders(drop)]
-    path = next((path for path in candidates if path.is_file()), candidates[0])
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise InputError(f"none of these exists: {', '.join(map(str, candidates))}")
     votes = {vote for folder in _1k_folders(drop) for vote in folder.glob("*votes*.csv")}
     clips = drop / _1K_CLIPS
-    return Layout("konvid_1k", (ScoreFile(_require(path), clips, tuple(sorted(votes))),))
+    return Layout("konvid_1k", (ScoreFile(path, clips, tuple(sorted(votes))),))
 
 
 def _1k_folders(drop: Path) -> tuple[Path, Path]:

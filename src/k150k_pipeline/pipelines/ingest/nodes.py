@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from k150k_pipeline.download import DownloadState
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import deal, survey
+from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.journal.worker import work_through
 from k150k_pipeline.media.facts import read_facts
 from k150k_pipeline.pipelines.ingest import fetching, outputs, planning
@@ -78,10 +80,15 @@ def fetch_clips(
 
     Raises:
         InputError: The disk does not take the clips, or no server answers any more.
+        OutputInUseError: Another run downloads into the same drop.
     """
     said = DropLabels.model_validate(labels)
     state = DownloadState(planning.state_path(drop, ingest))
-    with journal.writer(_FETCH_SHARD, plan["fingerprint"], plan["scoring"]) as writer:
+    lock = RunLock(state.path.with_name(f"{state.path.name}.lock"))
+    with (
+        lock.held() if plan["fetch"] else nullcontext(),
+        journal.writer(_FETCH_SHARD, plan["fingerprint"], plan["scoring"]) as writer,
+    ):
         return vars(fetching.fetch_all(plan["fetch"], said, state, writer, ingest))
 
 
@@ -102,7 +109,9 @@ def probe_shard(
     folders, rows = labels["folders"], labels["rows"]
 
     def process(name: str) -> dict[str, Any]:
-        return read_facts(Path(folders[rows[name]["folder"]]) / name, ingest).as_payload()
+        row = rows[name]
+        path = Path(folders[row["folder"]]) / name
+        return read_facts(path, ingest, row["checksum"]).as_payload()
 
     with journal.writer(shard, plan["fingerprint"], plan["scoring"]) as writer:
         return vars(work_through(deal(plan["probe"], shard, shards), process, writer, {}))
@@ -136,6 +145,7 @@ def merge_ingest(
     report["dropped_rows"] = sorted(earlier.keys() - {row["src"] for row in rows})
     report["summary"] = outputs.summarise(report, journal.output)
     _refuse_lost_labels(journal, report["counts"], todo)
+    logger.info("%s", report["summary"])
     _warn(report, ingest)
     return rows, failures, report, report
 

@@ -9,18 +9,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from k150k_pipeline.download import DownloadState
-from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.journal import Damage
 from k150k_pipeline.media.facts import ClipFacts, describe_probing
 from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPlan, Label
+from k150k_pipeline.schemas.labels import CLIP_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
 Known = dict[str, tuple[ClipFacts, float]]
 """Facts of a clip, and when they were found in seconds since the epoch, by clip file name."""
-
-_CLIP_SUFFIX = ".mp4"
 
 
 def make_plan(
@@ -60,13 +59,26 @@ def make_plan(
 def known_facts(
     journal: Journal, fingerprints: Iterable[str], damage: Damage | None = None
 ) -> Known:
-    """Return the latest facts of every clip that was found sound."""
+    """Return the facts of every clip that was sound when it was last looked at.
+
+    A download that failed later does not make the facts of the clip untrue.
+    """
     usable = set(fingerprints)
-    known: Known = {}
+    latest: dict[str, Entry] = {}
     for entry in journal.entries(damage):
-        if entry.failure is None and entry.fingerprint in usable:
-            known[entry.clip] = ClipFacts.from_payload(entry.payload()), entry.at
-    return known
+        if entry.fingerprint in usable and (entry.failure is None or _is_broken(entry)):
+            before = latest.get(entry.clip)
+            if before is None or entry.at >= before.at:
+                latest[entry.clip] = entry
+    return {
+        name: (ClipFacts.from_payload(entry.payload()), entry.at)
+        for name, entry in latest.items()
+        if entry.failure is None
+    }
+
+
+def _is_broken(entry: Entry) -> bool:
+    return entry.failure is not None and entry.failure.stage != "download"
 
 
 def state_path(drop: Path, ingest: IngestParameters) -> Path:
@@ -153,7 +165,7 @@ def _list(folder: Path) -> Mapping[str, tuple[int, int]]:
         return {
             file.name: (status.st_size, status.st_mtime_ns)
             for file in files
-            if file.name.lower().endswith(_CLIP_SUFFIX)
+            if file.name.lower().endswith(CLIP_SUFFIXES)
             and not file.name.startswith(".")
             and (status := file.stat())
         }

@@ -6,12 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.ingest.layouts import Layout, ScoreFile
 from k150k_pipeline.pipelines.ingest.tables import open_table
 from k150k_pipeline.pipelines.ingest.votes import VoteCount, Votes, count_votes
 from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, Label
-from k150k_pipeline.schemas.labels import ScoreRow, ScoreTable, file_name, read_scores
+from k150k_pipeline.schemas.labels import (
+    CLIP_SUFFIXES,
+    ScoreRow,
+    ScoreTable,
+    file_name,
+    read_scores,
+)
 
 
 def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
@@ -58,11 +65,14 @@ class _Reader:
         self.seen: dict[Path, int] = {}
 
     def read(self, index: int, file: ScoreFile) -> None:
+        on_disk = ClipFolder(file.clips, CLIP_SUFFIXES).by_stem()
         table = self._read_table(file.path)
         self.problems += [f"{file.path.name} {problem}" for problem in table.problems]
         self.repeated += table.repeated
         for row in table.rows:
-            self._take(index, row, file.path.name)
+            # A label without suffix names whatever clip has that stem.
+            name = on_disk.get(row.name, file_name(row.name))
+            self._take(index, name, row, file.path.name)
 
     def _read_table(self, path: Path) -> ScoreTable:
         with open_table(path) as (header, cells):
@@ -72,8 +82,7 @@ class _Reader:
         self.seen[path] = counted.number
         return table
 
-    def _take(self, index: int, row: ScoreRow, where: str) -> None:
-        name = file_name(row.name)
+    def _take(self, index: int, name: str, row: ScoreRow, where: str) -> None:
         label = Label(
             mos=row.mos,
             mos_std_dev=row.mos_std_dev,
@@ -96,7 +105,7 @@ class _Reader:
         """Let votes say count and deviation; return where they disagree with the scores."""
         disagreements = []
         for name, label in self.rows.items():
-            found = votes.get(name)
+            found = votes.get(name) or votes.get(file_name(Path(name).stem))
             if found is None:
                 continue
             update = {"n_ratings": found.count, "mos_std_dev": found.deviation}
