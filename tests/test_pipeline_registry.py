@@ -61,6 +61,7 @@ def test_default_is_ingest_then_extract_from_its_corpus(shape):
         ({"corpus": "k150kb"}, "k150kb_scores"),
         ({"labels": "corpus"}, "konvid_150k_corpus"),
         ({"corpus": "konvid_1k"}, "konvid_1k_corpus"),
+        ({"corpus": "konvid-1k"}, "konvid_1k_corpus"),
     ],
 )
 def test_where_labels_come_from(extract, labels):

@@ -57,7 +57,7 @@ def shape_from(parameters: Mapping[str, Any]) -> RunShape:
         labels=_labels(corpus, extract.get("labels")),
         workers=workers,
         shards=_positive(extract.get("shards")) or default,
-        ingest_corpus=_choice(str(ingest.get("corpus")).replace("-", "_"), _CORPORA),
+        ingest_corpus=_choice(ingest.get("corpus"), _CORPORA),
         ingest_shards=_positive(ingest.get("shards")) or default,
         sample=_block(parameters, "sample").get("enabled") is True,
     )
@@ -92,7 +92,8 @@ def usable_cores() -> int:
 
 
 def _choice(value: object, known: tuple[str, ...]) -> str:
-    return next((name for name in known if name == value), known[0])
+    spelled = str(value).replace("-", "_")
+    return next((name for name in known if name == spelled), known[0])
 
 
 def _labels(corpus: str, source: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Corpus = Literal["k150ka", "k150kb", "konvid_150k", "konvid_1k"]
 PlanName = Literal["identity", "full"]
@@ -15,6 +15,11 @@ class Parameters(BaseModel):
     """Base of every block: unknown names are errors, values never change during a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _underscored(value: object) -> object:
+    """Take ``konvid-150k`` as rows spell it, too."""
+    return value.replace("-", "_") if isinstance(value, str) else value
 
 
 class VmafParameters(Parameters):
@@ -40,7 +45,7 @@ class VmafParameters(Parameters):
 class ExtractParameters(Parameters):
     """Block ``extract``: what is extracted, how the work is dealt out, when a run fails."""
 
-    corpus: Corpus = "k150ka"
+    corpus: Annotated[Corpus, BeforeValidator(_underscored)] = "k150ka"
     labels: Literal["scores", "corpus"] | None = None
     plan: PlanName = "identity"
     limit: Annotated[int, Field(ge=1)] | None = None
