@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from k150k_pipeline.media import raw
 from k150k_pipeline.media.probe import ClipInfo, probe
 from k150k_pipeline.schemas.parameters import VmafParameters
-from k150k_pipeline.vmaf import fork
 from tests.conftest import encode
 from tests.support.binaries import write_stand_in
 
@@ -77,7 +77,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(tmp_path, memory_folder)
-    monkeypatch.setattr(fork, "SHARED_MEMORY", bench.memory)
+    monkeypatch.setattr(raw, "SHARED_MEMORY", bench.memory)
     monkeypatch.setattr(tempfile, "tempdir", str(bench.temporary))
     return bench
 
@@ -85,7 +85,7 @@ def bench(tmp_path: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def memory_folder(tmp_path: Path) -> Iterator[Path]:
     """Yield a folder of our own in shared memory, where other programs keep files too."""
-    shared = fork.SHARED_MEMORY
+    shared = raw.SHARED_MEMORY
     if not shared.is_dir() or shutil.disk_usage(shared).free < _ROOM_FOR_A_TINY_CLIP:
         (tmp_path / "memory").mkdir()
         yield tmp_path / "memory"

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media import raw
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.vmaf import fork
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 from k150k_pipeline.vmaf.plans import IDENTITY
 from tests.support.binaries import write_hanging_tool
@@ -31,11 +31,12 @@ import sys
 from pathlib import Path
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.media import raw
 from k150k_pipeline.vmaf import fork
 from k150k_pipeline.vmaf.plans import IDENTITY
 
 clip, memory, parameters = sys.argv[1:]
-fork.SHARED_MEMORY = Path(memory)
+raw.SHARED_MEMORY = Path(memory)
 fork.CpuEngine(VmafParameters.model_validate_json(parameters)).score(probe(Path(clip)), IDENTITY)
 """
 
@@ -98,7 +99,7 @@ def test_the_video_lies_in_shared_memory_without_a_name(bench: Bench, clips: Cli
 def test_without_shared_memory_the_video_lies_in_the_scratch_folder(
     bench: Bench, clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fork, "SHARED_MEMORY", bench.folder / "nowhere")
+    monkeypatch.setattr(raw, "SHARED_MEMORY", bench.folder / "nowhere")
     CpuEngine(bench.parameters).score(clips["eight_bit"], IDENTITY)
     check_scratch(bench)
 

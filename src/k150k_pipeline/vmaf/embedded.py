@@ -32,8 +32,8 @@ LACKING = ("ssimulacra2",)
 """Features upstream libvmaf does not have; an identity pair's value is known without it."""
 
 _LIBVMAF_FAILED = re.compile(r"Parsed_libvmaf[^\]]*\] \[(?:error|fatal)\]")
-# Timestamps are rewritten so that two frames with one time stamp are still two frames.
-_RESTAMP = ("settb=1", "setpts=N")
+RESTAMP = ("settb=1", "setpts=N")
+"""Timestamps are rewritten so that two frames with one time stamp are still two frames."""
 
 
 class EmbeddedEngine:
@@ -71,7 +71,7 @@ class EmbeddedEngine:
 
     def command(self, clip: ClipInfo, plan: Plan) -> list[str]:
         """Return the command that scores a clip and prints libvmaf's log on stdout."""
-        filters = ",".join([*_RESTAMP, *conversion_filters(clip), "split[r][d]"])
+        filters = ",".join([*RESTAMP, *conversion_filters(clip), "split[r][d]"])
         graph = f"[0:{clip.stream_index}]{filters};[r][d]{self._libvmaf(plan)}"
         return [
             *decode_arguments(self._ffmpeg, clip, self._parameters.threads),

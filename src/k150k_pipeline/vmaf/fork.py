@@ -1,34 +1,24 @@
 """Backends ``cpu`` and ``cuda``: the VMAFx fork's ``vmaf`` command line on decoded YUV.
 
-The binary reads one YUV as both reference and distorted. That YUV lives in a file that never
-has a name (``O_TMPFILE``), so that it is gone whatever ends us, ``kill -9`` included.
+The binary reads one YUV as both reference and distorted, from a file that never has a name.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from k150k_pipeline.errors import ClipError, EngineError
-from k150k_pipeline.media.ffmpeg import (
-    check_complete,
-    conversion_filters,
-    decode_arguments,
-    ffmpeg_version,
-    find_ffmpeg,
-    read_evidence,
-    scored_pixel_format,
-)
+from k150k_pipeline.media.ffmpeg import conversion_filters, ffmpeg_version, find_ffmpeg
 from k150k_pipeline.media.probe import ClipInfo
 from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.raw import RawDecoder, RawVideo, ToolRunner, frame_bytes
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import Frames, merge_passes, parse_log, select_features
@@ -41,8 +31,6 @@ from k150k_pipeline.vmaf.plans import (
     unmeasurable_features,
 )
 
-SHARED_MEMORY = Path("/dev/shm")
-_SHARED_MEMORY_RESERVE = 256 * 2**20
 _RESIDUAL = ("float_ssim", "cambi")
 _CUDA_NAMES = {
     "adm": "adm_cuda",
@@ -65,46 +53,22 @@ BUILD_CUDA = (
 )
 
 
-@dataclass(frozen=True)
-class RawVideo:
-    """Decoded 4:2:0 frames in an unnamed file.
-
-    Attributes:
-        descriptor: Open file descriptor; children inherit it.
-        width: Width in pixels.
-        height: Height in pixels.
-        bit_depth: 8, or 10 (two bytes per sample).
-        frames: Number of frames in it.
-    """
-
-    descriptor: int
-    width: int
-    height: int
-    bit_depth: int
-    frames: int
-
-    @property
-    def path(self) -> str:
-        """Path by which a child that inherits the descriptor opens the file."""
-        return f"/proc/self/fd/{self.descriptor}"
-
-
-def frame_bytes(width: int, height: int, bit_depth: int) -> int:
-    """Return the size of one 4:2:0 frame; odd sizes round chroma up."""
-    chroma = ((width + 1) // 2) * ((height + 1) // 2)
-    return (width * height + 2 * chroma) * (1 if bit_depth == 8 else 2)
-
-
 class VmafBinary:
     """One ``vmaf`` executable: its argument list, its log, and what it lacks."""
 
     def __init__(
-        self, path: Path, build: str, parameters: VmafParameters, device: Sequence[str] = ()
+        self,
+        path: Path,
+        build: str,
+        parameters: VmafParameters,
+        device: Sequence[str] = (),
+        run: ToolRunner = run_tool,
     ) -> None:
         self.path = path
         self._build = build
         self._parameters = parameters
         self._device = tuple(device)
+        self._run = run
 
     def require(self, extractors: Sequence[str], keys: Sequence[str], model: bool) -> str:
         """Score two synthetic frames and check that everything needed comes back.
@@ -156,8 +120,9 @@ class VmafBinary:
         extractors: Sequence[str],
         model: bool,
         timeout_s: float | None = None,
+        distorted: RawVideo | None = None,
     ) -> tuple[str, Frames]:
-        """Score a video against itself.
+        """Score a video against itself, or a distorted one against it.
 
         Returns:
             libvmaf's version and the metrics by frame number.
@@ -167,8 +132,10 @@ class VmafBinary:
         """
         with os.fdopen(os.memfd_create("vmaf-log"), "rb") as log:
             log_path = f"/proc/self/fd/{log.fileno()}"
-            command = self.command(video, extractors, model, log_path)
-            result = self._execute(command, (video.descriptor, log.fileno()), timeout_s)
+            other = distorted or video
+            command = self.command(video, extractors, model, log_path, other)
+            descriptors = (video.descriptor, other.descriptor, log.fileno())
+            result = self._execute(command, descriptors, timeout_s)
             text = log.read()
         if result.returncode:
             reason = "vmaf_crashed" if result.returncode < 0 else "vmaf_failed"
@@ -185,13 +152,18 @@ class VmafBinary:
         return version, frames
 
     def command(
-        self, video: RawVideo, extractors: Sequence[str], model: bool, log_path: str
+        self,
+        video: RawVideo,
+        extractors: Sequence[str],
+        model: bool,
+        log_path: str,
+        distorted: RawVideo,
     ) -> list[str]:
         """Return the command line for one pass."""
         scoring = ["--model", f"version={self._parameters.model}"] if model else ["--no_prediction"]
         return [
             str(self.path.absolute()),
-            "-r", video.path, "-d", video.path,
+            "-r", video.path, "-d", distorted.path,
             "-w", str(video.width), "-h", str(video.height),
             "-p", "420", "-b", str(video.bit_depth),
             "--threads", str(self._parameters.threads),
@@ -206,7 +178,7 @@ class VmafBinary:
     ) -> ToolResult:
         limit = timeout_s or self._parameters.clip_timeout_s
         try:
-            return run_tool(command, timeout_s=limit, pass_fds=descriptors)
+            return self._run(command, timeout_s=limit, pass_fds=descriptors)
         except ToolTimeoutError as error:
             raise ClipError("score", "timeout", str(error)) from error
         except OSError as error:
@@ -227,13 +199,20 @@ class _ForkEngine:
     def __init__(self, parameters: VmafParameters) -> None:
         self._parameters = parameters
         self._ffmpeg = find_ffmpeg(parameters.ffmpeg)
+        self._decoder = RawDecoder(
+            self._ffmpeg,
+            parameters.threads,
+            parameters.clip_timeout_s,
+            parameters.scratch_dir,
+        )
         device = ["--no_cuda", "--no_sycl"] if parameters.no_cuda else []
         self._cpu = VmafBinary(parameters.cpu_binary, BUILD_CPU, parameters, device)
 
     def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
         """Decode a clip to memory and score it; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
         plan = plan.without((*unmeasurable_features(clip), *undefined_features(clip)))
-        with self._decoded(clip) as video:
+        filters = conversion_filters(clip)
+        with self._decoder.decoded(clip, clip.width, clip.height, filters) as video:
             try:
                 frames = self._score(video, plan)
                 measured = select_features(frames, plan.measured)
@@ -254,55 +233,6 @@ class _ForkEngine:
             decoder=f"ffmpeg {ffmpeg_version(self._ffmpeg)}",
             model=self._parameters.model,
         )
-
-    @contextmanager
-    def _decoded(self, clip: ClipInfo) -> Iterator[RawVideo]:
-        depth = 8 if scored_pixel_format(clip) == "yuv420p" else 10
-        size = frame_bytes(clip.width, clip.height, depth)
-        with tempfile.TemporaryFile(dir=self._roomy_folder(clip, size)) as file:
-            frames = self._decode(clip, file.fileno())
-            if os.fstat(file.fileno()).st_size != frames * size:
-                raise ClipError(
-                    "decode",
-                    "format_change",
-                    f"{clip.path}: {frames} frames do not make {clip.width}x{clip.height} "
-                    "pictures of one format",
-                )
-            yield RawVideo(file.fileno(), clip.width, clip.height, depth, frames)
-
-    def _decode(self, clip: ClipInfo, descriptor: int) -> int:
-        filters = conversion_filters(clip)
-        command = [
-            *decode_arguments(self._ffmpeg, clip, self._parameters.threads),
-            "-map", f"0:{clip.stream_index}", *(["-vf", ",".join(filters)] if filters else []),
-            "-fps_mode", "passthrough", "-pix_fmt", scored_pixel_format(clip),
-            "-f", "rawvideo", "-y", f"/proc/self/fd/{descriptor}",
-        ]  # fmt: skip
-        try:
-            result = run_tool(
-                command, timeout_s=self._parameters.clip_timeout_s, pass_fds=(descriptor,)
-            )
-        except ToolTimeoutError as error:
-            raise ClipError("decode", "timeout", f"{clip.path}: {error}") from error
-        except OSError as error:
-            raise EngineError(f"cannot run {self._ffmpeg}: {error}") from error
-        if "No space left on device" in result.stderr:
-            raise EngineError(
-                f"no room to decode {clip.path.name}: neither {SHARED_MEMORY} nor vmaf.scratch_dir "
-                f"{self._parameters.scratch_dir} can hold one clip per worker"
-            )
-        evidence = read_evidence(clip, result)
-        check_complete(clip, evidence)
-        return evidence.frames
-
-    def _roomy_folder(self, clip: ClipInfo, size: int) -> Path:
-        """Return shared memory when the whole clip fits with room to spare, else the scratch."""
-        if clip.frames is not None and SHARED_MEMORY.is_dir():
-            needed = clip.frames * size + _SHARED_MEMORY_RESERVE
-            if shutil.disk_usage(SHARED_MEMORY).free > needed:
-                return SHARED_MEMORY
-        self._parameters.scratch_dir.mkdir(parents=True, exist_ok=True)
-        return self._parameters.scratch_dir
 
 
 class CpuEngine(_ForkEngine):
@@ -362,6 +292,11 @@ class CudaEngine(_ForkEngine):
         if not cpu:
             return frames
         return merge_passes(frames, self._cpu.run(video, cpu, model=False)[1])
+
+
+def cuda_name(extractor: str) -> str:
+    """Return the name of an extractor's CUDA twin."""
+    return _CUDA_NAMES[extractor]
 
 
 def _has(frames: Frames, key: str) -> bool:

@@ -1,0 +1,174 @@
+"""The adapter of spec 003: a row of an NR corpus in, one FR row per CRF out."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k150k_pipeline.errors import ClipError, InputError
+from k150k_pipeline.fr_from_nr.loopback import Loopback
+from k150k_pipeline.fr_from_nr.rows import Payload, make_payload, rows_of
+from k150k_pipeline.fr_from_nr.source import Source, probe_source
+from k150k_pipeline.fr_from_nr.stepwise import Stepwise
+from k150k_pipeline.fr_from_nr.sweep import SweepIdentity, SweepSettings, SweepStrategy
+from k150k_pipeline.media.encode import EncodeSettings, check_sweep
+from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.media.raw import ToolRunner
+from k150k_pipeline.schemas.fr import FrRow
+from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP, CorpusOptions
+from k150k_pipeline.schemas.parameters import VmafParameters
+
+ProbeRunner = Callable[[Path], Source]
+
+
+@dataclass(frozen=True)
+class NrInputRow:
+    """A row of an NR corpus, as far as it is needed here.
+
+    Attributes:
+        src: Name of the clip, as the corpus spells it.
+        path: Where the clip is.
+        mos: Its mean opinion score; None where it has none.
+        src_sha256: SHA-256 that the corpus has of it; empty where it has none.
+    """
+
+    src: str
+    path: Path
+    mos: float | None = None
+    src_sha256: str = ""
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any], clips_dir: Path | None = None) -> NrInputRow:
+        """Read a row of a corpus JSONL.
+
+        Args:
+            row: Has ``src``, and may have ``mos`` and ``src_sha256``.
+            clips_dir: Folder that ``src`` is relative to; by default the working directory.
+
+        Raises:
+            InputError: It has no ``src``, or a ``mos`` that is no number.
+        """
+        if not row.get("src"):
+            raise InputError(f"NR row without src: {dict(row)}")
+        src, mos = str(row["src"]), row.get("mos")
+        if mos is not None and not isinstance(mos, int | float):
+            raise InputError(f"NR row of {src}: mos {mos!r} is not a number")
+        return cls(src, (clips_dir or Path()) / src, mos, str(row.get("src_sha256") or ""))
+
+
+class NrToFrAdapter:
+    """Makes FR rows of NR clips: the decoded upload is the reference of its own re-encodes.
+
+    Args:
+        crf_sweep: CRFs to encode at, each giving one row.
+        preset: Preset of the encoder.
+        scratch_dir: Folder for raw video that is kept, or that memory has no room for.
+        keep_intermediate_yuv: Whether the decoded reference is kept there.
+        options: Encoder, threads, model, strategy, and what is kept.
+        vmaf: Which engine scores, and which ffmpeg decodes and encodes.
+        run_id: Name of the run in every row; by default a new one.
+        probe_runner: Stands in for the probing of a clip.
+        decode_runner: Stands in for ``run_tool`` when a clip or an encode is decoded.
+        encode_runner: Likewise for an encode.
+        score_runner: Likewise for scoring. With any of these three the strategy is
+            ``stepwise``: ``loopback`` has no such steps.
+
+    Raises:
+        InputError: Nothing could be encoded or scored so.
+    """
+
+    def __init__(
+        self,
+        crf_sweep: Sequence[int] = CRF_SWEEP,
+        preset: str = "medium",
+        scratch_dir: Path = Path("/tmp/k150k_yuv_scratch"),
+        keep_intermediate_yuv: bool = False,
+        options: CorpusOptions | None = None,
+        *,
+        vmaf: VmafParameters | None = None,
+        run_id: str | None = None,
+        probe_runner: ProbeRunner | None = None,
+        decode_runner: ToolRunner | None = None,
+        encode_runner: ToolRunner | None = None,
+        score_runner: ToolRunner | None = None,
+    ) -> None:
+        options, vmaf = options or CorpusOptions(), vmaf or VmafParameters()
+        check_sweep(options.encoder, preset, crf_sweep)
+        self._settings = SweepSettings(
+            crf_sweep=tuple(crf_sweep),
+            encode=EncodeSettings(options.encoder, preset, options.threads),
+            vmaf=vmaf.model_copy(update={"model": options.vmaf_model}),
+            scratch_dir=scratch_dir,
+            keep_intermediate_yuv=keep_intermediate_yuv,
+            encode_dir=options.encode_dir if options.keep_encodes else None,
+        )
+        self._probe = probe_runner or probe_source
+        self._run_id = run_id or uuid.uuid4().hex
+        runners = (decode_runner, encode_runner, score_runner)
+        if choose_strategy(options, vmaf, stepwise=any(runners)) == "stepwise":
+            steps = [runner or run_tool for runner in runners]
+            self._strategy: SweepStrategy = Stepwise(self._settings, *steps)
+        else:
+            self._strategy = Loopback(self._settings)
+
+    @functools.cached_property
+    def identity(self) -> SweepIdentity:
+        """What determines the numbers; found out by a tiny sweep.
+
+        Raises:
+            EngineError: ffmpeg, encoder or scoring engine are missing or lack something.
+        """
+        return self._strategy.identify()
+
+    def run(self, row: NrInputRow) -> Iterator[dict[str, Any]]:
+        """Yield one FR row per CRF, keys in their locked order.
+
+        Raises:
+            ClipError: The clip cannot be decoded, encoded or scored.
+            EngineError: No clip can.
+        """
+        for fr_row in rows_of(self.sweep(row), row.mos):
+            FrRow.model_validate(fr_row)
+            yield fr_row
+
+    def run_many(self, rows: Iterable[NrInputRow]) -> Iterator[dict[str, Any]]:
+        """Yield the FR rows of many NR rows; raises as :meth:`run` does, at the first bad clip."""
+        for row in rows:
+            yield from self.run(row)
+
+    def sweep(self, row: NrInputRow) -> Payload:
+        """Return what a journal keeps of a clip; :func:`rows_of` makes its rows of that.
+
+        Raises:
+            ClipError: As :meth:`run`; also stage ``probe``, reason ``changed``, when the clip is
+                not the one that the corpus describes.
+        """
+        identity, source = self.identity, self._probe(row.path)
+        if row.src_sha256 not in ("", source.sha256):
+            raise ClipError(
+                "probe",
+                "changed",
+                f"{row.path} has SHA-256 {source.sha256}, the corpus says {row.src_sha256}",
+            )
+        encodes = self._strategy.sweep(source)
+        return make_payload(row.src, source, encodes, self._settings, identity, self._run_id)
+
+
+def choose_strategy(options: CorpusOptions, vmaf: VmafParameters, *, stepwise: bool = False) -> str:
+    """Return the strategy that options and backend ask for.
+
+    Raises:
+        InputError: ``loopback`` with a backend whose binary reads files.
+    """
+    if options.strategy == "loopback" and (stepwise or vmaf.backend != "embedded"):
+        raise InputError(
+            "strategy loopback scores inside ffmpeg: it takes vmaf.backend embedded and no runner "
+            "of your own. Use strategy stepwise"
+        )
+    if options.strategy == "auto":
+        return "stepwise" if stepwise or vmaf.backend != "embedded" else "loopback"
+    return options.strategy

@@ -1,0 +1,162 @@
+"""What a strategy makes of a source: one encode and its scores per CRF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.fr_from_nr.source import Source
+from k150k_pipeline.media.encode import EncodeEvidence, EncodeSettings
+from k150k_pipeline.media.process import ToolTimeoutError
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf.engine import EngineIdentity
+from k150k_pipeline.vmaf.log import FrameValues
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How every source is swept.
+
+    Attributes:
+        crf_sweep: CRFs, in the order of the rows.
+        encode: Encoder, preset and threads.
+        vmaf: Which engine scores, and which ffmpeg decodes and encodes.
+        scratch_dir: Where raw video goes that is kept, or that memory has no room for.
+        keep_intermediate_yuv: Whether the decoded reference is kept.
+        encode_dir: Where encodes go; None when they are not kept.
+    """
+
+    crf_sweep: tuple[int, ...]
+    encode: EncodeSettings
+    vmaf: VmafParameters
+    scratch_dir: Path
+    keep_intermediate_yuv: bool
+    encode_dir: Path | None
+
+    def encode_path(self, source: Source, crf: int) -> Path | None:
+        """Return where an encode is kept; None when it is not."""
+        if self.encode_dir is None:
+            return None
+        encode = self.encode
+        name = f"{source.clip.path.stem}_{encode.encoder}_{encode.preset}_crf{crf}.{encode.muxer}"
+        return self.encode_dir / name
+
+    def yuv_path(self, source: Source) -> Path | None:
+        """Return where the decoded reference is kept; None when it is not."""
+        if not self.keep_intermediate_yuv:
+            return None
+        return self.scratch_dir / f"{source.clip.path.stem}.yuv"
+
+
+@dataclass(frozen=True)
+class ScoredEncode:
+    """One encode of a sweep.
+
+    Attributes:
+        crf: Its CRF.
+        evidence: Frames, bytes and statistics of the encode.
+        values: Features and vmaf, shape (frames,) each.
+        encode_path: Where the encode is kept; None when it is not.
+        encode_seconds: Wall-clock seconds; see the strategy for what they cover.
+        score_seconds: Likewise.
+    """
+
+    crf: int
+    evidence: EncodeEvidence
+    values: FrameValues
+    encode_path: Path | None
+    encode_seconds: float
+    score_seconds: float
+
+
+@dataclass(frozen=True)
+class SweepIdentity:
+    """What determines the numbers of a sweep: the scoring engine and the encoder's version."""
+
+    engine: EngineIdentity
+    ffmpeg_version: str
+    encoder_version: str
+
+
+class SweepStrategy(Protocol):
+    """A way from a source to its scored encodes; every way yields the same."""
+
+    def identify(self) -> SweepIdentity:
+        """Try everything out and tell what it is.
+
+        Raises:
+            EngineError: Something is missing.
+        """
+
+    def sweep(self, source: Source) -> list[ScoredEncode]:
+        """Encode a source at every CRF and score each encode against the decoded source.
+
+        Raises:
+            ClipError: Stage ``decode``, ``encode`` or ``score``: this clip cannot be done.
+            EngineError: No clip can be done.
+        """
+
+
+def check_counts(source: Source, decoded: int, encode: EncodeEvidence) -> None:
+    """Refuse an encode that lacks frames.
+
+    Raises:
+        ClipError: Stage ``encode``, reason ``frame_count``.
+    """
+    if encode.frames != decoded:
+        raise ClipError(
+            "encode",
+            "frame_count",
+            f"{source.clip.path}: {decoded} frames decoded, {encode.frames} encoded",
+        )
+
+
+def check_values(source: Source, values: FrameValues) -> None:
+    """Refuse scores that are not numbers.
+
+    Raises:
+        ClipError: Stage ``score``, reason ``not_a_number``.
+    """
+    if bad := [feature for feature, column in values.items() if not np.isfinite(column).all()]:
+        raise ClipError("score", "not_a_number", f"{source.clip.path}: {', '.join(bad)}")
+
+
+@contextmanager
+def tool_errors(stage: str, clip: Path, tool: str) -> Iterator[None]:
+    """Turn a tool that hangs into a failure of the clip, and one that does not start into ours.
+
+    Raises:
+        ClipError: Reason ``timeout``.
+        EngineError: The tool cannot be run.
+    """
+    try:
+        yield
+    except ToolTimeoutError as error:
+        raise ClipError(stage, "timeout", f"{clip}: {error}") from error
+    except OSError as error:
+        raise EngineError(f"cannot run {tool}: {error}") from error
+
+
+@contextmanager
+def kept(path: Path | None) -> Iterator[Path | None]:
+    """Yield where to write a file that is kept: it gets its name only when it is whole.
+
+    Yields:
+        The place to write to; None when nothing is kept.
+    """
+    if path is None:
+        yield None
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,172 @@
+"""Raw 4:2:0 video in files that never have a name.
+
+Such a file (``O_TMPFILE``) is gone whatever ends us, ``kill -9`` included. It lies in shared
+memory when the whole clip fits, else in the scratch folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media.ffmpeg import (
+    check_complete,
+    decode_arguments,
+    read_evidence,
+    scored_pixel_format,
+)
+from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+
+SHARED_MEMORY = Path("/dev/shm")
+_SHARED_MEMORY_RESERVE = 256 * 2**20
+
+ToolRunner = Callable[..., ToolResult]
+"""Called as ``run_tool(argv, timeout_s=…, pass_fds=…)``."""
+
+
+@dataclass(frozen=True)
+class RawVideo:
+    """Decoded 4:2:0 frames in an unnamed file.
+
+    Attributes:
+        descriptor: Open file descriptor; children inherit it.
+        width: Width in pixels.
+        height: Height in pixels.
+        bit_depth: 8, or 10 (two bytes per sample).
+        frames: Number of frames in it.
+    """
+
+    descriptor: int
+    width: int
+    height: int
+    bit_depth: int
+    frames: int
+
+    @property
+    def path(self) -> str:
+        """Path by which a child that inherits the descriptor opens the file."""
+        return descriptor_path(self.descriptor)
+
+    @property
+    def pix_fmt(self) -> str:
+        """Pixel format in ffmpeg's names."""
+        return "yuv420p" if self.bit_depth == 8 else "yuv420p10le"
+
+
+@dataclass(frozen=True)
+class RawDecoder:
+    """Decodes clips to raw video.
+
+    Attributes:
+        ffmpeg: The binary.
+        threads: Threads of the decoder.
+        timeout_s: Wall-clock limit of one decoding, in seconds.
+        scratch_dir: Folder of a clip for which shared memory has no room.
+        run: What runs the command.
+    """
+
+    ffmpeg: str
+    threads: int
+    timeout_s: float
+    scratch_dir: Path
+    run: ToolRunner = run_tool
+
+    @contextmanager
+    def decoded(
+        self, clip: ClipInfo, width: int, height: int, filters: Sequence[str]
+    ) -> Iterator[RawVideo]:
+        """Decode a clip to an unnamed file.
+
+        Args:
+            clip: The clip.
+            width: Width of a picture after the filters.
+            height: Height of a picture after the filters.
+            filters: Filters that every frame passes.
+
+        Raises:
+            ClipError: Stage ``decode``: the clip is not sound.
+            EngineError: ffmpeg cannot be run, or there is no room.
+        """
+        depth = 8 if scored_pixel_format(clip) == "yuv420p" else 10
+        size = frame_bytes(width, height, depth)
+        needed = None if clip.frames is None else clip.frames * size
+        with unnamed_file(needed, self.scratch_dir) as descriptor:
+            frames = self._decode(clip, descriptor, filters)
+            if os.fstat(descriptor).st_size != frames * size:
+                raise ClipError(
+                    "decode",
+                    "format_change",
+                    f"{clip.path}: {frames} frames do not make {width}x{height} "
+                    "pictures of one format",
+                )
+            yield RawVideo(descriptor, width, height, depth, frames)
+
+    def _decode(self, clip: ClipInfo, descriptor: int, filters: Sequence[str]) -> int:
+        command = [
+            *decode_arguments(self.ffmpeg, clip, self.threads),
+            "-map", f"0:{clip.stream_index}", *(["-vf", ",".join(filters)] if filters else []),
+            "-fps_mode", "passthrough", "-pix_fmt", scored_pixel_format(clip),
+            "-f", "rawvideo", "-y", descriptor_path(descriptor),
+        ]  # fmt: skip
+        try:
+            result = self.run(command, timeout_s=self.timeout_s, pass_fds=(descriptor,))
+        except ToolTimeoutError as error:
+            raise ClipError("decode", "timeout", f"{clip.path}: {error}") from error
+        except OSError as error:
+            raise EngineError(f"cannot run {self.ffmpeg}: {error}") from error
+        refuse_full_memory(result, clip.path.name, self.scratch_dir)
+        evidence = read_evidence(clip, result)
+        check_complete(clip, evidence)
+        return evidence.frames
+
+
+def frame_bytes(width: int, height: int, bit_depth: int) -> int:
+    """Return the size of one 4:2:0 frame; odd sizes round chroma up."""
+    chroma = ((width + 1) // 2) * ((height + 1) // 2)
+    return (width * height + 2 * chroma) * (1 if bit_depth == 8 else 2)
+
+
+def descriptor_path(descriptor: int) -> str:
+    """Return the path by which a child that inherits a descriptor opens its file."""
+    return f"/proc/self/fd/{descriptor}"
+
+
+@contextmanager
+def unnamed_file(needed: int | None, scratch_dir: Path) -> Iterator[int]:
+    """Yield the descriptor of an unnamed file.
+
+    Args:
+        needed: How many bytes it will hold; None where that is not known.
+        scratch_dir: Where it lies when shared memory cannot hold them with room to spare.
+    """
+    with tempfile.TemporaryFile(dir=_roomy_folder(needed, scratch_dir)) as file:
+        yield file.fileno()
+
+
+def refuse_full_memory(result: ToolResult, clip: str, scratch_dir: Path) -> None:
+    """Tell a full disk from a broken clip.
+
+    Raises:
+        EngineError: The tool had no room to write.
+    """
+    if "No space left on device" in result.stderr:
+        raise EngineError(
+            f"no room to decode {clip}: neither {SHARED_MEMORY} nor vmaf.scratch_dir "
+            f"{scratch_dir} can hold one clip per worker"
+        )
+
+
+def _roomy_folder(needed: int | None, scratch_dir: Path) -> Path:
+    if needed is not None and SHARED_MEMORY.is_dir():
+        room = shutil.disk_usage(SHARED_MEMORY).free - _SHARED_MEMORY_RESERVE
+        if room > needed:
+            return SHARED_MEMORY
+    scratch_dir.mkdir(parents=True, exist_ok=True)
+    return scratch_dir
