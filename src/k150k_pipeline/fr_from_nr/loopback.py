@@ -24,7 +24,12 @@ from k150k_pipeline.fr_from_nr.sweep import (
     kept,
     tool_errors,
 )
-from k150k_pipeline.media.encode import EncodeEvidence, encoder_failed, read_encodes
+from k150k_pipeline.media.encode import (
+    EncodeEvidence,
+    encoder_failed,
+    packet_size_options,
+    read_encodes,
+)
 from k150k_pipeline.media.ffmpeg import (
     check_complete,
     decode_arguments,
@@ -76,16 +81,17 @@ class Loopback:
         crfs, path = self._settings.crf_sweep, source.clip.path
         with ExitStack() as stack:
             logs = [stack.enter_context(_memory_file()) for _ in crfs]
+            packets = [stack.enter_context(_memory_file()) for _ in crfs]
             encodes = [self._settings.encode_path(source, crf) for crf in crfs]
             parts = [stack.enter_context(kept(encode)) for encode in encodes]
             yuv = stack.enter_context(kept(self._settings.yuv_path(source)))
-            command = self.command(source, logs, parts, yuv)
+            command = self.command(source, logs, packets, parts, yuv)
             started = time.perf_counter()
             with tool_errors("score", path, self._ffmpeg):
                 limit = self._settings.vmaf.clip_timeout_s
-                result = run_tool(command, timeout_s=limit, pass_fds=logs)
+                result = run_tool(command, timeout_s=limit, pass_fds=[*logs, *packets])
             seconds = time.perf_counter() - started
-            evidence, values = self._read(source, result, logs)
+            evidence, values = self._read(source, result, logs, packets)
         return [
             ScoredEncode(*made, encode_seconds=seconds, score_seconds=0.0)
             for made in zip(crfs, evidence, values, encodes, strict=True)
@@ -95,6 +101,7 @@ class Loopback:
         self,
         source: Source,
         logs: Sequence[int],
+        packets: Sequence[int],
         parts: Sequence[Path | None],
         yuv: Path | None,
     ) -> list[str]:
@@ -103,6 +110,7 @@ class Loopback:
         Args:
             source: The source.
             logs: Descriptors that libvmaf's logs are written to, one per CRF.
+            packets: Descriptors that the sizes of each encode's packets are written to.
             parts: Files that encodes are written to; None for those that are not kept.
             yuv: File that the decoded reference is written to; None when it is not kept.
         """
@@ -112,8 +120,8 @@ class Loopback:
             "-filter_complex", self._reference_graph(source, yuv),
             *[
                 argument
-                for number, (crf, part) in enumerate(zip(self._crfs, parts, strict=True))
-                for argument in self._encode(f"[e{number}]", crf, source.pix_fmt, part)
+                for number, (packet, part) in enumerate(zip(packets, parts, strict=True))
+                for argument in self._encode(number, source.pix_fmt, packet, part)
             ],
             *[
                 argument
@@ -142,12 +150,13 @@ class Loopback:
         head = f"[0:{source.clip.stream_index}]{','.join(filters)}"
         return f"{head},split={len(links)}{''.join(links)}"
 
-    def _encode(self, link: str, crf: int, pix_fmt: str, part: Path | None) -> list[str]:
+    def _encode(self, number: int, pix_fmt: str, packets: int, part: Path | None) -> list[str]:
         target = ["-f", "null", "-"]
         if part is not None:
             target = ["-f", self._settings.encode.muxer, "-y", f"file:{part}"]
         return [
-            "-map", link, *self._settings.encode.arguments(crf), "-pix_fmt", pix_fmt, *target
+            "-map", f"[e{number}]", *self._settings.encode.arguments(self._crfs[number]),
+            "-pix_fmt", pix_fmt, *packet_size_options(descriptor_path(packets)), *target,
         ]  # fmt: skip
 
     def _score(self, number: int, log_path: str) -> list[str]:
@@ -160,7 +169,7 @@ class Loopback:
         ]  # fmt: skip
 
     def _read(
-        self, source: Source, result: ToolResult, logs: Sequence[int]
+        self, source: Source, result: ToolResult, logs: Sequence[int], packets: Sequence[int]
     ) -> tuple[list[EncodeEvidence], list[FrameValues]]:
         path = source.clip.path
         if result.returncode and _LIBVMAF_FAILED.search(result.stderr):
@@ -169,7 +178,7 @@ class Loopback:
             raise ClipError("encode", "failed", f"{path}: {explain(result)}")
         decoded = read_evidence(source.clip, result)
         check_complete(source.clip, decoded)
-        encodes = read_encodes(result, self._crfs)
+        encodes = read_encodes(result, self._crfs, [_read_all(packet) for packet in packets])
         for encode in encodes:
             check_counts(source, decoded.frames, encode)
         values = [read_pair_log(_read_all(log), decoded.frames) for log in logs]

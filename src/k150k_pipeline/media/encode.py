@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.media.process import ToolResult
@@ -29,14 +29,12 @@ _X26X_PRESETS = (
 _ENCODED = re.compile(
     r"Output stream #(\d+):\d+ \(video\): (\d+) frames encoded; \d+ packets muxed \((\d+) bytes\)"
 )
+# Other threads' unfinished lines may stand before it: an x264 line is found wherever it begins.
 _X264_FRAME = re.compile(
-    r"\[libx264 @ (0x[0-9a-f]+)\] \[debug\] frame= *\d+ QP=([\d.]+) NAL=\d+ Slice:\w Poc:\d+ +"
+    r"frame= *(\d+) QP=([\d.]+) NAL=\d+ Slice:\w Poc:-?\d+ +"
     r"I:(\d+) +P:(\d+) +SKIP:(\d+) +size=(\d+) bytes"
 )
-_ENCODER_FAILED = re.compile(
-    r"\[(?:enc:)?lib(?:x264|x265|svtav1|vpx-vp9) @ [^\]]+\] \[(?:error|fatal)\]"
-    r"|Error while opening encoder"
-)
+_FIRST_COMPLAINT = re.compile(r"\[(?:enc:)?([\w-]+) @ [^\]]+\] \[(?:error|fatal)\]")
 
 
 @dataclass(frozen=True)
@@ -197,32 +195,37 @@ class EncodeEvidence:
     statistics: EncodeStatistics
 
 
-@dataclass
-class _X264Log:
-    """Lines of one x264 instance: QP, macroblocks by kind and bytes of every frame."""
+@dataclass(frozen=True, order=True)
+class _X264Frame:
+    """What x264 tells of one frame: bytes, mean QP, and macroblocks by kind."""
 
-    qps: list[float] = field(default_factory=list)
-    intra: int = 0
-    inter: int = 0
-    skipped: int = 0
-    sizes: list[int] = field(default_factory=list)
-
-    def statistics(self) -> EncodeStatistics:
-        blocks = max(self.intra + self.inter + self.skipped, 1)
-        return EncodeStatistics(
-            *_mean_and_std(self.qps),
-            *_mean_and_std([8 * size for size in self.sizes]),
-            intra_ratio=self.intra / blocks,
-            skip_ratio=self.skipped / blocks,
-        )
+    size: int
+    qp: float
+    intra: int
+    inter: int
+    skipped: int
 
 
-def read_encodes(result: ToolResult, crf_sweep: Sequence[int]) -> list[EncodeEvidence]:
+def packet_size_options(path: str) -> list[str]:
+    """Return output options that write the size of every packet of an encode to a file."""
+    return ["-stats_enc_post:v", path, "-stats_enc_post_fmt:v", "{size}"]
+
+
+def read_encodes(
+    result: ToolResult, crf_sweep: Sequence[int], packet_sizes: Sequence[bytes] = ()
+) -> list[EncodeEvidence]:
     """Read what a finished ffmpeg encoded; its first outputs are the encodes of the sweep.
 
+    Args:
+        result: What it printed.
+        crf_sweep: CRF of each encode.
+        packet_sizes: What :func:`packet_size_options` had written of each encode; needed to tell
+            several encodes apart in x264's log.
+
     Raises:
-        ClipError: Stage ``encode``; reasons ``failed`` (an encode is not accounted for) and
-            ``pixel_format`` (the encoder lacks the clip's, which was converted).
+        ClipError: Stage ``encode``; reasons ``failed`` (an encode is not accounted for),
+            ``pixel_format`` (the encoder lacks the clip's, which was converted) and
+            ``statistics`` (x264's log does not fit the encodes).
     """
     if "auto-selecting format" in result.stderr:
         raise ClipError("encode", "pixel_format", f"not the clip's bit depth: {result.describe()}")
@@ -232,46 +235,57 @@ def read_encodes(result: ToolResult, crf_sweep: Sequence[int]) -> list[EncodeEvi
     }
     if any(output not in counts for output in range(len(crf_sweep))):
         raise ClipError("encode", "failed", f"no account of an encode: {result.describe()}")
-    encodes = [counts[output] for output in range(len(crf_sweep))]
-    statistics = _match_x264_logs(result.stderr, [size for _, size in encodes], crf_sweep)
-    return [
-        EncodeEvidence(frames, size, told)
-        for (frames, size), told in zip(encodes, statistics, strict=True)
-    ]
+    sizes = [[int(size) for size in text.split()] for text in packet_sizes]
+    statistics = _x264_statistics(result.stderr, crf_sweep, sizes)
+    return [EncodeEvidence(*counts[output], told) for output, told in enumerate(statistics)]
 
 
 def encoder_failed(result: ToolResult) -> bool:
     """Tell whether it was an encoder that made ffmpeg fail."""
-    return bool(result.returncode and _ENCODER_FAILED.search(result.stderr))
+    complaint = _FIRST_COMPLAINT.search(result.stderr)
+    return bool(result.returncode and complaint and complaint.group(1) in ENCODERS)
 
 
-def _match_x264_logs(
-    stderr: str, sizes: Sequence[int], crf_sweep: Sequence[int]
+def _x264_statistics(
+    stderr: str, crf_sweep: Sequence[int], packet_sizes: Sequence[Sequence[int]]
 ) -> list[EncodeStatistics]:
-    """Return the statistics of each encode; zeros for all when they cannot be told apart.
+    """Return x264's statistics of each encode; zeros where no x264 speaks.
 
-    x264's lines name an address and no output. Instance and output are matched by the bytes they
-    wrote, and among those with the same bytes a higher CRF has the higher quantisers.
+    Its lines do not say which encode they are of. Frame by frame, lines and encodes are matched by
+    the bytes of the frame, and among equal ones a higher CRF has the higher quantiser.
     """
-    logs = _read_x264_logs(stderr)
-    ranked = sorted(logs, key=lambda log: (sum(log.sizes), sum(log.qps)))
-    outputs = sorted(range(len(sizes)), key=lambda output: (sizes[output], crf_sweep[output]))
-    if [sum(log.sizes) for log in ranked] != [sizes[output] for output in outputs]:
-        return [EncodeStatistics()] * len(sizes)
-    matched = dict(zip(outputs, ranked, strict=True))
-    return [matched[output].statistics() for output in range(len(sizes))]
+    lines: dict[int, list[_X264Frame]] = {}
+    for number, qp, intra, inter, skipped, size in _X264_FRAME.findall(stderr):
+        frame = _X264Frame(int(size), float(qp), int(intra), int(inter), int(skipped))
+        lines.setdefault(int(number), []).append(frame)
+    if not lines:
+        return [EncodeStatistics()] * len(crf_sweep)
+    if not packet_sizes and len(crf_sweep) == 1:
+        packet_sizes = [[frame.size for _, (frame, *_) in sorted(lines.items())]]
+    if len({len(sizes) for sizes in packet_sizes}) != 1:
+        raise ClipError("encode", "frame_count", "encodes of one clip differ in their frames")
+    encodes: list[list[_X264Frame]] = [[] for _ in crf_sweep]
+    for number, sizes in enumerate(zip(*packet_sizes, strict=True)):
+        ranked = sorted(range(len(sizes)), key=lambda n: (sizes[n], crf_sweep[n]))
+        told = sorted(lines.get(number, []))
+        if [frame.size for frame in told] != [sizes[n] for n in ranked]:
+            raise ClipError("encode", "statistics", f"x264's log of frame {number} is not whole")
+        for encode, frame in zip(ranked, told, strict=True):
+            encodes[encode].append(frame)
+    return [_summarise(frames) for frames in encodes]
 
 
-def _read_x264_logs(stderr: str) -> list[_X264Log]:
-    logs: dict[str, _X264Log] = {}
-    for address, qp, intra, inter, skipped, size in _X264_FRAME.findall(stderr):
-        log = logs.setdefault(address, _X264Log())
-        log.qps.append(float(qp))
-        log.sizes.append(int(size))
-        log.intra += int(intra)
-        log.inter += int(inter)
-        log.skipped += int(skipped)
-    return list(logs.values())
+def _summarise(frames: Sequence[_X264Frame]) -> EncodeStatistics:
+    intra, inter, skipped = (
+        sum(getattr(frame, kind) for frame in frames) for kind in ("intra", "inter", "skipped")
+    )
+    blocks = max(intra + inter + skipped, 1)
+    return EncodeStatistics(
+        *_mean_and_std([frame.qp for frame in frames]),
+        *_mean_and_std([8 * frame.size for frame in frames]),
+        intra_ratio=intra / blocks,
+        skip_ratio=skipped / blocks,
+    )
 
 
 def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
