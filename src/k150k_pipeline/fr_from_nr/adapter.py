@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.fr_from_nr.loopback import Loopback
 from k150k_pipeline.fr_from_nr.rows import Payload, make_payload, rows_of
 from k150k_pipeline.fr_from_nr.source import Source, probe_source
 from k150k_pipeline.fr_from_nr.stepwise import Stepwise
 from k150k_pipeline.fr_from_nr.sweep import SweepIdentity, SweepSettings, SweepStrategy
-from k150k_pipeline.media.encode import EncodeSettings, check_sweep
+from k150k_pipeline.media.encode import EncodeSettings
 from k150k_pipeline.media.process import run_tool
 from k150k_pipeline.media.raw import ToolRunner
+from k150k_pipeline.schemas.encoders import check_sweep
 from k150k_pipeline.schemas.fr import FrRow
 from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP, CorpusOptions
 from k150k_pipeline.schemas.parameters import VmafParameters
@@ -131,9 +134,7 @@ class NrToFrAdapter:
             ClipError: The clip cannot be decoded, encoded or scored.
             EngineError: No clip can.
         """
-        for fr_row in rows_of(self.sweep(row), row.mos):
-            FrRow.model_validate(fr_row)
-            yield fr_row
+        yield from rows_of(self.sweep(row), row.mos)
 
     def run_many(self, rows: Iterable[NrInputRow]) -> Iterator[dict[str, Any]]:
         """Yield the FR rows of many NR rows; raises as :meth:`run` does, at the first bad clip."""
@@ -155,7 +156,17 @@ class NrToFrAdapter:
                 f"{row.path} has SHA-256 {source.sha256}, the corpus says {row.src_sha256}",
             )
         encodes = self._strategy.sweep(source)
-        return make_payload(row.src, source, encodes, self._settings, identity, self._run_id)
+        payload = make_payload(row.src, source, encodes, self._settings, identity, self._run_id)
+        _check_rows(payload, row)
+        return payload
+
+
+def _check_rows(payload: Payload, row: NrInputRow) -> None:
+    try:
+        for fr_row in rows_of(payload, row.mos):
+            FrRow.model_validate(fr_row)
+    except ValidationError as error:
+        raise ClipError("score", "bad_row", f"{row.path}: {error}") from error
 
 
 def choose_strategy(options: CorpusOptions, vmaf: VmafParameters, *, stepwise: bool = False) -> str:

@@ -7,7 +7,6 @@ bitstream whether they come from a decoder or from raw video.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,12 +17,12 @@ from av import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media.facts import hash_file
 from k150k_pipeline.media.ffmpeg import conversion_filters, scored_pixel_format
 from k150k_pipeline.media.probe import ClipInfo, probe
 
 _UNSPECIFIED = 2
 _HDR_TRANSFERS = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
-_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -112,15 +111,7 @@ def probe_source(path: Path) -> Source:
         matrix = int(context.colorspace) or _UNSPECIFIED  # RGB becomes 4:2:0 and is RGB no more
     if not rate:
         raise ClipError("probe", "no_frame_rate", f"{path} does not tell its frame rate")
-    return Source(clip, Fraction(rate), transfer, primaries, matrix, _sha256(path))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return Source(clip, Fraction(rate), transfer, primaries, matrix, hash_file(path))
 
 
 def _spell(name: str) -> str:

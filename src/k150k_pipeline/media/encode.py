@@ -11,21 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from k150k_pipeline.errors import ClipError, InputError
+from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.process import ToolResult
 
-_X26X_PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-)
 _ENCODED = re.compile(
     r"Output stream #(\d+):\d+ \(video\): (\d+) frames encoded; \d+ packets muxed \((\d+) bytes\)"
 )
@@ -38,80 +26,56 @@ _FIRST_COMPLAINT = re.compile(r"\[(?:enc:)?([\w-]+) @ [^\]]+\] \[(?:error|fatal)
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """What must be known of one of ffmpeg's encoders.
+class _Encoder:
+    """How one of ffmpeg's encoders is called and heard.
 
     Attributes:
-        presets: Names of its presets, the fastest or the slowest first.
-        crf: Lowest and highest CRF.
         muxer: Format of its elementary stream in ffmpeg's names, and ending of such a file.
         version: Finds the encoder's version in its bitstream or in what it prints.
-        arguments: From preset and threads to arguments, without ``-c:v`` and ``-crf``.
+        preset: Arguments that set the preset.
+        extra: Arguments for a number of threads, and whatever else fixes the bitstream.
     """
 
-    presets: tuple[str, ...]
-    crf: tuple[int, int]
     muxer: str
     version: re.Pattern[bytes]
-    arguments: Callable[[str, int], list[str]]
+    preset: Callable[[str], list[str]]
+    extra: Callable[[int], list[str]]
 
 
-ENCODERS: Mapping[str, Encoder] = {
-    "libx264": Encoder(
-        presets=_X26X_PRESETS,
-        crf=(0, 51),
+def _plain_preset(preset: str) -> list[str]:
+    return ["-preset", preset]
+
+
+_ENCODERS: Mapping[str, _Encoder] = {
+    "libx264": _Encoder(
         muxer="h264",
         version=re.compile(rb"x264 - (core \d+(?: r\w+)?)"),
-        arguments=lambda preset, threads: ["-preset", preset, "-threads:v", str(threads)],
+        preset=_plain_preset,
+        extra=lambda threads: ["-threads:v", str(threads)],
     ),
-    "libx265": Encoder(
-        presets=_X26X_PRESETS,
-        crf=(0, 51),
+    "libx265": _Encoder(
         muxer="hevc",
         version=re.compile(rb"x265 \((build \d+)\)"),
-        arguments=lambda preset, threads: [
-            "-preset", preset, "-x265-params", f"log-level=error:pools={threads}:frame-threads=1",
+        preset=_plain_preset,
+        extra=lambda threads: [
+            "-x265-params", f"log-level=error:pools={threads}:frame-threads=1"
         ],
     ),
-    "libsvtav1": Encoder(
-        presets=tuple(map(str, range(14))),
-        crf=(1, 63),
+    "libsvtav1": _Encoder(
         muxer="obu",
         version=re.compile(rb"SVT-AV1 Encoder Lib (v[\w.+-]+)"),
-        arguments=lambda preset, threads: ["-preset", preset, "-svtav1-params", f"lp={threads}"],
+        preset=_plain_preset,
+        extra=lambda threads: ["-svtav1-params", f"lp={threads}"],
     ),
-    "libvpx-vp9": Encoder(
-        presets=tuple(map(str, range(9))),
-        crf=(0, 63),
+    "libvpx-vp9": _Encoder(
         muxer="ivf",
         version=re.compile(rb"\[libvpx-vp9 @ [^\]]+\] \[\w+\] (v\d[\w.+-]*)"),
-        arguments=lambda preset, threads: [
-            "-deadline", "good", "-cpu-used", preset, "-b:v", "0",
-            "-row-mt", "0", "-threads:v", str(threads),
+        preset=lambda preset: ["-cpu-used", preset],
+        extra=lambda threads: [
+            "-deadline", "good", "-b:v", "0", "-row-mt", "0", "-threads:v", str(threads)
         ],
     ),
 }  # fmt: skip
-"""The encoders that are accepted, where the ffmpeg in use has them."""
-
-
-def check_sweep(encoder: str, preset: str, crf_sweep: Sequence[int]) -> None:
-    """Refuse what no encode could be made with.
-
-    Raises:
-        InputError: Unknown encoder or preset; no CRF, one twice, or one out of range.
-    """
-    if encoder not in ENCODERS:
-        raise InputError(f"encoder {encoder!r} is unknown; there are {', '.join(ENCODERS)}")
-    known = ENCODERS[encoder]
-    if preset not in known.presets:
-        raise InputError(f"{encoder} has no preset {preset!r}; it has {', '.join(known.presets)}")
-    if not crf_sweep:
-        raise InputError("crf_sweep is empty; name at least one CRF, such as 28")
-    lowest, highest = known.crf
-    if bad := [crf for crf in crf_sweep if not lowest <= crf <= highest]:
-        raise InputError(f"crf_sweep: {bad}: {encoder} takes {lowest} to {highest}")
-    if twice := sorted({crf for crf in crf_sweep if list(crf_sweep).count(crf) > 1}):
-        raise InputError(f"crf_sweep: {twice} more than once; name each CRF once")
 
 
 @dataclass(frozen=True)
@@ -119,7 +83,7 @@ class EncodeSettings:
     """How a sweep encodes; only the CRF varies.
 
     Attributes:
-        encoder: Key of :data:`ENCODERS`.
+        encoder: One of :data:`~k150k_pipeline.schemas.encoders.ENCODERS`.
         preset: One of its presets.
         threads: Threads of each encode. They are part of what determines the bitstream.
     """
@@ -130,24 +94,26 @@ class EncodeSettings:
 
     @property
     def muxer(self) -> str:
-        """Format of the elementary stream."""
-        return ENCODERS[self.encoder].muxer
+        """Format of the elementary stream, and ending of a file that holds it."""
+        return _ENCODERS[self.encoder].muxer
 
     @property
     def extra(self) -> list[str]:
         """Arguments beside encoder, preset and CRF."""
-        arguments = ENCODERS[self.encoder].arguments(self.preset, self.threads)
-        return arguments if "-preset" not in arguments else arguments[2:]
+        return _ENCODERS[self.encoder].extra(self.threads)
 
     def arguments(self, crf: int) -> list[str]:
         """Return the output options of one encode."""
-        own = ENCODERS[self.encoder].arguments(self.preset, self.threads)
-        return ["-c:v", self.encoder, *own, "-crf", str(crf), "-fps_mode", "passthrough"]
+        preset = _ENCODERS[self.encoder].preset(self.preset)
+        return [
+            "-c:v", self.encoder, *preset, *self.extra, "-crf", str(crf),
+            "-fps_mode", "passthrough",
+        ]  # fmt: skip
 
     def find_version(self, result: ToolResult) -> str:
         """Return the encoder's version from an encode to stdout; empty if it does not tell."""
         said = result.stdout + result.stderr.encode()
-        match = ENCODERS[self.encoder].version.search(said)
+        match = _ENCODERS[self.encoder].version.search(said)
         return match.group(1).decode() if match else ""
 
 
@@ -243,7 +209,7 @@ def read_encodes(
 def encoder_failed(result: ToolResult) -> bool:
     """Tell whether it was an encoder that made ffmpeg fail."""
     complaint = _FIRST_COMPLAINT.search(result.stderr)
-    return bool(result.returncode and complaint and complaint.group(1) in ENCODERS)
+    return bool(result.returncode and complaint and complaint.group(1) in _ENCODERS)
 
 
 def _x264_statistics(

@@ -1,0 +1,67 @@
+"""Which encoders an FR sweep may use, and with which presets and CRFs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from k150k_pipeline.errors import InputError
+
+_X26X_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+
+
+@dataclass(frozen=True)
+class EncoderLimits:
+    """What an encoder takes.
+
+    Attributes:
+        presets: Names of its presets.
+        lowest_crf: Lowest CRF, the best quality.
+        highest_crf: Highest CRF.
+    """
+
+    presets: tuple[str, ...]
+    lowest_crf: int
+    highest_crf: int
+
+
+ENCODERS: Mapping[str, EncoderLimits] = {
+    "libx264": EncoderLimits(_X26X_PRESETS, 0, 51),
+    "libx265": EncoderLimits(_X26X_PRESETS, 0, 51),
+    "libsvtav1": EncoderLimits(tuple(map(str, range(14))), 1, 63),
+    "libvpx-vp9": EncoderLimits(tuple(map(str, range(9))), 0, 63),
+}
+"""The encoders that are accepted, where the ffmpeg in use has them."""
+
+
+def check_sweep(encoder: str, preset: str, crf_sweep: Sequence[int]) -> None:
+    """Refuse what no encode could be made with.
+
+    Raises:
+        InputError: Unknown encoder or preset; no CRF, one twice, or one out of range.
+    """
+    if encoder not in ENCODERS:
+        raise InputError(f"encoder {encoder!r} is unknown; there are {', '.join(ENCODERS)}")
+    known = ENCODERS[encoder]
+    if preset not in known.presets:
+        raise InputError(f"{encoder} has no preset {preset!r}; it has {', '.join(known.presets)}")
+    if not crf_sweep:
+        raise InputError("crf_sweep is empty; name at least one CRF, such as 28")
+    if bad := [crf for crf in crf_sweep if not known.lowest_crf <= crf <= known.highest_crf]:
+        raise InputError(
+            f"crf_sweep: {bad} is out of range: {encoder} takes "
+            f"{known.lowest_crf} to {known.highest_crf}"
+        )
+    if twice := sorted({crf for crf in crf_sweep if list(crf_sweep).count(crf) > 1}):
+        raise InputError(f"crf_sweep: {twice} more than once; name each CRF once")
