@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kedro.pipeline import Pipeline
 
-from k150k_pipeline.pipelines import feature_extraction, ingest, sample
+from k150k_pipeline.pipelines import feature_extraction, fr_from_nr, ingest, sample
 from k150k_pipeline.run_shape import current_shape
 
 
@@ -24,6 +24,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": first + take_in + feature_extraction.create_pipeline(taken_in),
         "ingest": first + take_in,
+        "fr_from_nr": (first + take_in if shape.sample else first)
+        + fr_from_nr.create_pipeline(shape),
         "extract": first + feature_extraction.create_pipeline(shape),
         "sample": make_sample,
     }

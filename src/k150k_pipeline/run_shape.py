@@ -33,6 +33,9 @@ class RunShape:
         shards: Nodes that the clips of ``extract`` are dealt to.
         ingest_corpus: Prefix of the catalog entries of the corpus that is ingested.
         ingest_shards: Nodes that the clips of ``ingest`` are dealt to.
+        fr_corpus: Prefix of the catalog entries of the corpus that ``fr_from_nr`` re-encodes.
+        fr_shards: Nodes that its clips are dealt to.
+        fr_parquet: Whether the FR corpus gets a parquet copy.
         sample: Whether the clips are made by the sample pipeline first.
     """
 
@@ -42,13 +45,16 @@ class RunShape:
     shards: int = 1
     ingest_corpus: str = "konvid_150k"
     ingest_shards: int = 1
+    fr_corpus: str = "konvid_150k"
+    fr_shards: int = 1
+    fr_parquet: bool = False
     sample: bool = False
 
 
 def shape_from(parameters: Mapping[str, Any]) -> RunShape:
     """Read the shape from raw parameters; values that validation will refuse count as absent."""
-    extract, ingest = _block(parameters, "extract"), _block(parameters, "ingest")
-    asked = [_positive(block.get("workers")) for block in (extract, ingest)]
+    extract, ingest, fr = (_block(parameters, name) for name in ("extract", "ingest", "fr_from_nr"))
+    asked = [_positive(block.get("workers")) for block in (extract, ingest, fr)]
     workers = max((n for n in asked if n), default=usable_cores())
     default = max(workers, min(workers * _SHARDS_PER_WORKER, _MAX_SHARDS))
     corpus = _choice(extract.get("corpus"), (*_SCORE_DROPS, *_CORPORA))
@@ -59,6 +65,9 @@ def shape_from(parameters: Mapping[str, Any]) -> RunShape:
         shards=_positive(extract.get("shards")) or default,
         ingest_corpus=_choice(ingest.get("corpus"), _CORPORA),
         ingest_shards=_positive(ingest.get("shards")) or default,
+        fr_corpus=_choice(fr.get("corpus"), _CORPORA),
+        fr_shards=_positive(fr.get("shards")) or default,
+        fr_parquet=fr.get("parquet") is True,
         sample=_block(parameters, "sample").get("enabled") is True,
     )
 

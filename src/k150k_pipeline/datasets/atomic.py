@@ -49,10 +49,18 @@ class AtomicParquetDataset(AtomicFileDataset):
         frame: pd.DataFrame = pq.read_table(self._filepath).to_pandas()
         return frame
 
-    def save(self, data: pa.Table) -> None:
-        """Replace the file by an Arrow table; the same table gives the same bytes."""
+    def save(self, data: pa.Table | pa.RecordBatchReader) -> None:
+        """Replace the file by an Arrow table; the same table gives the same bytes.
+
+        Batches of a reader are written as they come and are not kept.
+        """
         with replacing(self._filepath) as temporary:
-            pq.write_table(data, temporary, compression="zstd")
+            if isinstance(data, pa.Table):
+                pq.write_table(data, temporary, compression="zstd")
+                return
+            with pq.ParquetWriter(temporary, data.schema, compression="zstd") as writer:
+                for batch in data:
+                    writer.write_batch(batch)
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""

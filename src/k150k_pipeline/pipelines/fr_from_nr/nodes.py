@@ -1,0 +1,140 @@
+"""Plan, sweep, merge, account: the four steps of making an FR corpus."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.errors import LostRowsError
+from k150k_pipeline.fr_from_nr import NrInputRow
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.due import deal, survey
+from k150k_pipeline.journal.worker import work_through
+from k150k_pipeline.pipelines.clipwise import check_failure_rate, failures_table
+from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
+from k150k_pipeline.schemas.fr_parameters import FrParameters, FrPlan
+from k150k_pipeline.schemas.parameters import VmafParameters
+
+logger = logging.getLogger(__name__)
+
+
+def plan_fr(
+    corpus: pd.DataFrame,
+    clips: ClipFolder,
+    journal: Journal,
+    fr_from_nr: FrParameters,
+    vmaf: VmafParameters,
+) -> dict[str, Any]:
+    """Decide which clips are due, and refuse whatever would waste hours.
+
+    Args:
+        corpus: MOS corpus, one row per clip.
+        clips: Folders of the clips.
+        journal: What earlier runs finished.
+        fr_from_nr: Block ``fr_from_nr``.
+        vmaf: Block ``vmaf``.
+
+    Returns:
+        An :class:`FrPlan` as a plain mapping.
+
+    Raises:
+        InputError: No usable corpus, none of its clips there, or foreign journal rows.
+        EngineError: ffmpeg, encoder or engine lack something.
+    """
+    plan = planning.make_plan(corpus, clips, journal, fr_from_nr, vmaf)
+    planning.announce(journal, plan, fr_from_nr)
+    return plan.model_dump()
+
+
+def sweep_shard(
+    plan: dict[str, Any],
+    clips: ClipFolder,
+    journal: Journal,
+    fr_from_nr: FrParameters,
+    vmaf: VmafParameters,
+    *,
+    shard: int,
+    shards: int,
+) -> dict[str, Any]:
+    """Encode and score one shard's clips; all rows of a clip are one journal line.
+
+    Args:
+        plan: Plan of the run.
+        clips: Folders of the clips.
+        journal: Where finished clips go.
+        fr_from_nr: Block ``fr_from_nr``.
+        vmaf: Block ``vmaf``.
+        shard: Index of this shard.
+        shards: Number of shards.
+
+    Returns:
+        Counts of finished and failed clips, and of fsyncs with their seconds.
+    """
+    todo = FrPlan.model_validate(plan)
+    adapter = planning.make_adapter(fr_from_nr, vmaf, todo.run_id)
+
+    def process(name: str) -> dict[str, Any]:
+        clip = todo.clips[name]
+        return adapter.sweep(NrInputRow(name, clips.find(name), clip.mos, clip.sha256))
+
+    with journal.writer(shard, todo.fingerprint, todo.scoring) as writer:
+        return vars(work_through(deal(todo.due, shard, shards), process, writer, todo.attempts))
+
+
+def merge_fr(
+    plan: dict[str, Any], journal: Journal, fr_from_nr: FrParameters, tally: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Derive the FR corpus, its manifest, the failures table and the report from the journal.
+
+    Returns:
+        Rows sorted by clip and CRF; manifest; one row per clip without FR rows; report; with
+        ``fr_from_nr.parquet`` the rows once more, as Arrow batches; the report again, which is
+        saved last and says that the others are on the disk.
+
+    Raises:
+        LostRowsError: The clips are not those from before plus those newly finished; no output
+            is replaced.
+    """
+    todo = FrPlan.model_validate(plan)
+    progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
+    rows = outputs.FrRows(todo, journal)
+    failures = failures_table(todo.clips, progress, fr_from_nr.max_attempts)
+    report = outputs.report(todo, rows, failures, tally)
+    _refuse_wrong_count(journal, report["counts"])
+    table = (rows.batches(),) if fr_from_nr.parquet else ()
+    return (rows, outputs.manifest(todo, rows, journal), failures, report, *table, report)
+
+
+def account_for_rows(report: dict[str, Any], journal: Journal, fr_from_nr: FrParameters) -> None:
+    """Count the corpus as it was written, then judge the failure rate.
+
+    Args:
+        report: Report of the run, saved after its rows.
+        journal: Journal of the run; it knows the corpus.
+        fr_from_nr: Block ``fr_from_nr``.
+
+    Raises:
+        LostRowsError: The corpus is not what was written.
+        FailureRateError: More clips failed than ``fr_from_nr.max_failure_rate`` allows.
+    """
+    with journal.output.open("rb") as file:
+        lines = sum(1 for _ in file)
+    if lines != report["counts"]["fr_rows"]:
+        raise LostRowsError(
+            f"{journal.output} was written with {report['counts']['fr_rows']} rows and is read "
+            f"back with {lines}. The journal in {journal.folder} is kept; run again"
+        )
+    limit = fr_from_nr.max_failure_rate
+    check_failure_rate(report, limit, "fr_from_nr.max_failure_rate", journal.output)
+
+
+def _refuse_wrong_count(journal: Journal, counts: dict[str, int]) -> None:
+    if counts["rows"] != counts["done_before"] + counts["newly_finished"]:
+        raise LostRowsError(
+            f"the journal yields {counts['rows']} clips, but {counts['done_before']} were there "
+            f"before and {counts['newly_finished']} were finished now. {journal.output} is left as "
+            f"it was and the journal in {journal.folder} is kept; please report this"
+        )

@@ -1,0 +1,168 @@
+"""What is due, and what refuses a run before its first clip."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+import uuid
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.due import Progress, survey
+from k150k_pipeline.journal.fingerprint import fingerprint
+from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
+from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION
+from k150k_pipeline.schemas.fr_parameters import FrClip, FrParameters, FrPlan
+from k150k_pipeline.schemas.parameters import VmafParameters
+
+logger = logging.getLogger(__name__)
+
+_RULES = 1
+"""Raised whenever the way from a clip to its rows changes."""
+
+
+@functools.lru_cache(maxsize=4)
+def make_adapter(fr: FrParameters, vmaf: VmafParameters, run_id: str) -> NrToFrAdapter:
+    """Return the adapter of a run, one per process.
+
+    Raises:
+        InputError: The parameters exclude each other.
+        EngineError: No ffmpeg.
+    """
+    options = CorpusOptions(
+        encoder=fr.encoder,
+        encode_dir=fr.encode_dir,
+        keep_encodes=fr.keep_encodes,
+        vmaf_model=vmaf.model,
+        threads=fr.threads,
+        strategy=fr.strategy,
+    )
+    return NrToFrAdapter(
+        fr.crf_sweep,
+        fr.preset,
+        vmaf.scratch_dir,
+        fr.keep_intermediate_yuv,
+        options,
+        vmaf=vmaf,
+        run_id=run_id,
+    )
+
+
+def make_plan(
+    corpus: pd.DataFrame,
+    clips: ClipFolder,
+    journal: Journal,
+    fr: FrParameters,
+    vmaf: VmafParameters,
+) -> FrPlan:
+    """Decide which clips are due.
+
+    Raises:
+        InputError: No usable corpus, none of its clips there, or foreign journal rows.
+        EngineError: ffmpeg, encoder or engine lack something.
+    """
+    started_at, run_id = time.time(), uuid.uuid4().hex
+    rows = read_corpus(corpus)
+    present = set(clips.names())
+    scoring = describe(make_adapter(fr, vmaf, run_id), fr)
+    key = fingerprint(scoring)
+    damage = Damage(torn=journal.cut_torn_lines())
+    accepted = set(journal.scorings()) - {key} if fr.on_engine_change == "mix" else set()
+    progress = survey(journal.entries(damage), key, accepted)
+    if fr.on_engine_change == "refuse":
+        refuse_foreign_rows(journal, progress, scoring, "fr_from_nr.on_engine_change")
+    wanted = _wanted(rows, present, progress, clips)
+    due, attempts = read_due(wanted[: fr.limit], progress, fr.max_attempts)
+    return FrPlan(
+        corpus=fr.corpus,
+        run_id=run_id,
+        fingerprint=key,
+        accepted=sorted(accepted),
+        scoring=scoring,
+        clips={name: rows[name] for name in wanted},
+        due=due,
+        attempts=attempts,
+        done_before=sum(1 for name in wanted if name in progress.done),
+        clips_without_label=sorted(present - rows.keys()),
+        labels_without_clip=sorted(rows.keys() - set(wanted)),
+        torn_lines=damage.torn,
+        broken_lines=damage.broken,
+        started_at=started_at,
+    )
+
+
+def read_corpus(corpus: pd.DataFrame) -> dict[str, FrClip]:
+    """Return what a MOS corpus says of its clips, by name.
+
+    Raises:
+        InputError: No row, a row without ``src``, or two of one clip.
+    """
+    rows: dict[str, FrClip] = {}
+    for number, record in enumerate(corpus.to_dict("records"), start=1):
+        row = NrInputRow.from_dict(_present(record))
+        if row.src in rows:
+            raise InputError(f"corpus JSONL, row {number}: a second row of {row.src}")
+        rows[row.src] = FrClip(mos=row.mos, sha256=row.src_sha256)
+    if not rows:
+        raise InputError("the corpus JSONL has no row: make it with kedro run --pipelines=ingest")
+    return rows
+
+
+def describe(adapter: NrToFrAdapter, fr: FrParameters) -> dict[str, str | int]:
+    """Return everything that determines the numbers, for a person to read."""
+    identity = adapter.identity
+    return {
+        **identity.engine.as_dict(),
+        "encoder": fr.encoder,
+        "encoder_version": identity.encoder_version,
+        "preset": fr.preset,
+        "encoder_threads": fr.threads,
+        "crf_sweep": " ".join(map(str, fr.crf_sweep)),
+        "fr_rules": _RULES,
+        "schema_version": FR_SCHEMA_VERSION,
+    }
+
+
+def announce(journal: Journal, plan: FrPlan, fr: FrParameters) -> None:
+    """Tell whoever watches the journal, and the log, what the run sets out to do."""
+    journal.announce(
+        {
+            "started_at": plan.started_at,
+            "wanted": len(plan.clips),
+            "done_before": plan.done_before,
+            "due": len(plan.due),
+            "fingerprint": plan.fingerprint,
+            "scoring": plan.scoring,
+            "flush_every": fr.flush_every,
+        }
+    )
+    logger.info(
+        "%d clips of the corpus: %d done, %d due, %d rows each; %d corpus rows without a clip",
+        len(plan.clips), plan.done_before, len(plan.due), len(fr.crf_sweep),
+        len(plan.labels_without_clip),
+    )  # fmt: skip
+
+
+def _wanted(
+    rows: Mapping[str, FrClip], present: set[str], progress: Progress, clips: ClipFolder
+) -> list[str]:
+    wanted = sorted(name for name in rows if name in present or name in progress.done)
+    if not wanted:
+        raise InputError(
+            f"none of the {len(rows)} rows of the corpus JSONL names a clip in {clips} "
+            f"({len(present)} clips there, such as {sorted(present)[:3]})"
+        )
+    return wanted
+
+
+def _present(record: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """Return a record without its missing values."""
+    return {str(key): value for key, value in record.items() if not pd.isna(value)}
