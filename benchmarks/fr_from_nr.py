@@ -3,28 +3,41 @@
 Usage::
 
     python benchmarks/fr_from_nr.py cost [--clips DIR] [--limit N] [--rounds N]
+    python benchmarks/fr_from_nr.py agreement [--clips DIR] [--limit N]
+    python benchmarks/fr_from_nr.py merge [--clips-count 148543] [--parquet]
 
 ``cost`` runs each way on the same clips in turn and prints CPU seconds per clip (children
-included) and ratios.
+included) and ratios. ``agreement`` compares the rows of both strategies key by key and checks
+that rate and quality fall as the CRF rises. ``merge`` derives a whole corpus from journals of
+made-up sweeps, in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from extract import clip_folder, cpu_seconds, machine
 
 from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter
+from k150k_pipeline.journal import Entry, Journal
+from k150k_pipeline.journal.records import encode_entry, encode_header, encode_payload
 from k150k_pipeline.media.encode import EncodeSettings
 from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.media.process import run_tool
-from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP
+from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP, FrClip, FrPlan
+from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
 
-Job = Callable[[Path], object]
+_TIMES = ("run_id", "timestamp", "encode_time_ms", "score_time_ms")
 
 
 def main() -> None:
@@ -32,18 +45,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     cost = commands.add_parser("cost")
-    cost.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
-    cost.add_argument("--limit", type=int)
     cost.add_argument("--rounds", type=int, default=3)
+    agreement = commands.add_parser("agreement")
+    for command in (cost, agreement):
+        command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
+        command.add_argument("--limit", type=int)
+    merge = commands.add_parser("merge")
+    merge.add_argument("--clips-count", type=int, default=148_543)
+    merge.add_argument("--parquet", action="store_true", help="write the parquet copy too")
     options = parser.parse_args()
     print(f"machine: {machine()}")
+    if options.command == "merge":
+        measure_merge(options.clips_count, options.parquet)
+        return
     with clip_folder(options.clips) as folder:
-        compare_costs(sorted(folder.glob("*.mp4"))[: options.limit], options.rounds)
+        paths = sorted(folder.glob("*.mp4"))[: options.limit]
+        if options.command == "cost":
+            compare_costs(paths, options.rounds)
+        else:
+            compare_rows(paths)
 
 
 def compare_costs(paths: list[Path], rounds: int) -> None:
     """Run every way on each clip in turn; print cost per clip and ratios."""
-    jobs: dict[str, Job] = {
+    jobs: dict[str, Callable[[Path], object]] = {
         "decode": lambda path: decode_and_encode(path, ()),
         "decode + encodes": lambda path: decode_and_encode(path, CRF_SWEEP),
         "loopback": adapter_job("loopback"),
@@ -87,12 +112,79 @@ def decode_and_encode(path: Path, crfs: tuple[int, ...]) -> None:
         raise RuntimeError(f"cannot encode {path}")
 
 
-def adapter_job(strategy: str) -> Job:
+def adapter_job(strategy: str) -> Callable[[Path], list[dict[str, Any]]]:
     """Return a function that makes the FR rows of a clip; the engine is tried out beforehand."""
     options = CorpusOptions.model_validate({"strategy": strategy})
     adapter = NrToFrAdapter(CRF_SWEEP, options=options)
     assert adapter.identity
     return lambda path: list(adapter.run(NrInputRow(path.name, path)))
+
+
+def compare_rows(paths: list[Path]) -> None:
+    """Print what differs between the rows of the two strategies, and how steadily vmaf falls."""
+    differing, steps = 0, []
+    for path in paths:
+        one, other = (adapter_job(strategy)(path) for strategy in ("loopback", "stepwise"))
+        for mine, theirs in zip(one, other, strict=True):
+            differing += sum(mine[key] != theirs[key] for key in mine if key not in _TIMES)
+        for better, worse in itertools.pairwise(one):
+            assert better["bitrate_kbps"] > worse["bitrate_kbps"], (path, better["crf"])
+            steps.append(better["vmaf_score"] - worse["vmaf_score"])
+    print(f"{len(paths)} clips, {len(CRF_SWEEP)} CRFs: {differing} values differ")
+    print(f"bitrate falls at every step of the CRF; vmaf by {min(steps):.4f} to {max(steps):.4f}")
+
+
+def measure_merge(clips: int, parquet: bool) -> None:
+    """Journal as many made-up sweeps and merge them in a fresh process."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        plan = write_journal(root, clips)
+        (root / "plan.json").write_text(json.dumps(plan))
+        script = Path(__file__).with_name("_merge_fr.py")
+        command = [sys.executable, str(script), folder, *(["parquet"] if parquet else [])]
+        subprocess.run(command, check=True)
+
+
+def write_journal(root: Path, clips: int, shards: int = 16) -> dict[str, Any]:
+    """Write journals of made-up sweeps, without an fsync per line; return the plan of their run."""
+    journal = Journal(root / "journal", root / "fr.jsonl")
+    journal.folder.mkdir()
+    scoring = {"crf_sweep": " ".join(map(str, CRF_SWEEP)), "encoder": "none"}
+    template = make_sweep()
+    names = [f"orig_{10_000_000_000 + i}_540_5s.mp4" for i in range(clips)]
+    for shard in range(shards):
+        with (journal.folder / f"shard-{shard:04d}-made-up.jsonl").open("wb") as file:
+            file.write(encode_header("made-up", scoring, {}))
+            for name in names[shard::shards]:
+                payload = {**template, "clip": {**template["clip"], "src": name}}
+                sealed = encode_payload(payload)
+                file.write(encode_entry(Entry(name, "made-up", 1, 0.0, 0.0, sealed, None)))
+    return FrPlan(
+        corpus="konvid_150k",
+        run_id="made-up",
+        fingerprint="made-up",
+        accepted=[],
+        scoring=scoring,
+        clips={name: FrClip(mos=3.0, sha256="") for name in names},
+        due=[],
+        attempts={},
+        done_before=clips,
+        clips_without_label=[],
+        labels_without_clip=[],
+        torn_lines=0,
+        broken_lines=[],
+        started_at=time.time(),
+    ).model_dump()
+
+
+def make_sweep() -> dict[str, Any]:
+    """Return what a journal keeps of a small real clip, so that its numbers have all digits."""
+    from k150k_pipeline.pipelines.sample.nodes import make_clips
+
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder, "clip.mp4")
+        next(iter(make_clips(SampleParameters(seconds=0.4), VmafParameters()).values()))(clip)
+        return NrToFrAdapter(CRF_SWEEP, "ultrafast").sweep(NrInputRow("clip", clip, 3.0))
 
 
 if __name__ == "__main__":

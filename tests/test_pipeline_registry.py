@@ -20,7 +20,7 @@ def data_inputs(pipeline) -> set[str]:
 
 def test_names(shape):
     shape(shards=3)
-    names = {"__default__", "extract", "ingest", "sample"}
+    names = {"__default__", "extract", "fr_from_nr", "ingest", "sample"}
     assert set(pipeline_registry.register_pipelines()) == names
 
 
@@ -44,6 +44,19 @@ def test_ingest_reads_a_drop_and_makes_a_corpus(shape):
         "konvid_1k_ingest_report",
     }
     assert sum("shard_" in node.name for node in ingest.nodes) == 2
+
+
+def test_fr_from_nr_reads_a_corpus_and_makes_another(shape):
+    shape(fr_shards=2)
+    fr = pipeline_registry.register_pipelines()["fr_from_nr"]
+    assert data_inputs(fr) == {"konvid_150k_corpus", "konvid_150k_clips", "k150k_fr_journal"}
+    outputs = {f"k150k_fr_{x}" for x in ("corpus", "manifest", "failures", "report")}
+    assert fr.outputs() == outputs
+    assert sum("shard_" in node.name for node in fr.nodes) == 2
+    shape(fr_shards=1, fr_corpus="konvid_1k", fr_parquet=True)
+    fr = pipeline_registry.register_pipelines()["fr_from_nr"]
+    assert {"konvid_1k_fr_corpus", "konvid_1k_fr_table"} <= fr.outputs()
+    assert "konvid_1k_corpus" in fr.inputs()
 
 
 def test_default_is_ingest_then_extract_from_its_corpus(shape):

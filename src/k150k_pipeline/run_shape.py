@@ -50,6 +50,11 @@ class RunShape:
     fr_parquet: bool = False
     sample: bool = False
 
+    @property
+    def fr_prefix(self) -> str:
+        """Prefix of the catalog entries that ``fr_from_nr`` makes."""
+        return "k150k_fr" if self.fr_corpus == "konvid_150k" else f"{self.fr_corpus}_fr"
+
 
 def shape_from(parameters: Mapping[str, Any]) -> RunShape:
     """Read the shape from raw parameters; values that validation will refuse count as absent."""

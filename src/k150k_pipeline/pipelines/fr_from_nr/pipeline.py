@@ -25,7 +25,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
         for, ``<fr>_table``; ``<fr>`` is ``k150k_fr`` or ``konvid_1k_fr``.
     """
     corpus, clips = f"{shape.fr_corpus}_corpus", f"{shape.fr_corpus}_clips"
-    prefix = "k150k_fr" if shape.fr_corpus == "konvid_150k" else f"{shape.fr_corpus}_fr"
+    prefix = shape.fr_prefix
     journal, plan, tally, merged = (f"{prefix}_{x}" for x in ("journal", "plan", "tally", "merged"))
     outputs = [f"{prefix}_{x}" for x in ("corpus", "manifest", "failures", "report")]
     table = [f"{prefix}_table"] if shape.fr_parquet else []
