@@ -89,6 +89,7 @@ def _add_status_command(name: str, journal: Callable[[RunShape], str], what: str
 
 _add_status_command("extract-status", lambda s: f"{s.corpus}_journal", "an extraction")
 _add_status_command("ingest-status", lambda s: f"{s.ingest_corpus}_ingest_journal", "an ingestion")
+_add_status_command("fr-status", lambda s: f"{s.fr_prefix}_journal", "an FR corpus")
 
 
 def describe_status(dataset: JournalDataset) -> str:

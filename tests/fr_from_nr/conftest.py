@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter
+from k150k_pipeline.fr_from_nr.sweep import SweepIdentity
 from tests.conftest import encode
 
 _MOVING = "testsrc2=s=128x96:r=25:d=0.4,noise=alls=12:allf=t"
@@ -46,10 +47,18 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+_identities: dict[tuple[Any, ...], SweepIdentity] = {}
+
+
 def rows_of_clip(path: Path, *, sweep=(18, 28, 38), preset="veryfast", **options: Any):
-    """Return the FR rows of a clip."""
+    """Return the FR rows of a clip; each engine and encoder is tried out once."""
     keywords = {k: options.pop(k) for k in list(options) if k not in CorpusOptions.model_fields}
-    adapter = NrToFrAdapter(sweep, preset, options=CorpusOptions(**options), **keywords)
+    chosen = CorpusOptions(**options)
+    adapter = NrToFrAdapter(sweep, preset, options=chosen, **keywords)
+    engine = chosen.encoder, keywords.get("vmaf")
+    if engine in _identities:
+        adapter.identity = _identities[engine]
+    _identities[engine] = adapter.identity
     return list(adapter.run(NrInputRow(path.name, path, 3.0)))
 
 
