@@ -33,11 +33,14 @@ lint: install          ## style, types, import contracts
 	$(BIN)/lint-imports
 
 notebooks: sample      ## run the notebooks on the sample
+	$(BIN)/kedro run --env=sample --pipelines=fr_from_nr
 	$(BIN)/jupyter execute notebooks/*.ipynb
 
 benchmark: install     ## print the ratios that the README quotes
 	$(BIN)/python benchmarks/extract.py plans
 	$(BIN)/python benchmarks/extract.py overhead
+	$(BIN)/python benchmarks/fr_from_nr.py cost
+	$(BIN)/python benchmarks/fr_from_nr.py merge
 	$(BIN)/python benchmarks/ingest.py table
 	$(BIN)/python benchmarks/ingest.py downloads
 
