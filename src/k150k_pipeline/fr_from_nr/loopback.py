@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.errors import ClipError
 from k150k_pipeline.fr_from_nr.source import Source
 from k150k_pipeline.fr_from_nr.sweep import (
     ScoredEncode,
@@ -23,6 +23,7 @@ from k150k_pipeline.fr_from_nr.sweep import (
     check_values,
     kept,
     tool_errors,
+    try_out,
 )
 from k150k_pipeline.media.encode import (
     EncodeEvidence,
@@ -66,13 +67,13 @@ class Loopback:
     def identify(self) -> SweepIdentity:
         """Run a tiny sweep; see :class:`SweepStrategy`."""
         engine = EmbeddedEngine(self._settings.vmaf).identify()
-        result = run_tool(self._trial(), timeout_s=60)
-        if result.returncode:
-            raise EngineError(
-                f"{self._ffmpeg} cannot encode with {self._settings.encode.encoder} and loop the "
-                f"encode back: {result.describe()}. Unset vmaf.ffmpeg to use the ffmpeg of the "
-                "imageio-ffmpeg wheel, or set strategy=stepwise, which needs no -dec"
-            )
+        result = try_out(
+            self._trial(),
+            self._ffmpeg,
+            f"cannot encode with {self._settings.encode.encoder} and loop the encode back",
+            "Unset vmaf.ffmpeg to use the ffmpeg of the imageio-ffmpeg wheel, or set "
+            "strategy=stepwise, which needs no -dec",
+        )
         version = self._settings.encode.find_version(result)
         return SweepIdentity(engine, ffmpeg_version(self._ffmpeg), version)
 

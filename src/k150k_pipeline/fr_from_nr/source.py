@@ -103,15 +103,20 @@ def probe_source(path: Path) -> Source:
     clip = probe(path)
     if min(clip.width, clip.height) < 2:
         raise ClipError("probe", "too_small", f"{path}: {clip.width}x{clip.height}")
-    with av.open(str(path)) as container:
-        stream = container.streams[clip.stream_index]
-        rate = stream.average_rate or stream.base_rate
-        context = cast(VideoCodecContext, stream.codec_context)
-        transfer, primaries = int(context.color_trc), int(context.color_primaries)
-        matrix = int(context.colorspace) or _UNSPECIFIED  # RGB becomes 4:2:0 and is RGB no more
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams[clip.stream_index]
+            rate = stream.average_rate or stream.base_rate
+            context = cast(VideoCodecContext, stream.codec_context)
+            transfer, primaries = int(context.color_trc), int(context.color_primaries)
+            matrix = int(context.colorspace)
+    except (av.error.FFmpegError, OSError) as error:
+        raise ClipError("probe", "unreadable", f"{path}: {error}") from error
     if not rate:
         raise ClipError("probe", "no_frame_rate", f"{path} does not tell its frame rate")
-    return Source(clip, Fraction(rate), transfer, primaries, matrix, hash_file(path))
+    # RGB becomes 4:2:0 and is RGB no more.
+    tags = transfer, primaries, matrix or _UNSPECIFIED
+    return Source(clip, Fraction(rate), *tags, hash_file(path))
 
 
 def _spell(name: str) -> str:

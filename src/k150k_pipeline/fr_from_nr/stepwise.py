@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.errors import ClipError
 from k150k_pipeline.fr_from_nr.source import Source
 from k150k_pipeline.fr_from_nr.sweep import (
     ScoredEncode,
@@ -22,6 +22,7 @@ from k150k_pipeline.fr_from_nr.sweep import (
     check_values,
     kept,
     tool_errors,
+    try_out,
 )
 from k150k_pipeline.media.encode import EncodeEvidence, read_encodes
 from k150k_pipeline.media.ffmpeg import explain, ffmpeg_version, find_ffmpeg
@@ -70,12 +71,12 @@ class Stepwise:
             *encode.arguments(self._settings.crf_sweep[0]), "-pix_fmt", "yuv420p",
             "-f", encode.muxer, "-",
         ]  # fmt: skip
-        result = run_tool(command, timeout_s=60)
-        if result.returncode:
-            raise EngineError(
-                f"{self._ffmpeg} cannot encode with {encode.encoder}: {result.describe()}. Unset "
-                "vmaf.ffmpeg to use the ffmpeg of the imageio-ffmpeg wheel"
-            )
+        result = try_out(
+            command,
+            self._ffmpeg,
+            f"cannot encode with {encode.encoder}",
+            "Unset vmaf.ffmpeg to use the ffmpeg of the imageio-ffmpeg wheel",
+        )
         version = encode.find_version(result)
         return SweepIdentity(self._scorer.identify(), ffmpeg_version(self._ffmpeg), version)
 

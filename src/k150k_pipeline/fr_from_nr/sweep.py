@@ -13,10 +13,12 @@ import numpy as np
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.fr_from_nr.source import Source
 from k150k_pipeline.media.encode import EncodeEvidence, EncodeSettings
-from k150k_pipeline.media.process import ToolTimeoutError
+from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import EngineIdentity
 from k150k_pipeline.vmaf.log import FrameValues
+
+_TRIAL_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,27 @@ def tool_errors(stage: str, clip: Path, tool: str) -> Iterator[None]:
         raise ClipError(stage, "timeout", f"{clip}: {error}") from error
     except OSError as error:
         raise EngineError(f"cannot run {tool}: {error}") from error
+
+
+def try_out(command: list[str], tool: str, problem: str, remedy: str) -> ToolResult:
+    """Run a trial of a tool.
+
+    Args:
+        command: The trial.
+        tool: The binary.
+        problem: What it cannot do if the trial fails.
+        remedy: What to do then.
+
+    Raises:
+        EngineError: It fails, hangs, or cannot be run.
+    """
+    try:
+        result = run_tool(command, timeout_s=_TRIAL_TIMEOUT_S)
+    except (ToolTimeoutError, OSError) as error:
+        raise EngineError(f"{tool} {problem}: {error}. {remedy}") from error
+    if result.returncode:
+        raise EngineError(f"{tool} {problem}: {result.describe()}. {remedy}")
+    return result
 
 
 @contextmanager
