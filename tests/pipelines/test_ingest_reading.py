@@ -109,6 +109,32 @@ def test_fractions_of_five(tmp_path):
     assert mos(read(root, score_scale="fraction_of_five")) == {"a.mp4": 3.2, "b.mp4": 5.0}
 
 
+def test_fractions_are_seen_behind_a_stray_value(tmp_path):
+    with pytest.raises(InputError, match=r"ingest.score_scale=fraction_of_five"):
+        read(drop(tmp_path, manifest="name,mos\na,0.64\nb,1.0\nc,64\n"))
+
+
+def test_an_open_quote_swallows_no_rows(tmp_path):
+    tail = "".join(f"{i},3\n" for i in range(100))
+    with pytest.raises(InputError, match=r"manifest.csv: the row that begins on line 4.*quote"):
+        read(drop(tmp_path, manifest=f'\nname,mos\na,3\n"b,3\n{tail}'))
+    with pytest.raises(InputError, match=r"manifest.csv: the row that begins on line 3.*quote"):
+        read(drop(tmp_path, manifest=f'name,mos\na,3\n"b,3\n{tail}"c,3\n{tail}'))
+
+
+def test_a_row_over_several_lines_is_one_row(tmp_path):
+    table = 'name,mos,title\na,3,"one\ntwo"\nb,9,x\n'
+    labels = read(drop(tmp_path, manifest=table))
+    assert mos(labels) == {"a.mp4": 3}
+    assert labels.problems == ["manifest.csv line 4: b: '9' is not a MOS between 1 and 5"]
+
+
+def test_a_comma_in_a_name_gives_no_other_clip_another_mos(tmp_path):
+    labels = read(drop(tmp_path, manifest="name,mos\nmy clip, 4,3.2\na,3,\n"))
+    assert mos(labels) == {"a.mp4": 3}
+    assert labels.problems == ["manifest.csv line 2: 3 cells in 2 columns"]
+
+
 A, B = "video_name,video_score\na.mp4,3\n", "video_name,mos,video_score\nb.mp4,2,0.4\n"
 
 

@@ -136,8 +136,8 @@ def read_scores(
         reader.read(line, row)
     if scale == "mos" and -math.inf < reader.highest <= 1.0:
         raise InputError(
-            f"{where}: no value of column {columns.name_of(SCORE_COLUMNS)!r} is above 1: these are "
-            f"fractions of five, not MOS. Set {scale_parameter}=fraction_of_five"
+            f"{where}: column {columns.name_of(SCORE_COLUMNS)!r} has no value above 1 and up to 5: "
+            f"these are fractions of five, not MOS. Set {scale_parameter}=fraction_of_five"
         )
     return ScoreTable(list(reader.rows.values()), reader.problems, reader.repeated)
 
@@ -154,6 +154,10 @@ class Columns:
         self._header = header
         self._where = where
         self._index = {_plain(name): i for i, name in reversed(list(enumerate(header)))}
+
+    def __len__(self) -> int:
+        """Return how many columns there are."""
+        return len(self._header)
 
     def require(self, accepted: Sequence[str], what: str) -> int:
         """Return the index of a column.
@@ -187,6 +191,7 @@ class _RowReader:
         self._score = columns.require(SCORE_COLUMNS, "scores")
         optional = (SD_COLUMNS, COUNT_COLUMNS, URL_COLUMNS, CHECKSUM_COLUMNS)
         self._sd, self._count, self._url, self._checksum = map(columns.find, optional)
+        self._width = len(columns)
         self._factor = factor
         self.highest = -math.inf
         self.rows: dict[str, ScoreRow] = {}
@@ -198,9 +203,13 @@ class _RowReader:
         if len(cells) <= max(self._name, self._score):
             self.problems.append(f"line {line}: only {len(cells)} cells")
             return
+        if any(cell.strip() for cell in cells[self._width :]):
+            self.problems.append(f"line {line}: {len(cells)} cells in {self._width} columns")
+            return
         name, text = cells[self._name].strip(), cells[self._score].strip()
         mos = to_number(text) * self._factor
-        self.highest = max(self.highest, -math.inf if math.isnan(mos) else mos)
+        if mos <= MOS_MAX:
+            self.highest = max(self.highest, mos)
         if not name:
             self.problems.append(f"line {line}: no clip name")
         elif not is_file_name(name):
