@@ -21,10 +21,15 @@ _PASSING = (408, 425, 500, 502, 503, 504)
 
 
 class DownloadError(ClipError):
-    """A clip could not be downloaded, and asking again will not help."""
+    """A clip could not be downloaded, and asking again will not help.
+
+    What cannot be printed is replaced in the detail: servers send bytes that are no text, and
+    such as steer a terminal.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__("download", reason, detail)
+        printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in detail)
+        super().__init__("download", reason, printable)
 
 
 class TransientError(DownloadError):

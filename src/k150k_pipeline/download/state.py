@@ -25,7 +25,7 @@ class DownloadState:
         path: The file.
 
     Raises:
-        InputError: The file is there and is not such a file.
+        InputError: The file is there and cannot be read, or is not such a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,11 +61,24 @@ class DownloadState:
         self._set(name, {"state": "failed", "reason": reason})
 
     def flush(self) -> None:
-        """Write what is not written yet."""
+        """Write what is not written yet.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
         if self._pending:
-            write_text(self.path, json.dumps(self._states, indent=1, ensure_ascii=False) + "\n")
+            self._write(json.dumps(self._states, indent=1, ensure_ascii=False) + "\n")
             self._pending = 0
             self._flushed_at = time.monotonic()
+
+    def _write(self, text: str) -> None:
+        try:
+            write_text(self.path, text)
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.path}: {error.strerror}. Mend this, or name another place "
+                "with ingest.progress_path, and run again"
+            ) from error
 
     def _set(self, name: str, state: dict[str, str]) -> None:
         if self._states.get(name) == state:
@@ -83,8 +96,12 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
         for name, state in states.items():
             if state["state"] not in ("done", "failed"):
                 raise ValueError(f"{name} has state {state['state']!r}")
+            if not isinstance(state.get("reason", ""), str):
+                raise ValueError(f"{name} has reason {state['reason']!r}")
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not a download-progress file: {error}. Mend it, or remove it to begin anew"
