@@ -8,8 +8,10 @@ import shutil
 import pytest
 
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media import facts
 from k150k_pipeline.media.boxes import missing_part
 from k150k_pipeline.media.facts import ClipFacts, read_facts
+from k150k_pipeline.media.probe import probe
 from k150k_pipeline.schemas.ingest import IngestParameters
 
 NOT_MEDIA = ("probe", "not_media")
@@ -112,3 +114,14 @@ def test_what_follows_the_last_box_does_not_matter(make_clip):
 
 def test_a_file_that_is_not_there(tmp_path):
     assert verdict(tmp_path / "a.mp4") == ("probe", "missing")
+
+
+def test_a_file_that_goes_while_it_is_looked_at(make_clip, monkeypatch):
+    def probe_and_remove(path):
+        found = probe(path)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(facts, "probe", probe_and_remove)
+    with pytest.raises(ClipError, match="probe: unreadable"):
+        read_facts(make_clip(), IngestParameters())

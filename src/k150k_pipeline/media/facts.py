@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -66,7 +67,7 @@ def read_facts(path: Path, ingest: IngestParameters, checksum: str = "") -> Clip
     clip = ffprobe(ingest.ffprobe, path) if ingest.probe == "ffprobe" else probe(path)
     if ingest.integrity == "decode":
         decode_all(clip, ingest.clip_timeout_s)
-    status = path.stat()
+    status = _status(path)
     return ClipFacts(
         sha256=_digest(path, checksum),
         size=status.st_size,
@@ -78,6 +79,13 @@ def read_facts(path: Path, ingest: IngestParameters, checksum: str = "") -> Clip
         pix_fmt=clip.pix_fmt,
         codec=clip.codec,
     )
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
 
 
 def _digest(path: Path, checksum: str) -> str:
