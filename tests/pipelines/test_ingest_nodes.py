@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from k150k_pipeline.datasets import AtomicJSONLinesDataset
+from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.pipelines.clipwise.wiring import add_up
 from k150k_pipeline.pipelines.ingest import nodes
 from k150k_pipeline.schemas.ingest import DownloadParameters, IngestParameters
+from tests.conftest import encode
 from tests.download.conftest import QUICK
 from tests.support.http_server import Reply, ScriptedServer
 
@@ -112,3 +114,98 @@ def test_last_reason_counts_whichever_shard_found_it(drop, server):
     (drop.path / "clips/a.mp4").write_bytes(drop.sources[1].read_bytes()[:-100])
     drop.take_in()
     assert drop.failures == {"a.mp4": ("probe", "truncated")}
+
+
+def test_clips_of_any_suffix_are_found_again(drop, server, tmp_path):
+    clip = encode(tmp_path / "clip.webm", "testsrc2=s=64x64:d=0.2", "-c:v", "libvpx")
+    drop.write_manifest(**{"a.webm": server.at("/a", Reply(clip)), "b": server.url("/gone")})
+    for _ in range(2):
+        drop.take_in()
+        assert drop.rows()["a.webm"]["encoder_upstream"] == "vp8"
+    assert len(server.asked("/a")) == 1
+
+
+def test_a_link_that_leads_nowhere_is_no_clip(drop):
+    drop.add("a.mp4")
+    drop.label("a.mp4", "b.mp4")
+    (drop.clips / "b.mp4").symlink_to("/nowhere/b.mp4")
+    assert drop.take_in()["labels_without_clip"] == ["b.mp4"]
+    assert list(drop.rows()) == ["a.mp4"]
+
+
+def test_a_drop_without_any_clip_is_refused(drop):
+    drop.label("a.mp4", "b.mp4")
+    with pytest.raises(InputError, match=r"none of the 2 labelled clips.*k150ka_extracted"):
+        drop.take_in()
+    assert drop.take_in(probe="none")["counts"]["rows"] == 2
+    drop.add("a.mp4")
+    drop.take_in()
+    (drop.clips / "a.mp4").unlink()
+    assert drop.take_in()["counts"]["rows"] == 1
+
+
+@pytest.mark.parametrize(
+    "state", [b'{"a.mp4": {"state": "failed", "reason": null}}', b'{"a.mp4": "done"}', b"\xff"]
+)
+def test_a_progress_file_that_was_edited_badly_is_named(drop, server, state):
+    drop.write_manifest(a=server.url("/gone"))
+    (drop.path / ".download-progress.json").write_bytes(state)
+    with pytest.raises(InputError, match=r"progress.json is not a download-progress file"):
+        drop.take_in()
+
+
+def test_a_progress_file_that_cannot_be_written_or_read_is_named(drop, server):
+    drop.write_manifest(a=server.url("/gone"))
+    with pytest.raises(InputError, match=r"cannot read .*drop: Is a directory"):
+        drop.take_in(progress_path=drop.path)
+    nowhere = drop.path / "manifest.csv/progress.json"
+    with pytest.raises(InputError, match=r"cannot write the lock .*manifest.csv/progress.json"):
+        drop.take_in(progress_path=nowhere)
+    (drop.path / "clips").mkdir()
+    shutil.copy(drop.sources[0], drop.path / "clips/a.mp4")
+    with pytest.raises(InputError, match=r"cannot write .*ingest.progress_path"):
+        drop.take_in(progress_path=nowhere)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"599 \xff\x1b[2J\r\n", b"200 OK\r\nContent-Encoding: \xff\r\n"],
+)
+def test_what_a_server_says_in_no_text_ends_no_run(drop, server, answer):
+    url = server.at("/a", Reply(raw=b"HTTP/1.1 " + answer + b"Content-Length: 0\r\n\r\n"))
+    drop.write_manifest(a=url, b=server.at("/b", Reply(drop.sources[0])))
+    drop.take_in()
+    assert list(drop.rows()) == ["b.mp4"]
+    reason = json.loads((drop.path / ".download-progress.json").read_text())["a.mp4"]["reason"]
+    assert reason.isprintable() and "\N{REPLACEMENT CHARACTER}" in reason
+
+
+def test_parts_of_other_downloads_stay(drop):
+    drop.add("a.mp4")
+    other = drop.clips / "b.mp4.part"
+    other.write_bytes(b"somebody else's")
+    drop.take_in()
+    assert other.exists()
+
+
+@pytest.mark.parametrize("damage", [b'{"src": "\xff', b"[]\n", b'{"src": 1}\n', b"\0"])
+def test_a_corpus_that_was_damaged_is_made_again(drop, damage):
+    drop.add("a.mp4")
+    drop.take_in()
+    whole = drop.corpus.read_bytes()
+    drop.corpus.write_bytes(whole + damage)
+    drop.take_in()
+    assert drop.corpus.read_bytes() == whole
+
+
+def test_a_time_that_is_none_is_not_kept(drop):
+    drop.add("a.mp4")
+    drop.take_in()
+    row = drop.rows()["a.mp4"]
+    drop.corpus.write_text(json.dumps({**row, "ingested_at_utc": "yesterday"}))
+    drop.take_in()
+    assert drop.rows()["a.mp4"] == row
+    past = {**row, "ingested_at_utc": "2019-01-01T00:00:00+00:00"}
+    drop.corpus.write_text(json.dumps(past))
+    drop.take_in()
+    assert drop.rows()["a.mp4"] == past

@@ -98,7 +98,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
                 raise ValueError(f"{name} has state {state['state']!r}")
             if not isinstance(state.get("reason", ""), str):
                 raise ValueError(f"{name} has reason {state['reason']!r}")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from k150k_pipeline.errors import InputError
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,9 +39,9 @@ class RunLock:
 
         Raises:
             OutputInUseError: Another process has it; the message names host and process.
+            InputError: Its folder cannot be written to.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = self._open()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -51,6 +53,16 @@ class RunLock:
         self._descriptor = descriptor
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(_holder()).encode())
+
+    def _open(self) -> int:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise InputError(
+                f"cannot write the lock {self._path}: {error.strerror}. A run locks every place "
+                "that it writes to: make it writable, or name another one"
+            ) from error
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from k150k_pipeline import __version__
 from k150k_pipeline.journal.due import Progress
@@ -27,6 +28,7 @@ from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPl
 
 _PACKAGES = ("aiohttp", "av", "kedro", "numpy", "pandas", "pydantic")
 _NOT_PROBED = ClipFacts("", 0, 0, 0, 0, 0.0, 0.0, "", "")
+_TIME = "ingested_at_utc"
 _NAMED = 3
 
 Rows = list[dict[str, Any]]
@@ -80,10 +82,12 @@ def _row(
 
 
 def _keep_time(row: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    if before is None:
+    if before is None or before != {**row, _TIME: before.get(_TIME)}:
         return row
-    dated = {**row, "ingested_at_utc": before.get("ingested_at_utc")}
-    return dated if dated == before else row
+    try:
+        return CorpusRow.model_validate(before).model_dump()
+    except ValidationError:  # a time that is none
+        return row
 
 
 def failed_clips(
@@ -252,7 +256,7 @@ def read_corpus(path: Path) -> dict[str, dict[str, Any]]:
     """Return the rows of a corpus by name; empty where there is none."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         rows = (_parse(line) for line in file)
         return {row["src"]: row for row in rows if isinstance(row.get("src"), str)}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from k150k_pipeline.download import DownloadState
+from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.journal import Damage
@@ -35,6 +36,7 @@ def make_plan(
     if ingest.probe != "none":
         for name, label in labels.rows.items():
             sorter.sort(name, label)
+        _refuse_nothing(labels, sorter.missing)
     within = set(list(labels.rows)[: ingest.limit])
     fetch, probe = ([n for n in due if n in within] for due in (sorter.fetch, sorter.probe))
     state.flush()
@@ -107,6 +109,15 @@ def announce(journal: Journal, plan: IngestPlan, labels: DropLabels, every: int)
     )  # fmt: skip
 
 
+def _refuse_nothing(labels: DropLabels, missing: Sequence[str]) -> None:
+    if len(missing) == len(labels.rows):
+        raise InputError(
+            f"none of the {len(missing)} labelled clips, such as {missing[0]}, is in "
+            f"{' or '.join(labels.folders)}, and none has an address. Put the clips there, or set "
+            "ingest.probe=none for a corpus without facts of its clips"
+        )
+
+
 def _accepted(ingest: IngestParameters) -> set[str]:
     """Return the fingerprints that are good enough: a decoded clip's header was read too."""
     if ingest.integrity == "decode":
@@ -162,10 +173,18 @@ def _list(folder: Path) -> Mapping[str, tuple[int, int]]:
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as files:
-        return {
-            file.name: (status.st_size, status.st_mtime_ns)
+        found = {
+            file.name: _status(file)
             for file in files
-            if file.name.lower().endswith(CLIP_SUFFIXES)
-            and not file.name.startswith(".")
-            and (status := file.stat())
+            if file.name.lower().endswith(CLIP_SUFFIXES) and not file.name.startswith(".")
         }
+    return {name: status for name, status in found.items() if status is not None}
+
+
+def _status(file: os.DirEntry[str]) -> tuple[int, int] | None:
+    """Return size and time of change; None for a link that leads nowhere."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
