@@ -64,7 +64,11 @@ class Journal:
 
     def files(self) -> list[Path]:
         """Return the journal files in a fixed order, this journal's own last."""
-        return [path for folder in (*self.also, self.folder) for path in _files_of(folder)]
+        return [*(path for folder in self.also for path in _files_of(folder)), *self.own_files()]
+
+    def own_files(self) -> list[Path]:
+        """Return the files of this journal alone."""
+        return _files_of(self.folder)
 
     def scorings(self) -> dict[str, dict[str, Any]]:
         """Return what each fingerprint stands for."""
@@ -79,7 +83,7 @@ class Journal:
 
         Only the holder of the run lock may call this.
         """
-        return sum(_cut_torn_line(path) for path in _files_of(self.folder))
+        return sum(_cut_torn_line(path) for path in self.own_files())
 
     def writer(self, shard: int, fingerprint: str, scoring: Mapping[str, Any]) -> JournalWriter:
         """Return a writer for one shard; its file appears with its first entry."""

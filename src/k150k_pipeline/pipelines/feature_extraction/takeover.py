@@ -37,7 +37,7 @@ def _take_over_parquet(journal: Journal) -> int:
     if not journal.output.is_file():
         return 0
     ours = METADATA_KEY in (pq.read_schema(journal.output).metadata or {})
-    if ours and journal.files():
+    if ours and journal.own_files():
         return 0
     table = pq.read_table(journal.output)
     scored_with = describe(table)["rows_scored_with"]
