@@ -107,6 +107,13 @@ def test_a_clip_that_breaks_loses_its_row_and_is_reported(drop):
     assert list(drop.rows()) == ["a.mp4", "b.mp4"] and drop.failures == {}
 
 
+def test_each_download_that_fails_is_a_warning(drop, server, caplog):
+    drop.write_manifest(a=server.url("/gone"))
+    drop.take_in()
+    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert said[0].startswith("a.mp4: download: not_found: HTTP 404 Not Found")
+
+
 def test_last_reason_counts_whichever_shard_found_it(drop, server):
     drop.write_manifest(a=server.url("/gone"), b=server.at("/b", Reply(drop.sources[0])))
     drop.take_in()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from k150k_pipeline.journal.journal import JournalWriter
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.media.facts import ClipFacts, read_facts
 from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters
+
+logger = logging.getLogger(__name__)
 
 
 def fetch_all(
@@ -99,6 +102,8 @@ class _Fetcher:
 
     def _fail(self, name: str, error: ClipError, seconds: float) -> None:
         failure = Failure(error.stage, error.reason, error.detail)
+        if error.stage == "download":
+            logger.warning("%s: %s", name, error)
         with self._one_line:
             self._writer.failed(name, 1, seconds, failure)
             self.failed += 1
