@@ -249,3 +249,14 @@ def test_deviation_is_that_of_the_sample_to_the_last_digits(tmp_path):
     table = "name,vote\n" + "".join(f"a.mp4,{v}\n" for v in votes)
     labels = read(drop(tmp_path, manifest="name,mos\na.mp4,3.2\n", a_votes=table))
     assert labels.rows["a.mp4"].mos_std_dev == pytest.approx(statistics.stdev(votes), abs=1e-14)
+
+
+def test_votes_find_clips_of_other_suffixes_and_no_others(tmp_path):
+    root = drop(tmp_path, manifest="name,mos\na,3\nb.webm,3\nb,3\n", votes="name,vote\na,3\nb,3\n")
+    (root / "clips").mkdir()
+    for name in ("a.MP4", "b.mp4", "b.webm"):
+        (root / "clips" / name).touch()
+    labels = read(root)
+    counts = {name: label.n_ratings for name, label in labels.rows.items()}
+    assert counts == {"a.MP4": 1, "b.mp4": 1, "b.webm": 0}
+    assert labels.votes_without_label == 0

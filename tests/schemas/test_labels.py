@@ -5,6 +5,7 @@ import pytest
 
 from k150k_pipeline.datasets import AtomicCSVDataset
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.schemas.corpus import CORPUS_COLUMNS
 from k150k_pipeline.schemas.labels import read_labels
 
 
@@ -56,3 +57,9 @@ def test_bad_rows_can_be_left_out(tmp_path):
     labels = read_labels(csv(tmp_path, BAD), bad_rows="skip")
     assert labels.mos == {"a": 3.0, "f": 1.0}
     assert len(labels.skipped) == 6
+
+
+def test_a_corpus_has_mos_whatever_the_scores_csv_has():
+    frame = pd.DataFrame([dict.fromkeys(CORPUS_COLUMNS, 0) | {"src": n, "mos": n} for n in (1, 3)])
+    labels = read_labels(frame, scale="fraction_of_five", bad_rows="skip")
+    assert labels.mos == {"1": 1.0, "3": 3.0}

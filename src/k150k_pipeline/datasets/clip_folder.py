@@ -51,10 +51,11 @@ class ClipFolder:
         return sorted({name for folder in there for name in self._list(folder)})
 
     def by_stem(self) -> dict[str, str]:
-        """Return the clip file names by stem; empty without the folder."""
+        """Return the clip file names by stem, an MP4 before others; empty without the folder."""
         if not self.path.is_dir():
             return {}
-        return {Path(name).stem: name for name in self.names()}
+        last = sorted(self.names(), key=lambda name: name.endswith(".mp4"))
+        return {Path(name).stem: name for name in last}
 
     def find(self, name: str) -> Path:
         """Return where a clip is; where it would be in the first folder, if it is in none."""

@@ -10,6 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.schemas.corpus import CORPUS_COLUMNS
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 
 NAME_COLUMNS = (
@@ -92,7 +93,7 @@ def read_labels(
     Args:
         scores: A scores CSV with every cell as text (the header is line 1), or a MOS corpus.
         where: What the table is called in messages.
-        scale: ``fraction_of_five`` where the file carries score ÷ 5.
+        scale: ``fraction_of_five`` where a scores CSV carries score ÷ 5; a corpus has MOS.
         bad_rows: Whether a bad row refuses the whole file or is left out and reported.
 
     Raises:
@@ -100,6 +101,8 @@ def read_labels(
     """
     if scores.empty:
         raise InputError(f"{where} has no rows")
+    if set(CORPUS_COLUMNS) <= set(scores.columns):
+        scale = "mos"
     columns = Columns([str(column) for column in scores.columns], where)
     needed = [columns.require(NAME_COLUMNS, "clip names"), columns.require(SCORE_COLUMNS, "scores")]
     labels = scores.iloc[:, needed].astype(str)

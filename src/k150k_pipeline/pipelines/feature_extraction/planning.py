@@ -80,7 +80,7 @@ def match_labels(
         InputError: Two labels name one clip.
     """
     present = set(names)
-    by_stem = {Path(name).stem: name for name in present}
+    by_stem = {Path(name).stem: name for name in sorted(present)}
     matched: dict[str, float] = {}
     for label, value in mos.items():
         name = label if label in present else by_stem.get(label, label)

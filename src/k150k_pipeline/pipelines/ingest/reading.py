@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
         disagreements=disagreements,
         bad_votes=votes.bad,
         vote_problems=votes.problems,
-        votes_without_label=len(by_file.keys() - reader.rows.keys()),
+        votes_without_label=len(by_file.keys() - reader.names_in(by_file)),
     )
 
 
@@ -101,11 +101,20 @@ class _Reader:
                 f"{where}: {name}: a second row (MOS {label.mos:g}, not {first.mos:g})"
             )
 
+    def voted_as(self, name: str, votes: Container[str]) -> str:
+        """Return the file name under which a clip has its votes, where it has some."""
+        bare = file_name(Path(name).stem)
+        return name if name in votes or bare in self.rows else bare
+
+    def names_in(self, votes: Container[str]) -> set[str]:
+        """Return the file names under which all clips have their votes."""
+        return {self.voted_as(name, votes) for name in self.rows}
+
     def apply(self, votes: Mapping[str, Votes]) -> list[str]:
         """Let votes say count and deviation; return where they disagree with the scores."""
         disagreements = []
         for name, label in self.rows.items():
-            found = votes.get(name) or votes.get(file_name(Path(name).stem))
+            found = votes.get(self.voted_as(name, votes))
             if found is None:
                 continue
             update = {"n_ratings": found.count, "mos_std_dev": found.deviation}
