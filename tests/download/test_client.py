@@ -364,6 +364,11 @@ class TestResumed:
         assert ranges(server) == [None, f"bytes={len(clip)}-"]
         assert server.asked()[1].served == 0
 
+    def test_416_with_a_page_on_a_complete_part_that_is_no_mp4(self, server, inbox, clip):
+        body, page = as_webm(clip), ETAG | {"Content-Type": "text/html"}
+        lost_its_end = cut(body, len(body), "reset", headers=ETAG, framing="chunked")
+        assert inbox.receive(server.at(PATH, lost_its_end, Reply(body, headers=page))) == body
+
     def test_416_on_a_part_that_is_too_long(self, server, inbox, clip, other_clip):
         long = cut(clip + b"1234567", len(clip) + 7, "reset", headers=ETAG, framing="chunked")
         url = server.at(PATH, long, Reply(clip, headers=ETAG))

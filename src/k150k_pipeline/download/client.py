@@ -129,9 +129,10 @@ class Downloader:
             async with budget:
                 response = await self._ask(url, part.resume_headers(), budget)
                 async with response:
+                    kind = ""
                     if _take_up(part, response):
                         await self._receive(part, response)
-                    kind = response.content_type if "Content-Type" in response.headers else ""
+                        kind = response.headers.get("Content-Type", "")
             await asyncio.to_thread(part.complete, kind, checksum)
         except (TimeoutError, aiohttp.ClientError) as error:
             raise failure_of_exception(error, url) from error
