@@ -17,8 +17,8 @@ from av import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.media.facts import hash_file
 from k150k_pipeline.media.ffmpeg import conversion_filters, scored_pixel_format
+from k150k_pipeline.media.hashing import hash_file
 from k150k_pipeline.media.probe import ClipInfo, probe
 
 _UNSPECIFIED = 2
@@ -110,13 +110,14 @@ def probe_source(path: Path) -> Source:
             context = cast(VideoCodecContext, stream.codec_context)
             transfer, primaries = int(context.color_trc), int(context.color_primaries)
             matrix = int(context.colorspace)
+        digest = hash_file(path)
     except (av.error.FFmpegError, OSError) as error:
         raise ClipError("probe", "unreadable", f"{path}: {error}") from error
     if not rate:
         raise ClipError("probe", "no_frame_rate", f"{path} does not tell its frame rate")
     # RGB becomes 4:2:0 and is RGB no more.
     tags = transfer, primaries, matrix or _UNSPECIFIED
-    return Source(clip, Fraction(rate), *tags, hash_file(path))
+    return Source(clip, Fraction(rate), *tags, digest)
 
 
 def _spell(name: str) -> str:

@@ -101,7 +101,7 @@ def merge_fr(
     todo = FrPlan.model_validate(plan)
     progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
     rows = outputs.FrRows(todo, journal)
-    failures = failures_table(todo.clips, progress, fr_from_nr.max_attempts)
+    failures = failures_table(todo.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)
     report = outputs.report(todo, rows, failures, tally)
     _refuse_wrong_count(journal, report["counts"])
     table = (rows.batches(),) if fr_from_nr.parquet else ()
