@@ -194,3 +194,16 @@ def test_two_rows_of_one_clip_are_refused():
         read_corpus(pd.DataFrame())
     with pytest.raises(InputError, match="without src"):
         read_corpus(pd.DataFrame([{"name": "a.mp4"}]))
+
+
+def test_sample_goes_from_nothing_to_fr_rows(project):
+    params = "sample.seconds=0.2,fr_from_nr.crf_sweep=25+40,fr_from_nr.preset=ultrafast"
+    project.kedro("run", "--env=sample", "--pipeline=fr_from_nr", f"--params={params}")
+    data = project.root / "data/sample"
+    taken_in = (data / "02_intermediate/konvid_150k.jsonl").read_text().splitlines()
+    lines = (data / "05_model_input/k150k_fr_corpus.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    hashes = {row["src"]: row["src_sha256"] for row in map(json.loads, taken_in)}
+    assert len(hashes) >= 12 and {row["src"]: row["src_sha256"] for row in rows} == hashes
+    assert len(rows) == 2 * len(hashes)
+    assert {row["pix_fmt"] for row in rows} == {"yuv420p", "yuv420p10le"}
