@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from k150k_pipeline.schemas.encoders import check_sweep
-from k150k_pipeline.schemas.parameters import Parameters
+from k150k_pipeline.schemas.parameters import Parameters, underscored
 
 CRF_SWEEP = (18, 23, 28, 33, 38)
 
@@ -48,7 +48,9 @@ def _spell_preset(value: Any) -> Any:
 class FrParameters(Parameters):
     """Block ``fr_from_nr``: which corpus is re-encoded, how, and when a run fails."""
 
-    corpus: Literal["konvid_150k", "konvid_1k"] = "konvid_150k"
+    corpus: Annotated[Literal["konvid_150k", "konvid_1k"], BeforeValidator(underscored)] = (
+        "konvid_150k"
+    )
     crf_sweep: Annotated[tuple[int, ...], BeforeValidator(_split_sweep)] = CRF_SWEEP
     preset: Annotated[str, BeforeValidator(_spell_preset)] = "medium"
     encoder: str = "libx264"

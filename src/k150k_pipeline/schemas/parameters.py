@@ -17,7 +17,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _underscored(value: object) -> object:
+def underscored(value: object) -> object:
     """Take ``konvid-150k`` as rows spell it, too."""
     return value.replace("-", "_") if isinstance(value, str) else value
 
@@ -45,7 +45,7 @@ class VmafParameters(Parameters):
 class ExtractParameters(Parameters):
     """Block ``extract``: what is extracted, how the work is dealt out, when a run fails."""
 
-    corpus: Annotated[Corpus, BeforeValidator(_underscored)] = "k150ka"
+    corpus: Annotated[Corpus, BeforeValidator(underscored)] = "k150ka"
     labels: Literal["scores", "corpus"] | None = None
     plan: PlanName = "identity"
     limit: Annotated[int, Field(ge=1)] | None = None

@@ -104,6 +104,7 @@ def merge_fr(
     failures = failures_table(todo.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)
     report = outputs.report(todo, rows, failures, tally)
     _refuse_wrong_count(journal, report["counts"])
+    logger.info("%s", report["summary"])
     table = (rows.batches(),) if fr_from_nr.parquet else ()
     return (rows, outputs.manifest(todo, rows, journal), failures, report, *table, report)
 
