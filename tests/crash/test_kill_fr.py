@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import pytest
@@ -57,6 +58,15 @@ class Sweep:
         ]
         return Counter(json.loads(line)["clip"] for line in lines)
 
+    def await_plan(self, victim: Victim) -> None:
+        """Wait until a run has planned, however slow the machine is, or has ended."""
+        begun = time.time()
+        announced = self.journal / "run.json"
+        while victim.process.poll() is None and time.time() < begun + 60:
+            if announced.exists() and announced.stat().st_mtime >= begun - 0.5:
+                return
+            time.sleep(0.02)
+
     def forget(self) -> None:
         for folder in (self.journal, self.output.parent):
             shutil.rmtree(folder, ignore_errors=True)
@@ -75,9 +85,13 @@ def test_random_kills_of_a_sweep(sweep):
     moments = random.Random("fr")
     killed = mid_sweep = 0
     while killed < KILLS:
-        victim = Victim(sweep.command(keep=killed % 2 == 1), sweep.project.root)
+        victim = Victim(sweep.command(keep=killed % 4 > 1), sweep.project.root)
         try:
-            victim.process.wait(timeout=moments.uniform(1.8, 3.6))
+            if killed % 2:
+                victim.process.wait(timeout=moments.uniform(0.5, 3.5))
+            else:
+                sweep.await_plan(victim)
+                victim.process.wait(timeout=moments.uniform(0.0, 1.2))
         except subprocess.TimeoutExpired:
             victim.kill()
             killed += 1
