@@ -20,7 +20,7 @@ def data_inputs(pipeline) -> set[str]:
 
 def test_names(shape):
     shape(shards=3)
-    names = {"__default__", "extract", "fr_from_nr", "ingest", "sample"}
+    names = {"__default__", "extract", "fr_from_nr", "ingest", "sample", "enrich"}
     assert set(pipeline_registry.register_pipelines()) == names
 
 

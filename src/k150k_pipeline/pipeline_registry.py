@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kedro.pipeline import Pipeline
 
-from k150k_pipeline.pipelines import feature_extraction, fr_from_nr, ingest, sample
+from k150k_pipeline.pipelines import enrich, feature_extraction, fr_from_nr, ingest, sample
 from k150k_pipeline.run_shape import current_shape
 
 
@@ -28,4 +28,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         + fr_from_nr.create_pipeline(shape),
         "extract": first + feature_extraction.create_pipeline(shape),
         "sample": make_sample,
+        "enrich": enrich.create_pipeline(),
     }

@@ -1,6 +1,7 @@
 """Kedro datasets that this project needs and kedro-datasets lacks."""
 
 from k150k_pipeline.datasets.atomic import (
+    ArrowParquetDataset,
     AtomicCSVDataset,
     AtomicFileDataset,
     AtomicJSONDataset,
@@ -12,6 +13,7 @@ from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 
 __all__ = [
+    "ArrowParquetDataset",
     "AtomicCSVDataset",
     "AtomicFileDataset",
     "AtomicJSONDataset",

@@ -69,6 +69,27 @@ class AtomicParquetDataset(AtomicFileDataset):
         return TablePreview(json.loads(head.to_json(orient="split")))
 
 
+class ArrowParquetDataset(AtomicParquetDataset):
+    """A parquet file that is loaded as an Arrow table, with its types and metadata."""
+
+    def load(self) -> pa.Table:
+        """Return the table.
+
+        Raises:
+            DatasetError: There is no such file, or it is not parquet.
+        """
+        try:
+            # One chunk per column, so that the same rows give the same bytes when saved again.
+            return pq.read_table(self._filepath).combine_chunks()
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self._filepath} does not exist: make it first, or give its place on the command "
+                "line (--params features=…) or in conf/local/catalog.yml"
+            ) from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetError(f"{self._filepath} is not a parquet file: {error}") from error
+
+
 class AtomicCSVDataset(AtomicFileDataset):
     """A CSV file with every cell as text when loaded (no value is guessed away)."""
 

@@ -62,6 +62,7 @@ class ExtractParameters(Parameters):
     legacy: Literal["take_over", "ignore"] = "take_over"
     on_engine_change: Literal["refuse", "rescore", "mix"] = "refuse"
     metadata_jsonl: Path | None = None
+    metadata_columns: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _has_labels(self) -> Self:

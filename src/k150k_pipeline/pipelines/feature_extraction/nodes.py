@@ -216,7 +216,7 @@ def merge_extraction(
     report["summary"] = summarise(report)
     _refuse_wrong_count(journal, report["counts"])
     logger.info("%s", report["summary"])
-    return outputs.join_sidecar(table, sidecar), failures, report, report
+    return outputs.join_sidecar(table, sidecar, extract), failures, report, report
 
 
 def account_for_clips(report: dict[str, Any], journal: Journal, extract: ExtractParameters) -> None:

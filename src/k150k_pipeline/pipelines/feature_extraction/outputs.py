@@ -18,7 +18,7 @@ from k150k_pipeline.pipelines.clipwise import count_by
 from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
-from k150k_pipeline.schemas.sidecar import SIDECAR_COLUMNS, SidecarRow, read_sidecar
+from k150k_pipeline.schemas.sidecar import Sidecar, join, read_sidecar
 
 METADATA_KEY = b"k150k"
 PACKAGE = f"k150k-pipeline {__version__}"
@@ -54,28 +54,23 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
     return pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
 
 
-def load_sidecar(extract: ExtractParameters) -> dict[str, SidecarRow] | None:
+def load_sidecar(extract: ExtractParameters) -> Sidecar | None:
     """Return the sidecar that ``extract.metadata_jsonl`` names; None when it names none.
 
     Raises:
         InputError: It cannot be read.
     """
-    return None if extract.metadata_jsonl is None else read_sidecar(extract.metadata_jsonl)
+    if extract.metadata_jsonl is None:
+        return None
+    return read_sidecar(extract.metadata_jsonl, extract.metadata_columns)
 
 
-def join_sidecar(table: pa.Table, sidecar: Mapping[str, SidecarRow] | None) -> pa.Table:
+def join_sidecar(table: pa.Table, sidecar: Sidecar | None, extract: ExtractParameters) -> pa.Table:
     """Append the sidecar's columns after the 48; clips that it lacks get null."""
-    if sidecar is None:
-        return table
-    nothing = SidecarRow.model_validate({})
-    rows = [sidecar.get(name, nothing) for name in table["clip_name"].to_pylist()]
-    for column in SIDECAR_COLUMNS:
-        kind = pa.float64() if column == "mos_raw_0_100" else pa.string()
-        table = table.append_column(column, pa.array([getattr(r, column) for r in rows], kind))
-    return table
+    return table if sidecar is None else join(table, sidecar, extract.metadata_columns).table
 
 
-def count_matches(table: pa.Table, sidecar: Mapping[str, SidecarRow] | None) -> dict[str, int]:
+def count_matches(table: pa.Table, sidecar: Sidecar | None) -> dict[str, int]:
     """Return how many rows the sidecar knows and how many it lacks; empty without a sidecar."""
     if sidecar is None:
         return {}

@@ -1,0 +1,68 @@
+"""The encoder vocabulary: slots of the one-hot, append-only, so that older models keep working."""
+
+from __future__ import annotations
+
+from k150k_pipeline.errors import InputError
+
+VOCABULARY_VERSION = 4
+UGC_MIXED = "ugc-mixed"
+ENCODERS: tuple[str, ...] = (
+    "libx264",
+    "libaom-av1",
+    "libx265",
+    "h264_nvenc",
+    "hevc_nvenc",
+    "av1_nvenc",
+    "h264_amf",
+    "hevc_amf",
+    "av1_amf",
+    "h264_qsv",
+    "hevc_qsv",
+    "av1_qsv",
+    "libvvenc",
+    "libsvtav1",
+    "h264_videotoolbox",
+    "hevc_videotoolbox",
+    UGC_MIXED,
+)
+"""All slots in order. A new version appends; no slot ever moves or goes."""
+
+SLOTS: dict[int, int] = {3: 16, 4: 17}
+"""Number of slots of each version."""
+
+_COLLAPSED = "konvid-"
+
+
+def vocabulary(version: int = VOCABULARY_VERSION) -> tuple[str, ...]:
+    """Return the slots of a version, in order.
+
+    Raises:
+        InputError: There is no such version.
+    """
+    if version not in SLOTS:
+        raise InputError(
+            f"encoder vocabulary v{version} does not exist; there are "
+            + ", ".join(f"v{known}" for known in SLOTS)
+        )
+    return ENCODERS[: SLOTS[version]]
+
+
+def slot_name(encoder: str, corpus: str) -> str:
+    """Return the slot of a row's encoder.
+
+    Args:
+        encoder: ``encoder_upstream`` of the row.
+        corpus: ``corpus`` of the row; whatever a ``konvid-*`` row names becomes ``ugc-mixed``.
+
+    Raises:
+        InputError: Another corpus names an encoder that has no slot.
+    """
+    if corpus.startswith(_COLLAPSED):
+        return UGC_MIXED
+    if encoder not in ENCODERS:
+        raise InputError(
+            f"encoder {encoder!r} of corpus {corpus!r} has no slot in vocabulary "
+            f"v{VOCABULARY_VERSION} ({', '.join(ENCODERS)}). Correct encoder_upstream, or append "
+            "a slot in schemas/encoders.py and raise its version"
+        )
+    return encoder
