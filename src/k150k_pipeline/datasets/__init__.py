@@ -3,6 +3,7 @@
 from k150k_pipeline.datasets.atomic import (
     ArrowParquetDataset,
     AtomicCSVDataset,
+    AtomicFigureDataset,
     AtomicFileDataset,
     AtomicJSONDataset,
     AtomicJSONLinesDataset,
@@ -11,10 +12,12 @@ from k150k_pipeline.datasets.atomic import (
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
 from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
+from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset
 
 __all__ = [
     "ArrowParquetDataset",
     "AtomicCSVDataset",
+    "AtomicFigureDataset",
     "AtomicFileDataset",
     "AtomicJSONDataset",
     "AtomicJSONLinesDataset",
@@ -23,4 +26,6 @@ __all__ = [
     "ClipFolderDataset",
     "FolderDataset",
     "JournalDataset",
+    "ModelSet",
+    "ModelSetDataset",
 ]

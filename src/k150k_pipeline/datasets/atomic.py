@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import JSONPreview, TablePreview
+from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
+from matplotlib.figure import Figure
 
 from k150k_pipeline.journal.atomic import replacing, write_text
 
@@ -182,3 +184,20 @@ class AtomicJSONDataset(AtomicFileDataset):
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""
         return JSONPreview(self._filepath.read_text("utf-8"))
+
+
+class AtomicFigureDataset(AtomicFileDataset):
+    """A matplotlib figure as a PNG file; write-only."""
+
+    def load(self) -> NoReturn:
+        """Refuse: a picture cannot be made into a figure again."""
+        raise DatasetError(f"{self._filepath} is a picture; it can be looked at, not loaded")
+
+    def save(self, data: Figure) -> None:
+        """Replace the file; the same figure gives the same bytes."""
+        with replacing(self._filepath) as temporary:
+            data.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+
+    def preview(self) -> ImagePreview:
+        """Return the picture for kedro-viz."""
+        return ImagePreview(base64.b64encode(self._filepath.read_bytes()).decode())

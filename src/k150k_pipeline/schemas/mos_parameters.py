@@ -91,7 +91,6 @@ class CeilingParameters(Parameters):
     judge_votes: Positive = 89.0
     votes_csv: Path | None = None
     judge_votes_csv: Path | None = None
-    draws: Count = 20
 
 
 class GateParameters(Parameters):
@@ -218,7 +217,6 @@ class ProtocolParameters(Parameters):
     seed_factor: Positive = 8.8
     seeds: tuple[int, ...] | None = None
     clip: tuple[float, float] | None = None
-    workers: Count | None = None
     imputation: ImputationParameters = ImputationParameters()
     scaling: ScalingParameters = ScalingParameters()
     grid: GridParameters = GridParameters()

@@ -1,0 +1,147 @@
+"""A model set: files that belong together, switched to as one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kedro.io import DatasetError
+from kedro_datasets._typing import JSONPreview
+
+from k150k_pipeline.datasets.atomic import AtomicFileDataset
+from k150k_pipeline.journal.atomic import sync_folder
+
+CURRENT, VERSIONS, SUMS = "current", "versions", "SHA256SUMS"
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """A set as it was read: every file is of one version.
+
+    Attributes:
+        version: Name of the version, made from its contents.
+        files: Content by file name.
+    """
+
+    version: str
+    files: Mapping[str, bytes]
+
+
+class ModelSetDataset(AtomicFileDataset):
+    """A folder of versions and the link ``current`` to the one that counts.
+
+    A version is written aside, synced, renamed into place, and then ``current`` is switched by one
+    rename: a reader sees the old set or the new one. The name of a version is the hash of its
+    contents, so the same set saved twice is one version. ``filepath`` is the folder.
+    """
+
+    def save(self, data: Mapping[str, bytes]) -> None:
+        """Make the files the current set."""
+        publish(self._filepath, data)
+
+    def load(self) -> ModelSet:
+        """Return the current set.
+
+        Raises:
+            DatasetError: There is none, or a file is not what was written.
+        """
+        return read_current(self._filepath)
+
+    def preview(self) -> JSONPreview:
+        """Return version and files for kedro-viz."""
+        current = self.load()
+        sizes = {name: len(content) for name, content in current.files.items()}
+        return JSONPreview(json.dumps({"version": current.version, "bytes": sizes}))
+
+    def _exists(self) -> bool:
+        return (self._filepath / CURRENT).exists()
+
+
+def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Make files the current set of a folder; return the folder of the version.
+
+    Raises:
+        OSError: The folder is not writable or the disk is full; the old set stays current.
+    """
+    sums = _sums(files)
+    versions = folder / VERSIONS
+    target = versions / hashlib.sha256(sums.encode()).hexdigest()[:_DIGITS]
+    versions.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
+    if not _is_whole(target):
+        if target.exists():  # damaged since; it must not keep its name
+            target.rename(versions / f".damaged-{os.getpid()}")
+        _write_version(versions / f".new-{os.getpid()}", target, {**files, SUMS: sums.encode()})
+    link = folder / f".{CURRENT}-{os.getpid()}"
+    link.symlink_to(Path(VERSIONS, target.name))
+    link.replace(folder / CURRENT)
+    sync_folder(folder)
+    return target
+
+
+def read_current(folder: Path) -> ModelSet:
+    """Read the current set; the link is followed once, so all files are of one version.
+
+    Raises:
+        DatasetError: There is none, or a file is not what was written.
+    """
+    try:
+        version = folder / (folder / CURRENT).readlink()
+        listed = _read_sums(version)
+        files = {name: (version / name).read_bytes() for name in listed}
+    except OSError as error:
+        raise DatasetError(
+            f"there is no model set in {folder} ({error.strerror}): run mos_head first"
+        ) from error
+    for name, digest in listed.items():
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise DatasetError(f"{version / name} was changed since it was written; run mos_head")
+    return ModelSet(version.name, files)
+
+
+def _write_version(temporary: Path, target: Path, files: Mapping[str, bytes]) -> None:
+    temporary.mkdir()
+    for name, content in files.items():
+        with (temporary / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    sync_folder(temporary)
+    temporary.rename(target)
+    sync_folder(target.parent)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed run left; the lock says that no other run is at work."""
+    for path in (folder / VERSIONS).glob(".*"):
+        shutil.rmtree(path)
+    for path in folder.glob(f".{CURRENT}-*"):
+        path.unlink()
+
+
+def _is_whole(version: Path) -> bool:
+    try:
+        listed = _read_sums(version)
+        return all(
+            hashlib.sha256((version / name).read_bytes()).hexdigest() == digest
+            for name, digest in listed.items()
+        )
+    except OSError:
+        return False
+
+
+def _sums(files: Mapping[str, bytes]) -> str:
+    """Return the lines of ``sha256sum``, sorted by name."""
+    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
+    return "".join(lines)
+
+
+def _read_sums(version: Path) -> dict[str, str]:
+    lines = (version / SUMS).read_text("utf-8").splitlines()
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}

@@ -1,0 +1,168 @@
+"""The files of a model set beside the ONNX: sidecar JSON and model card."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+import onnx
+import onnxruntime
+import sklearn
+
+from k150k_pipeline import __version__
+from k150k_pipeline.mos.export import IR_VERSION, OPSET, OUTPUT, TOLERANCE
+from k150k_pipeline.mos.gate import describe
+from k150k_pipeline.mos.models import Head
+from k150k_pipeline.schemas.encoder_vocabulary import VOCABULARY_VERSION, vocabulary
+from k150k_pipeline.schemas.mos_parameters import CLAMP, MosHeadParameters
+
+ONNX, SIDECAR, CARD = "mos_head.onnx", "mos_head.json", "MODEL_CARD.md"
+
+
+def sidecar(
+    head: Head,
+    content: bytes,
+    difference: float,
+    data: Mapping[str, Any],
+    found: Mapping[str, Any],
+    parameters: MosHeadParameters,
+) -> dict[str, Any]:
+    """Return what a user of the ONNX file needs to know; aggregates only, nothing per clip.
+
+    Args:
+        head: The exported model.
+        content: The ONNX file.
+        difference: Largest difference between file and model, in MOS.
+        data: Fingerprint and counts of the training data.
+        found: The verdict.
+        parameters: Block ``mos_head``.
+    """
+    preparation = head.preparation
+    return {
+        "model": "mos_regressor_v1",
+        "kind": head.kind,
+        "onnx": {
+            "file": ONNX,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "opset": OPSET,
+            "ir_version": IR_VERSION,
+            "output": OUTPUT,
+            "largest_difference_from_the_model": difference,
+            "tolerance": TOLERANCE,
+        },
+        "inputs": [
+            {"name": name, "fill": float(fill), "mean": float(mean), "scale": float(scale)}
+            for name, fill, mean, scale in zip(
+                preparation.columns,
+                preparation.fill,
+                preparation.mean,
+                preparation.scale,
+                strict=True,
+            )
+        ],
+        "target": {"mean": head.target_mean, "scale": head.target_scale, "clamp": list(CLAMP)},
+        "encoder_vocabulary": {"version": VOCABULARY_VERSION, "slots": list(vocabulary())},
+        "seeds": list(head.seeds),
+        "hyperparameters": getattr(parameters, head.kind).model_dump(),
+        "data": dict(data),
+        "verdict": found["verdict"],
+        "scores": without_nan(found["scores"]),
+        "versions": {
+            "k150k-pipeline": __version__,
+            "python": platform.python_version(),
+            "numpy": numpy.__version__,
+            "scikit-learn": sklearn.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+    }
+
+
+def model_card(facts: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Return the model card in Markdown.
+
+    Args:
+        facts: The sidecar.
+        found: The verdict.
+    """
+    data = facts["data"]
+    inputs = "\n".join(f"- `{entry['name']}`" for entry in facts["inputs"])
+    dropped = _list(f"`{name}` ({why})" for name, why in data["dropped_columns"].items())
+    return f"""# {facts["model"]}: {facts["kind"]}
+
+Predicts the mean opinion score (1–5) of a user-generated clip from features of `k150k-pipeline`.
+Verdict: **MOS_{found["verdict"]}**.
+
+## Use
+
+`{ONNX}` (opset {facts["onnx"]["opset"]}) takes one double input per column, named as below, of
+shape (batch, 1), and returns `{OUTPUT}`, shape (batch, 1). Feed raw values: imputation, scaling and
+the clamp to {facts["target"]["clamp"]} are inside. NaN is a missing value.
+
+{inputs}
+
+## Data
+
+- {data["clips_trained_on"]} clips of {data["contents_trained_on"]} contents were trained on, of
+  {data["clips_per_corpus"]}.
+- Held out: {data["split_policy"]}.
+- Fingerprint: `{data["fingerprint"]}`.
+- Features scored with: {data["scored_with"] or "unknown"}.
+- Candidate columns left out: {dropped}.
+
+## How good it is
+
+```
+{describe(found)}
+```
+
+Seeds {facts["seeds"]}; the exported model is the mean of their members. The spread is over these
+seeds on the same clips; over the folds of cross-validation, PLCC differs by up to
+{_number(found["fold_spread"])}.
+
+## Limits
+
+- The labels are crowd-sourced opinions of five-second, mostly 540p clips. Nothing is known of other
+  lengths, sizes, HDR, or professionally made material.
+- On identity pairs (a clip as its own reference) VMAF is a function of motion alone.
+- It was chosen among {_list(found["cross_validation"])} by cross-validation.
+
+## Licence of the data
+
+KonViD-150k is for research use. {_holdings(facts["kind"])}
+"""
+
+
+def without_nan(value: Any) -> Any:
+    """Return a value with null for every number that JSON cannot write."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [without_nan(item) for item in value]
+    return value
+
+
+def _holdings(kind: str) -> str:
+    if kind == "svr":
+        return (
+            "The support vectors in the ONNX file are rows of the training table (scaled\n"
+            "features of single clips): do not publish this folder."
+        )
+    return (
+        "This folder holds weights and aggregate statistics, no clip,\n"
+        "no score and nothing derived from a single clip."
+    )
+
+
+def _list(names: Any) -> str:
+    return ", ".join(names) or "none"
+
+
+def _number(value: float | None) -> str:
+    return "an undefined amount" if value is None or not math.isfinite(value) else f"{value:.4f}"

@@ -1,0 +1,273 @@
+"""The label ceiling: what a perfect predictor would score, given the noise of the labels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import optimize, special
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.metrics import Floats, srocc
+from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
+
+_LATTICE_TOLERANCE = 1e-6
+_SEED = 150_000
+_SIMULATED = 100_000
+_GRID, _OUTCOMES, _ITERATIONS = 120, 1200, 3000
+_MAX_SOURCES = 20
+_TINY = 1e-300
+_NOTICEABLE = 0.02  # of log-likelihood
+_SCALE = np.arange(1.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What no predictor can exceed, except by luck.
+
+    Attributes:
+        plcc: Correlation of the true opinions with the labels.
+        srocc: Their rank correlation.
+        rmse: Root of the labels' mean error variance: what a perfect predictor is still off.
+        label_sd: Standard deviation of the labels.
+        true_sd: Standard deviation of the true opinions.
+        votes: Harmonic mean of the votes per clip.
+        vote_sd: Root of the mean variance of one vote.
+        source: Where votes and their SD are from.
+    """
+
+    plcc: float
+    srocc: float
+    rmse: float
+    label_sd: float
+    true_sd: float
+    votes: float
+    vote_sd: float
+    source: str
+
+    def as_dict(self) -> dict[str, float | str]:
+        """Return the fields as a plain mapping."""
+        return asdict(self)
+
+
+def label_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, source: str) -> Ceiling:
+    """Estimate the ceiling of a set of labels.
+
+    A label is the true opinion plus an error of variance ``vote_sd² / votes``, so the true
+    opinions vary by what is left of the labels' variance. PLCC follows in closed form whatever
+    their distribution. SROCC depends on it, so it is found by deconvolution and simulated.
+
+    Args:
+        labels: MOS, shape (clips,).
+        votes: Votes behind each label, shape (clips,).
+        vote_sd: Standard deviation of one vote (ddof 1) per clip, shape (clips,).
+        source: Where votes and SD are from, for the report.
+    """
+    error_variance = float(np.mean(vote_sd**2 / votes))
+    label_variance = float(np.var(labels, ddof=1)) if len(labels) > 1 else 0.0
+    true_variance = max(label_variance - error_variance, 0.0)
+    share = true_variance / label_variance if label_variance else 0.0
+    return Ceiling(
+        plcc=float(np.sqrt(share)),
+        srocc=_rank_ceiling(labels, votes, vote_sd, float(np.sqrt(true_variance)))
+        if share
+        else 0.0,
+        rmse=float(np.sqrt(error_variance)),
+        label_sd=float(np.sqrt(label_variance)),
+        true_sd=float(np.sqrt(true_variance)),
+        votes=float(1 / np.mean(1 / votes)),
+        vote_sd=float(np.sqrt(np.mean(vote_sd**2))),
+        source=source,
+    )
+
+
+def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:
+    """Return count and SD of the votes of each clip.
+
+    Args:
+        votes: One row per vote: ``video_name`` (or ``file_name``, ``clip_name``) and
+            ``video_score`` (or ``score``, ``vote``).
+
+    Returns:
+        Columns ``votes`` and ``vote_sd`` by clip name. The SD is pooled over all clips: that of
+        five votes alone says little.
+
+    Raises:
+        InputError: No such columns, or no clip with two votes.
+    """
+    name = _column(votes, ("video_name", "file_name", "clip_name", "name"))
+    value = _column(votes, ("video_score", "score", "vote", "rating"))
+    scores = pd.to_numeric(votes[value], errors="coerce")
+    by_clip = scores.groupby(votes[name]).agg(["count", "var"])
+    several = by_clip[by_clip["count"] > 1]
+    if several.empty:
+        raise InputError("votes CSV: no clip has two votes, so their spread is unknown")
+    freedom = several["count"] - 1
+    pooled = float(np.sqrt((several["var"] * freedom).sum() / freedom.sum()))
+    return pd.DataFrame({"votes": by_clip["count"].astype(float), "vote_sd": pooled})
+
+
+@dataclass(frozen=True)
+class _Source:
+    """How labels arise from true opinions, for clips of one kind.
+
+    Attributes:
+        share: Share of the clips.
+        true: True opinion per grid point, shape (grid,).
+        outcomes: Labels that can be seen, shape (outcomes,).
+        chances: Of each outcome at each grid point, shape (grid, outcomes).
+        seen: How often each outcome was seen, shape (outcomes,).
+    """
+
+    share: float
+    true: Floats
+    outcomes: Floats
+    chances: Floats
+    seen: Floats
+
+
+def _rank_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, true_sd: float) -> float:
+    countable = len(np.unique(votes)) <= _MAX_SOURCES and _are_whole_votes(labels, votes)
+    sources = (_whole_votes if countable else _normal_errors)(labels, votes, vote_sd, true_sd)
+    weights = _deconvolve(sources, true_sd)
+    random = np.random.default_rng(_SEED)
+    pairs = [_draw(source, weights, random) for source in sources]
+    true, simulated = np.concatenate(pairs, axis=1)
+    rank = srocc(simulated, true)
+    return 0.0 if np.isnan(rank) else rank
+
+
+def _deconvolve(sources: list[_Source], true_sd: float) -> Floats:
+    """Return how frequent each true opinion is, shape (grid,).
+
+    Expectation-maximisation from a normal distribution, for as long as a step makes the labels
+    noticeably more likely: going on would fit their noise.
+    """
+    likelihood = np.concatenate([source.chances.T[source.seen > 0] for source in sources])
+    seen = np.concatenate([source.seen[source.seen > 0] for source in sources])
+    true = sources[0].true
+    mean = np.average(
+        np.concatenate([source.outcomes[source.seen > 0] for source in sources]), weights=seen
+    )
+    weights = np.exp(-0.5 * ((true - mean) / true_sd) ** 2) * np.gradient(true) + _TINY
+    weights /= weights.sum()
+    before = -np.inf
+    for _ in range(_ITERATIONS):
+        joint = likelihood * weights
+        chances = np.maximum(joint.sum(axis=1), _TINY)
+        now = float(seen @ np.log(chances))
+        if now - before < _NOTICEABLE:
+            break
+        before = now
+        weights = (seen / seen.sum()) @ (joint / chances[:, np.newaxis])
+    shares: Floats = weights / weights.sum()
+    return shares
+
+
+def _draw(source: _Source, weights: Floats, random: np.random.Generator) -> Floats:
+    """Return true opinions and labels, shape (2, clips)."""
+    points = random.choice(_GRID, size=max(round(source.share * _SIMULATED), 1), p=weights)
+    steps = np.cumsum(source.chances, axis=1)
+    height = random.random(len(points)) * steps[points, -1]
+    outcome = (steps[points] < height[:, np.newaxis]).sum(axis=1)
+    return np.stack([source.true[points], source.outcomes[outcome]])
+
+
+def _normal_errors(labels: Floats, votes: Floats, vote_sd: Floats, _: float) -> list[_Source]:
+    """One source per size of error, each with normal errors."""
+    grid = np.linspace(labels.min(), labels.max(), _GRID)
+    step = grid[1] - grid[0]
+    errors = vote_sd / np.sqrt(votes)
+    classes = _classes(errors)
+    sources = []
+    for code in np.unique(classes):
+        members = classes == code
+        width = max(float(np.sqrt(np.mean(errors[members] ** 2))), step / 2)
+        reach = 4 * width
+        outcomes = np.linspace(grid[0] - reach, grid[-1] + reach, _OUTCOMES)
+        nearest = np.searchsorted((outcomes[1:] + outcomes[:-1]) / 2, labels[members])
+        seen = np.bincount(nearest, minlength=_OUTCOMES).astype(float)
+        chances = np.exp(-0.5 * ((outcomes - grid[:, np.newaxis]) / width) ** 2)
+        chances /= chances.sum(axis=1, keepdims=True)
+        sources.append(_Source(float(members.mean()), grid, outcomes, chances, seen))
+    return sources
+
+
+def _whole_votes(labels: Floats, votes: Floats, vote_sd: Floats, true_sd: float) -> list[_Source]:
+    """One source per number of votes, each vote a latent opinion rounded to 1, 2, … 5."""
+    latent = np.linspace(MOS_MIN - 0.5, MOS_MAX + 0.5, _GRID)
+    shrunk = labels.mean() + (labels - labels.mean()) * true_sd / labels.std()
+    chances = _vote_chances(latent, _latent_sd(shrunk, float(np.sqrt(np.mean(vote_sd**2)))))
+    true = chances @ _SCALE
+    sources = []
+    for number in np.unique(votes).astype(int):
+        members = votes == number
+        sums = np.arange(number * MOS_MIN, number * MOS_MAX + 1)
+        seen = np.bincount(
+            np.rint(labels[members] * number).astype(int) - int(sums[0]), minlength=len(sums)
+        )
+        of_sums = _chances_of_sums(chances, number)
+        sources.append(
+            _Source(float(members.mean()), true, sums / number, of_sums, seen.astype(float))
+        )
+    return sources
+
+
+def _vote_chances(latent: Floats, sd: float) -> Floats:
+    """Return the chances of the votes 1–5 for latent opinions, shape (opinions, 5)."""
+    edges = np.concatenate([[-np.inf], _SCALE[1:] - 0.5, [np.inf]])
+    below: Floats = special.ndtr((edges - latent[:, np.newaxis]) / sd)
+    chances: Floats = np.diff(below, axis=1)
+    return chances
+
+
+def _latent_sd(labels: Floats, vote_sd: float) -> float:
+    """Return the SD of latent votes at which rounded votes have the SD that was seen."""
+
+    def excess(sd: float) -> float:
+        chances = _vote_chances(labels, sd)
+        variance = chances @ _SCALE**2 - (chances @ _SCALE) ** 2
+        return float(np.sqrt(variance.mean())) - vote_sd
+
+    low, high = 0.05, 10.0
+    if excess(low) >= 0 or excess(high) <= 0:
+        return float(np.clip(vote_sd, low, high))
+    return float(optimize.brentq(excess, low, high, xtol=1e-4))
+
+
+def _chances_of_sums(chances: Floats, number: int) -> Floats:
+    """Return the chances of the sums of so many votes, shape (opinions, 4 · number + 1)."""
+    total = np.ones((len(chances), 1))
+    for _ in range(number):
+        wider = np.zeros((len(chances), total.shape[1] + len(_SCALE) - 1))
+        for vote in range(len(_SCALE)):
+            wider[:, vote : vote + total.shape[1]] += total * chances[:, vote : vote + 1]
+        total = wider
+    return total
+
+
+def _classes(errors: Floats) -> npt.NDArray[np.intp]:
+    """Return a class per clip such that errors within a class are about equal."""
+    edges = np.quantile(errors, np.linspace(0, 1, _MAX_SOURCES + 1)[1:-1])
+    classes: npt.NDArray[np.intp] = np.searchsorted(np.unique(edges), errors)
+    return classes
+
+
+def _are_whole_votes(labels: Floats, votes: Floats) -> bool:
+    """Whether every label can be a mean of that many whole-number votes from 1 to 5."""
+    sums = labels * votes
+    whole = np.abs(sums - np.rint(sums)).max() < _LATTICE_TOLERANCE
+    in_range = labels.min() >= MOS_MIN and labels.max() <= MOS_MAX
+    return bool(whole and in_range and (votes == np.rint(votes)).all())
+
+
+def _column(votes: pd.DataFrame, accepted: tuple[str, ...]) -> str:
+    spelled = {str(column).strip().lower(): str(column) for column in votes.columns}
+    for name in accepted:
+        if name in spelled:
+            return spelled[name]
+    raise InputError(
+        f"votes CSV: none of the columns {', '.join(accepted)}; found {', '.join(spelled)}"
+    )

@@ -1,0 +1,138 @@
+"""How well predictions agree with opinions: PLCC, SROCC, KROCC, RMSE and the logistic fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, special, stats
+
+from k150k_pipeline.schemas.mos_parameters import FitParameters
+
+Floats = npt.NDArray[np.float64]
+Scores = dict[str, float]
+"""Metric name to value; NaN where it is not defined."""
+
+METRICS = ("plcc", "plcc_logistic", "srocc", "krocc", "rmse", "rmse_logistic")
+_MIN_PAIRS = 3
+
+
+def plcc(predicted: Floats, true: Floats) -> float:
+    """Return Pearson's correlation; NaN when either side does not vary."""
+    return _correlate(stats.pearsonr, predicted, true)
+
+
+def srocc(predicted: Floats, true: Floats) -> float:
+    """Return Spearman's rank correlation, ties at their mean rank; NaN without variation."""
+    return _correlate(stats.spearmanr, predicted, true)
+
+
+def krocc(predicted: Floats, true: Floats) -> float:
+    """Return Kendall's tau-b; NaN without variation."""
+    return _correlate(stats.kendalltau, predicted, true)
+
+
+def rmse(predicted: Floats, true: Floats) -> float:
+    """Return the root of the mean squared error."""
+    return float(np.sqrt(np.mean((predicted - true) ** 2)))
+
+
+def logistic(x: Floats, b1: float, b2: float, b3: float, b4: float) -> Floats:
+    """Return ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))``, the curve VQEG fits."""
+    rise: Floats = special.expit((x - b3) / np.abs(b4))
+    return b2 + (b1 - b2) * rise
+
+
+def fit_logistic(predicted: Floats, true: Floats, fit: FitParameters) -> Floats | None:
+    """Fit the four parameters by least squares; None when no fit is found.
+
+    The search starts at the largest MOS, the smallest, the mean prediction and ``fit.slope``.
+    """
+    start = [true.max(), true.min(), predicted.mean(), fit.slope]
+    if len(true) < len(start):
+        return None
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", optimize.OptimizeWarning)
+        try:
+            found, _ = optimize.curve_fit(
+                logistic, predicted, true, p0=start, maxfev=fit.max_evaluations
+            )
+        except (RuntimeError, ValueError):
+            return None
+    return found if np.isfinite(found).all() else None
+
+
+def score(predicted: Floats, true: Floats, fit: FitParameters) -> Scores:
+    """Return every metric of predictions against opinions.
+
+    Args:
+        predicted: Predictions, shape (clips,).
+        true: MOS, shape (clips,).
+        fit: Of the logistic fit, after which PLCC and RMSE are taken once more.
+    """
+    fitted = fit_logistic(predicted, true, fit)
+    mapped = np.full(len(true), np.nan) if fitted is None else logistic(predicted, *fitted)
+    return {
+        "plcc": plcc(predicted, true),
+        "plcc_logistic": plcc(mapped, true),
+        "srocc": srocc(predicted, true),
+        "krocc": krocc(predicted, true),
+        "rmse": rmse(predicted, true),
+        "rmse_logistic": rmse(mapped, true),
+    }
+
+
+def bootstrap(
+    predicted: Floats, true: Floats, groups: Sequence[str], *, draws: int, seed: int
+) -> dict[str, list[float]]:
+    """Return 95 % intervals by resampling contents, since clips of one content are not independent.
+
+    Args:
+        predicted: Predictions, shape (clips,).
+        true: MOS, shape (clips,).
+        groups: Content of each clip.
+        draws: Resamples.
+        seed: Of the resampling.
+
+    Returns:
+        Lower and upper end per metric, without the logistic fit; NaN where undefined.
+    """
+    random = np.random.default_rng(seed)
+    members = _members(groups)
+    metrics: Mapping[str, Callable[[Floats, Floats], float]] = {
+        "plcc": plcc, "srocc": srocc, "krocc": krocc, "rmse": rmse,
+    }  # fmt: skip
+    drawn: dict[str, list[float]] = {name: [] for name in metrics}
+    for _ in range(draws):
+        chosen = random.integers(len(members), size=len(members))
+        rows = np.concatenate([members[i] for i in chosen])
+        for name, metric in metrics.items():
+            drawn[name].append(metric(predicted[rows], true[rows]))
+    return {name: _interval(values) for name, values in drawn.items()}
+
+
+def _members(groups: Sequence[str]) -> list[npt.NDArray[np.intp]]:
+    _, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
+def _interval(values: list[float]) -> list[float]:
+    known = np.asarray(values)[np.isfinite(values)]
+    if not len(known):
+        return [float("nan"), float("nan")]
+    return [float(end) for end in np.percentile(known, [2.5, 97.5])]
+
+
+def _correlate(
+    correlation: Callable[[Floats, Floats], tuple[float, float]], predicted: Floats, true: Floats
+) -> float:
+    if len(true) < _MIN_PAIRS or not (np.isfinite(predicted).all() and np.isfinite(true).all()):
+        return float("nan")
+    if np.ptp(predicted) == 0 or np.ptp(true) == 0:
+        return float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.NearConstantInputWarning)
+        return float(correlation(predicted, true)[0])

@@ -1,0 +1,176 @@
+"""Four kinds of regressor behind one interface, each an ensemble over seeds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.neural_network import MLPRegressor
+from sklearn.svm import SVR
+from threadpoolctl import threadpool_limits
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.metrics import Floats
+from k150k_pipeline.mos.table import uninformative
+from k150k_pipeline.schemas.mos_parameters import CLAMP, ModelKind, MosHeadParameters
+
+SEED_MATTERS: dict[ModelKind, bool] = {"ridge": False, "svr": True, "trees": True, "mlp": True}
+"""Whether a kind's seed changes its fit (an SVR's only beyond ``svr.max_rows`` rows)."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What happens to raw columns before a regressor sees them, fitted on training rows alone.
+
+    Attributes:
+        columns: Input columns in order.
+        fill: What stands for a missing value (the median), shape (columns,).
+        mean: Subtracted, shape (columns,).
+        scale: Divided by, shape (columns,).
+    """
+
+    columns: tuple[str, ...]
+    fill: Floats
+    mean: Floats
+    scale: Floats
+
+    def apply(self, frame: pd.DataFrame) -> Floats:
+        """Return the prepared columns, shape (clips, columns)."""
+        raw = raw_values(frame, self.columns)
+        filled = np.where(np.isfinite(raw), raw, self.fill)
+        return (filled - self.mean) / self.scale
+
+
+@dataclass(frozen=True)
+class Head:
+    """A fitted model: raw columns in, MOS from 1 to 5 out.
+
+    Attributes:
+        kind: Kind of regressor.
+        preparation: Of the columns.
+        members: Fitted regressors, one per seed, of standardised MOS.
+        seeds: Their seeds.
+        target_mean: MOS mean of the training rows.
+        target_scale: MOS standard deviation of the training rows.
+    """
+
+    kind: ModelKind
+    preparation: Preparation
+    members: tuple[Any, ...]
+    seeds: tuple[int, ...]
+    target_mean: float
+    target_scale: float
+
+    def predict_each(self, frame: pd.DataFrame) -> Floats:
+        """Return each member's MOS, shape (seeds, clips)."""
+        prepared = self.preparation.apply(frame)
+        return self._opinion(np.stack([member.predict(prepared) for member in self.members]))
+
+    def predict(self, frame: pd.DataFrame) -> Floats:
+        """Return the ensemble's MOS, shape (clips,)."""
+        prepared = self.preparation.apply(frame)
+        raw: Floats = np.mean([member.predict(prepared) for member in self.members], axis=0)
+        return self._opinion(raw)
+
+    def _opinion(self, raw: Floats) -> Floats:
+        low, high = CLAMP
+        return np.clip(self.target_mean + self.target_scale * raw, low, high)
+
+
+def raw_values(frame: pd.DataFrame, columns: Sequence[str]) -> Floats:
+    """Return columns as numbers, shape (clips, columns)."""
+    values: Floats = frame[list(columns)].to_numpy(dtype=float)
+    return values
+
+
+def fit_head(
+    frame: pd.DataFrame,
+    inputs: Sequence[str],
+    kind: ModelKind,
+    parameters: MosHeadParameters,
+    seeds: Sequence[int],
+) -> Head:
+    """Fit an ensemble.
+
+    Args:
+        frame: Training rows alone: imputation, scaling and MOS statistics come from them.
+        inputs: Candidate input columns; those that tell training rows not apart are left out.
+        kind: Kind of regressor.
+        parameters: Block ``mos_head``.
+        seeds: One member each.
+
+    Raises:
+        InputError: No column tells the training rows apart, or fewer than three rows.
+    """
+    useless = uninformative(frame, inputs)
+    columns = tuple(c for c in inputs if c not in useless)
+    if not columns or len(frame) < 3:
+        raise InputError(
+            f"{len(frame)} training rows with {len(columns)} informative columns are too few to "
+            "fit a model"
+        )
+    preparation = _prepare(frame, columns)
+    mos = frame["mos"].to_numpy(dtype=float)
+    mean, scale = float(mos.mean()), float(mos.std()) or 1.0
+    prepared, target = preparation.apply(frame), (mos - mean) / scale
+    # One thread: the same sums in the same order, and no fight for cores between processes.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # epochs are a parameter
+        warnings.filterwarnings("ignore", "Got `batch_size`")  # fewer rows than a batch
+        members = tuple(_fit(kind, parameters, seed, prepared, target) for seed in seeds)
+    return Head(kind, preparation, members, tuple(seeds), mean, scale)
+
+
+def make_regressor(kind: ModelKind, parameters: MosHeadParameters, seed: int) -> Any:
+    """Return an unfitted scikit-learn regressor."""
+    if kind == "ridge":
+        return Ridge(alpha=parameters.ridge.alpha)
+    if kind == "svr":
+        svr = parameters.svr
+        return SVR(C=svr.c, gamma=svr.gamma, epsilon=svr.epsilon, cache_size=1000)
+    if kind == "trees":
+        trees = parameters.trees
+        return HistGradientBoostingRegressor(
+            max_iter=trees.iterations,
+            learning_rate=trees.learning_rate,
+            max_leaf_nodes=trees.leaves,
+            min_samples_leaf=trees.min_leaf,
+            max_features=trees.column_share,
+            early_stopping=False,
+            random_state=seed,
+        )
+    mlp = parameters.mlp
+    return MLPRegressor(
+        hidden_layer_sizes=mlp.hidden,
+        alpha=mlp.alpha,
+        learning_rate_init=mlp.learning_rate,
+        max_iter=mlp.epochs,
+        batch_size=mlp.batch,
+        random_state=seed,
+    )
+
+
+def _fit(
+    kind: ModelKind, parameters: MosHeadParameters, seed: int, prepared: Floats, target: Floats
+) -> Any:
+    rows = np.arange(len(prepared))
+    if kind == "svr" and len(rows) > parameters.svr.max_rows:
+        random = np.random.default_rng(seed)
+        rows = np.sort(random.choice(rows, parameters.svr.max_rows, replace=False))
+    return make_regressor(kind, parameters, seed).fit(prepared[rows], target[rows])
+
+
+def _prepare(frame: pd.DataFrame, columns: tuple[str, ...]) -> Preparation:
+    raw = raw_values(frame, columns)
+    raw = np.where(np.isfinite(raw), raw, np.nan)
+    fill = np.nanmedian(raw, axis=0)
+    filled = np.where(np.isnan(raw), fill, raw)
+    scale = filled.std(axis=0)
+    return Preparation(columns, fill, filled.mean(axis=0), np.where(scale > 0, scale, 1.0))

@@ -1,0 +1,54 @@
+"""MOS from an ONNX file; needs numpy and onnxruntime alone, besides the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.metrics import Floats
+
+_BATCH = 4096
+
+
+class OnnxHead:
+    """An exported model.
+
+    Args:
+        content: The model file.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+        self.columns = tuple(i.name for i in self._session.get_inputs())
+
+    def predict(self, frame: pd.DataFrame) -> Floats:
+        """Return MOS, shape (clips,).
+
+        Args:
+            frame: Raw columns; NaN is a missing value.
+
+        Raises:
+            InputError: A column is absent.
+        """
+        if missing := self.missing(frame.columns):
+            raise InputError(f"the model needs the columns {', '.join(missing)}")
+        parts = [self._predict(frame.iloc[i : i + _BATCH]) for i in range(0, len(frame), _BATCH)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def missing(self, columns: Sequence[str] | pd.Index[str]) -> list[str]:
+        """Return the inputs that are not among these columns."""
+        return [c for c in self.columns if c not in columns]
+
+    def _predict(self, frame: pd.DataFrame) -> Floats:
+        feeds = {c: frame[[c]].to_numpy(dtype=np.float64) for c in self.columns}
+        mos: Floats = self._session.run(None, feeds)[0][:, 0]
+        return mos

@@ -1,0 +1,312 @@
+"""The training table: features, labels, metadata and encoder of each clip, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.schemas.encoder_vocabulary import ENCODERS, slot_name
+from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN, VALUE_COLUMNS
+from k150k_pipeline.schemas.mos_parameters import ColumnParameters
+
+SIZE_COLUMNS = ("width", "height")
+CLIP_COLUMNS = ("framerate", "duration_s", "src_size_bytes", "bitrate_kbps")
+METADATA_COLUMNS = (*SIZE_COLUMNS, *CLIP_COLUMNS)
+"""What is known of a clip without looking at its pictures: pixels, fps, seconds, bytes, kbit/s."""
+
+ENCODER_COLUMNS = tuple(f"encoder_{name}" for name in ENCODERS)
+VMAF_COLUMN = "vmaf_mean"
+LABEL_COLUMNS = ("mos_raw_0_100", "mos_std_dev", "n_ratings", "mos", "nr_mos")
+_JOINED = ("src_sha256", "mos_std_dev", "n_ratings", "framerate", "duration_s", "src_size_bytes")
+_FR_VALUES = (
+    "vmaf_score", "bitrate_kbps", "adm2", "motion2",
+    "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3",
+)  # fmt: skip
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """One row per clip.
+
+    Attributes:
+        frame: ``clip_name``, ``corpus``, ``mos``, what the splits need, and all candidate inputs.
+        inputs: Names of the input columns, in order.
+        dropped: Candidate inputs left out, with the reason ``empty`` or ``constant``.
+        counts: Rows, matched and missing corpus rows, labels that differ, clips per corpus.
+    """
+
+    frame: pd.DataFrame
+    inputs: list[str]
+    dropped: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def build_table(
+    features: pd.DataFrame,
+    corpus: pd.DataFrame,
+    columns: ColumnParameters,
+    corpus_name: str,
+    fr_rows: pd.DataFrame | None = None,
+    inputs: Sequence[str] | None = None,
+) -> TrainingTable:
+    """Join features with their corpus rows, and choose the input columns.
+
+    Args:
+        features: Features parquet: ``clip_name``, ``mos``, and numbers.
+        corpus: Corpus rows (spec 002, §7); may be empty.
+        columns: Which columns are inputs.
+        corpus_name: Corpus of clips that have no corpus row.
+        fr_rows: Re-encodings of the clips (spec 003); their scores become inputs of the source.
+        inputs: Take these inputs as they are, for a second table beside a first.
+
+    Raises:
+        InputError: Clips twice, labels outside 1–5, an unknown encoder, no usable input.
+    """
+    check_clips(features)
+    frame = features.reset_index(drop=True)
+    frame["clip_name"] = frame["clip_name"].astype(str)
+    known = _by_clip(corpus)
+    matched = frame["clip_name"].isin(known.index)
+    frame = _join_corpus(frame, known, corpus_name)
+    if fr_rows is not None:
+        frame = _join_fr(frame, fr_rows)
+    counts = {
+        "clips": len(frame),
+        "with_corpus_row": int(matched.sum()),
+        "without_corpus_row": int((~matched).sum()),
+        "labels_that_differ_from_the_corpus": _count_other_labels(frame, known),
+        "clips_per_corpus": dict(sorted(Counter(frame["corpus"]).items())),
+    }
+    frame = _add_encoders(frame)
+    if inputs is not None:
+        missing = [c for c in inputs if c not in frame.columns]
+        frame[missing] = np.nan
+        return TrainingTable(frame, list(inputs), counts=counts)
+    candidates = _candidates(frame, columns)
+    dropped = uninformative(frame, candidates)
+    kept = [c for c in candidates if c not in dropped]
+    if not kept:
+        raise InputError(
+            f"none of the {len(candidates)} input columns tells clips apart "
+            f"({_few(candidates)}). Is this a features parquet? See mos_head.columns"
+        )
+    return TrainingTable(frame, kept, dropped, counts)
+
+
+def check_clips(features: pd.DataFrame) -> None:
+    """Refuse a table whose clips or labels cannot be used.
+
+    Raises:
+        InputError: A column is missing, a clip is there twice, a label is not in 1–5.
+    """
+    for column in ("clip_name", "mos"):
+        if column not in features.columns:
+            raise InputError(f"the features table has no column {column!r}")
+    if features.empty:
+        raise InputError("the features table has no rows")
+    repeated = features["clip_name"][features["clip_name"].duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"{len(repeated)} clips are in the features table more than once: {_few(repeated)}. "
+            "One clip may have one row"
+        )
+    mos = pd.to_numeric(features["mos"], errors="coerce")
+    bad = features["clip_name"][~mos.between(MOS_MIN, MOS_MAX)]
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} clips have no MOS between 1 and 5: {_few(bad)}. Correct the scores and "
+            "run extract again"
+        )
+
+
+def uninformative(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
+    """Return the columns that cannot tell clips apart: ``empty`` or ``constant``."""
+    found = {}
+    for column in columns:
+        values = frame[column].to_numpy(dtype=float)
+        values = values[np.isfinite(values)]
+        if not len(values):
+            found[column] = "empty"
+        elif values.min() == values.max():
+            found[column] = "constant"
+    return found
+
+
+def fingerprint(frame: pd.DataFrame, inputs: Sequence[str]) -> str:
+    """Return a hash of clips, labels and inputs that depends on no row order."""
+    part = frame[["clip_name", "mos", *inputs]].sort_values("clip_name")
+    digest = hashlib.sha256("\0".join(["clip_name", "mos", *inputs]).encode())
+    digest.update("\0".join(part["clip_name"]).encode())
+    digest.update(np.ascontiguousarray(part[["mos", *inputs]].to_numpy(dtype="<f8")).tobytes())
+    return digest.hexdigest()
+
+
+def read_rows(path: Path, parameter: str) -> pd.DataFrame:
+    """Read a JSON-lines file that a parameter names.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file if line.strip()]
+        return pd.DataFrame(rows)
+    except OSError as error:
+        raise InputError(f"{parameter}: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{parameter}: {path} is not JSON lines: {error}") from error
+
+
+def read_frame(path: Path, parameter: str) -> pd.DataFrame:
+    """Read a parquet file that a parameter names.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return pd.read_parquet(path)
+    except OSError as error:
+        raise InputError(f"{parameter}: {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{parameter}: {path} is not a parquet file: {error}") from error
+
+
+def _by_clip(corpus: pd.DataFrame) -> pd.DataFrame:
+    if corpus.empty:
+        return pd.DataFrame({"corpus": pd.Series(dtype=object)})
+    if "src" not in corpus.columns:
+        raise InputError("the corpus JSONL has no key 'src'; see docs/files.md for its rows")
+    names = corpus["src"].map(lambda src: PurePosixPath(str(src)).name)
+    repeated = names[names.duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"{len(repeated)} clips are in the corpus JSONL more than once: {_few(repeated)}. "
+            "Names must differ between the corpora of one table"
+        )
+    return corpus.set_index(names)
+
+
+def _join_corpus(frame: pd.DataFrame, known: pd.DataFrame, corpus_name: str) -> pd.DataFrame:
+    names = frame["clip_name"]
+    frame["corpus"] = _look_up(known, "corpus", names).fillna(corpus_name).astype(str)
+    frame["encoder_upstream"] = _look_up(known, "encoder_upstream", names)
+    for column in _JOINED:
+        if column not in frame.columns:
+            frame[column] = _look_up(known, column, names)
+    for column in CLIP_COLUMNS[:-1]:
+        frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
+    seconds = frame["duration_s"].where(frame["duration_s"] > 0)
+    frame["bitrate_kbps"] = frame["src_size_bytes"] * 8 / 1000 / seconds
+    return frame
+
+
+def _look_up(known: pd.DataFrame, column: str, names: pd.Series[str]) -> pd.Series[Any]:
+    if column not in known.columns:
+        return pd.Series(np.nan, index=names.index, dtype=object)
+    return names.map(known[column])
+
+
+def _join_fr(frame: pd.DataFrame, fr_rows: pd.DataFrame) -> pd.DataFrame:
+    """Append what each clip scores when it is encoded again; its MOS is that of the source."""
+    lacking = [key for key in ("nr_source", "crf", "encoder") if key not in fr_rows.columns]
+    if lacking:
+        raise InputError(f"the FR corpus has no key {', '.join(lacking)}; see spec 003")
+    for encoder in fr_rows["encoder"].unique():
+        slot_name(str(encoder), "fr")
+    source = fr_rows["nr_source"].map(lambda path: PurePosixPath(str(path)).name)
+    setting = "fr_" + fr_rows["encoder"].astype(str) + "_crf" + fr_rows["crf"].astype(str)
+    for value in _FR_VALUES:
+        if value in fr_rows.columns:
+            wide = fr_rows.assign(source=source, setting=setting + f"_{value}").pivot_table(
+                index="source", columns="setting", values=value, aggfunc="mean"
+            )
+            frame = frame.join(wide, on="clip_name")
+    return frame
+
+
+def _add_encoders(frame: pd.DataFrame) -> pd.DataFrame:
+    pairs = zip(frame["encoder_upstream"], frame["corpus"], strict=True)
+    slots = pd.Series(
+        [slot_name("" if pd.isna(encoder) else str(encoder), corpus) for encoder, corpus in pairs],
+        index=frame.index,
+    )
+    one_hot = {f"encoder_{name}": (slots == name).astype(float) for name in ENCODERS}
+    return pd.concat([frame, pd.DataFrame(one_hot)], axis=1)
+
+
+def _candidates(frame: pd.DataFrame, columns: ColumnParameters) -> list[str]:
+    names: list[str] = []
+    if columns.features:
+        names += [*VALUE_COLUMNS, *(c for c in frame.columns if c.startswith("fr_"))]
+    if columns.metadata:
+        names += METADATA_COLUMNS
+    if columns.encoder:
+        names += ENCODER_COLUMNS
+    for column in columns.extra:
+        if column not in frame.columns or not pd.api.types.is_numeric_dtype(frame[column]):
+            raise InputError(
+                f"mos_head.columns.extra: {column!r} is not a column of numbers in the features "
+                "table; run enrich with it, or leave it out"
+            )
+        if column in LABEL_COLUMNS:
+            raise InputError(f"mos_head.columns.extra: {column!r} is a label, not an input")
+    names += columns.extra
+    return [c for c in dict.fromkeys(names) if c in frame.columns]
+
+
+def _count_other_labels(frame: pd.DataFrame, known: pd.DataFrame) -> int:
+    theirs = pd.to_numeric(_look_up(known, "mos", frame["clip_name"]), errors="coerce")
+    return int(((theirs - frame["mos"]).abs() > 1e-6).sum())
+
+
+def _few(names: Iterable[Any]) -> str:
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:_SHOWN]) + (" …" if len(shown) > _SHOWN else "")
+
+
+def votes_of(
+    frame: pd.DataFrame,
+    *,
+    votes: float,
+    vote_sd: float,
+    counted: pd.DataFrame | None,
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return votes and vote SD per clip, shape (clips,) each, and where they are from.
+
+    Args:
+        frame: Rows of a training table.
+        votes: Votes of a clip of which nothing is known.
+        vote_sd: SD of a vote of which nothing is known.
+        counted: Columns ``votes`` and ``vote_sd`` by clip name, from a votes CSV.
+    """
+    numbers, sds, source = _recorded(frame), _recorded_sd(frame), "corpus rows"
+    if counted is not None:
+        numbers = frame["clip_name"].map(counted["votes"]).to_numpy(dtype=float)
+        sds = frame["clip_name"].map(counted["vote_sd"]).to_numpy(dtype=float)
+        source = "votes CSV"
+    known = np.isfinite(numbers) & (numbers >= 1) & np.isfinite(sds)
+    if not known.any():
+        source = "parameters"
+    elif not known.all():
+        source += f" for {int(known.sum())} of {len(frame)} clips, else parameters"
+    return np.where(known, numbers, votes), np.where(known, sds, vote_sd), source
+
+
+def _recorded(frame: pd.DataFrame) -> np.ndarray:
+    return pd.to_numeric(frame["n_ratings"], errors="coerce").to_numpy(dtype=float)
+
+
+def _recorded_sd(frame: pd.DataFrame) -> np.ndarray:
+    """Return the recorded SDs; 0 stands for unknown in the corpus rows (spec 002, §11)."""
+    sds = pd.to_numeric(frame["mos_std_dev"], errors="coerce").to_numpy(dtype=float)
+    return np.where(sds > 0, sds, np.nan)
