@@ -47,8 +47,14 @@ class AtomicParquetDataset(AtomicFileDataset):
     """A parquet file, saved from an Arrow table (its metadata included), loaded as a frame."""
 
     def load(self) -> pd.DataFrame:
-        """Return the table as a pandas frame."""
-        frame: pd.DataFrame = pq.read_table(self._filepath).to_pandas()
+        """Return the table as a pandas frame; what it says of itself is in ``attrs["k150k"]``.
+
+        Raises:
+            DatasetError: There is no such file, or it is not parquet.
+        """
+        table = self._read()
+        frame: pd.DataFrame = table.to_pandas()
+        frame.attrs["k150k"] = (table.schema.metadata or {}).get(b"k150k", b"").decode()
         return frame
 
     def save(self, data: pa.Table | pa.RecordBatchReader) -> None:
@@ -64,6 +70,17 @@ class AtomicParquetDataset(AtomicFileDataset):
                 for batch in data:
                     writer.write_batch(batch)
 
+    def _read(self) -> pa.Table:
+        try:
+            return pq.read_table(self._filepath)
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self._filepath} does not exist: make it first, or give its place on the command "
+                "line (--params features=…) or in conf/local/catalog.yml"
+            ) from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetError(f"{self._filepath} is not a parquet file: {error}") from error
+
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
         with pq.ParquetFile(self._filepath) as file:
@@ -75,21 +92,12 @@ class ArrowParquetDataset(AtomicParquetDataset):
     """A parquet file that is loaded as an Arrow table, with its types and metadata."""
 
     def load(self) -> pa.Table:
-        """Return the table.
+        """Return the table, each column in one chunk: saved again, it gives the same bytes.
 
         Raises:
             DatasetError: There is no such file, or it is not parquet.
         """
-        try:
-            # One chunk per column, so that the same rows give the same bytes when saved again.
-            return pq.read_table(self._filepath).combine_chunks()
-        except FileNotFoundError as error:
-            raise DatasetError(
-                f"{self._filepath} does not exist: make it first, or give its place on the command "
-                "line (--params features=…) or in conf/local/catalog.yml"
-            ) from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DatasetError(f"{self._filepath} is not a parquet file: {error}") from error
+        return self._read().combine_chunks()
 
 
 class AtomicCSVDataset(AtomicFileDataset):

@@ -33,6 +33,9 @@ _FR_VALUES = (
 )  # fmt: skip
 _SHOWN = 3
 
+DEVELOPMENT, HELD_OUT, JUDGE, SET_ASIDE = "development", "held out", "judge", "set aside"
+"""Parts of a training table."""
+
 
 @dataclass(frozen=True)
 class TrainingTable:
@@ -73,11 +76,9 @@ def build_table(
         InputError: Clips twice, labels outside 1–5, an unknown encoder, no usable input.
     """
     check_clips(features)
-    frame = features.reset_index(drop=True)
-    frame["clip_name"] = frame["clip_name"].astype(str)
     known = _by_clip(corpus)
+    frame = add_metadata(features, corpus, corpus_name)
     matched = frame["clip_name"].isin(known.index)
-    frame = _join_corpus(frame, known, corpus_name)
     if fr_rows is not None:
         frame = _join_fr(frame, fr_rows)
     counts = {
@@ -87,7 +88,6 @@ def build_table(
         "labels_that_differ_from_the_corpus": _count_other_labels(frame, known),
         "clips_per_corpus": dict(sorted(Counter(frame["corpus"]).items())),
     }
-    frame = _add_encoders(frame)
     if inputs is not None:
         missing = [c for c in inputs if c not in frame.columns]
         frame[missing] = np.nan
@@ -101,6 +101,17 @@ def build_table(
             f"({_few(candidates)}). Is this a features parquet? See mos_head.columns"
         )
     return TrainingTable(frame, kept, dropped, counts)
+
+
+def add_metadata(features: pd.DataFrame, corpus: pd.DataFrame, corpus_name: str) -> pd.DataFrame:
+    """Join corpus rows to features by clip name: metadata, votes, hash, encoder slots.
+
+    Raises:
+        InputError: Clips twice in the corpus, or an unknown encoder.
+    """
+    frame = features.reset_index(drop=True)
+    frame["clip_name"] = frame["clip_name"].astype(str)
+    return _add_encoders(_join_corpus(frame, _by_clip(corpus), corpus_name))
 
 
 def check_clips(features: pd.DataFrame) -> None:
@@ -204,9 +215,11 @@ def _join_corpus(frame: pd.DataFrame, known: pd.DataFrame, corpus_name: str) -> 
         if column not in frame.columns:
             frame[column] = _look_up(known, column, names)
     for column in CLIP_COLUMNS[:-1]:
+        numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
+        frame[column] = numbers.where(numbers > 0)  # 0 stands for unknown
+    frame["bitrate_kbps"] = frame["src_size_bytes"] * 8 / 1000 / frame["duration_s"]
+    for column in ("mos_std_dev", "n_ratings"):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
-    seconds = frame["duration_s"].where(frame["duration_s"] > 0)
-    frame["bitrate_kbps"] = frame["src_size_bytes"] * 8 / 1000 / seconds
     return frame
 
 
@@ -289,24 +302,16 @@ def votes_of(
         vote_sd: SD of a vote of which nothing is known.
         counted: Columns ``votes`` and ``vote_sd`` by clip name, from a votes CSV.
     """
-    numbers, sds, source = _recorded(frame), _recorded_sd(frame), "corpus rows"
+    numbers = frame["n_ratings"].to_numpy(dtype=float)
+    sds = frame["mos_std_dev"].where(frame["mos_std_dev"] > 0).to_numpy(dtype=float)
+    source = "corpus rows"
     if counted is not None:
         numbers = frame["clip_name"].map(counted["votes"]).to_numpy(dtype=float)
         sds = frame["clip_name"].map(counted["vote_sd"]).to_numpy(dtype=float)
         source = "votes CSV"
-    known = np.isfinite(numbers) & (numbers >= 1) & np.isfinite(sds)
+    known = np.isfinite(numbers) & (numbers >= 1) & np.isfinite(sds)  # 0 stands for unknown
     if not known.any():
         source = "parameters"
     elif not known.all():
         source += f" for {int(known.sum())} of {len(frame)} clips, else parameters"
     return np.where(known, numbers, votes), np.where(known, sds, vote_sd), source
-
-
-def _recorded(frame: pd.DataFrame) -> np.ndarray:
-    return pd.to_numeric(frame["n_ratings"], errors="coerce").to_numpy(dtype=float)
-
-
-def _recorded_sd(frame: pd.DataFrame) -> np.ndarray:
-    """Return the recorded SDs; 0 stands for unknown in the corpus rows (spec 002, §11)."""
-    sds = pd.to_numeric(frame["mos_std_dev"], errors="coerce").to_numpy(dtype=float)
-    return np.where(sds > 0, sds, np.nan)

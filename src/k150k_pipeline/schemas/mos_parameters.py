@@ -161,6 +161,7 @@ class PredictParameters(Parameters):
 
     source: Path | None = None
     corpus_jsonl: Path | None = None
+    corpus: str = "konvid-150k"
     missing: Literal["refuse", "impute"] = "refuse"
 
 

@@ -1,0 +1,276 @@
+"""Build the table, cross-validate, train and judge, draw."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos import card, gate, judging, pictures
+from k150k_pipeline.mos.ceiling import Ceiling, label_ceiling, votes_per_clip
+from k150k_pipeline.mos.export import check_export, to_onnx
+from k150k_pipeline.mos.models import SEED_MATTERS, Head, fit_head
+from k150k_pipeline.mos.splits import Splits, group_contents, split
+from k150k_pipeline.mos.table import (
+    DEVELOPMENT,
+    HELD_OUT,
+    JUDGE,
+    METADATA_COLUMNS,
+    SET_ASIDE,
+    VMAF_COLUMN,
+    TrainingTable,
+    build_table,
+    fingerprint,
+    read_frame,
+    read_rows,
+    votes_of,
+)
+from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
+
+logger = logging.getLogger(__name__)
+
+_KEPT = (
+    "clip_name", "corpus", "mos", "split", "content_id", "src_sha256", "n_ratings", "mos_std_dev",
+)  # fmt: skip
+
+
+def make_table(
+    features: pd.DataFrame, corpus: pd.DataFrame, mos_head: MosHeadParameters
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Join features, labels and metadata, and mark which part each clip belongs to.
+
+    Args:
+        features: Features parquet.
+        corpus: Corpus rows (spec 002, §7).
+        mos_head: Block ``mos_head``.
+
+    Returns:
+        The training table, and facts on it: inputs, dropped columns, counts, fingerprint.
+
+    Raises:
+        InputError: A table that cannot be trained on; the message says why.
+    """
+    fr_rows = None
+    if mos_head.fr_corpus is not None:
+        fr_rows = read_rows(mos_head.fr_corpus, "mos_head.fr_corpus")
+    described = features.attrs.get("k150k", "")
+    table = build_table(features, corpus, mos_head.columns, mos_head.corpus, fr_rows)
+    frame = _with_judge(table, mos_head, fr_rows)
+    frame["content"] = group_contents(frame, mos_head.splits.group_columns)
+    judged = frame["part"] == JUDGE
+    shared = ~judged & frame["content"].isin(frame.loc[judged, "content"])
+    frame.loc[shared, "part"] = SET_ASIDE
+    own = np.flatnonzero(frame["part"] == "")
+    splits = split(frame.iloc[own], mos_head.splits)
+    part = frame["part"].to_numpy(dtype=object)
+    part[own] = DEVELOPMENT
+    part[own[splits.held_out]] = HELD_OUT
+    frame["part"] = part
+    facts = {
+        "inputs": table.inputs,
+        "dropped_columns": table.dropped,
+        **table.counts,
+        "parts": dict(sorted(Counter(part).items())),
+        "split_policy": splits.policy,
+        "scored_with": _scored_with(described),
+        "fingerprint": fingerprint(frame, table.inputs),
+    }
+    logger.info("Training table: %s", json.dumps(facts))
+    columns = [*_KEPT, *mos_head.splits.group_columns, *table.inputs, *METADATA_COLUMNS]
+    wanted = dict.fromkeys([*columns, VMAF_COLUMN, "content", "part"])
+    kept = frame[[c for c in wanted if c in frame.columns]]
+    return pa.Table.from_pandas(kept, preserve_index=False), facts
+
+
+def cross_validate(
+    table: pd.DataFrame, facts: dict[str, Any], mos_head: MosHeadParameters, *, kind: ModelKind
+) -> dict[str, Any]:
+    """Fit and score one kind of model on every fold; empty when it is not asked for."""
+    if kind not in mos_head.models:
+        return {}
+    frame, splits = _own_rows(table, mos_head)
+    result = judging.cross_validate(frame, facts["inputs"], splits, kind, mos_head)
+    logger.info(
+        "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f over %d folds, which differ by %.4f in PLCC",
+        kind,
+        *(result["mean"][m] for m in ("plcc", "srocc", "rmse")),
+        len(splits.folds),
+        result["fold_spread"],
+    )
+    cleaned: dict[str, Any] = card.without_nan(result)
+    return cleaned
+
+
+def train(
+    table: pd.DataFrame, facts: dict[str, Any], mos_head: MosHeadParameters, *folds: dict[str, Any]
+) -> tuple[pa.Table, dict[str, Any], dict[str, bytes], dict[str, Any]]:
+    """Fit the chosen model on all development clips, judge it, and make its files.
+
+    Returns:
+        Predictions for the judged clips, metrics, the files of the model set, and the report.
+
+    Raises:
+        InputError: Nothing to judge on, or the exported file does not agree with the model.
+    """
+    results = {r["kind"]: _with_nan(r) for r in folds if r}
+    kind = judging.choose(results, mos_head)
+    frame, splits = _own_rows(table, mos_head)
+    development = frame.iloc[splits.development]
+    judged, judged_on = _judged_rows(table, frame, splits)
+    head = fit_head(development, facts["inputs"], kind, mos_head, mos_head.seeds)
+    # The held-out labels are of the same making as the rest: more of them say more.
+    labelled = judged if mos_head.judge_features is not None else frame
+    ceiling = _ceiling(labelled, mos_head)
+    found = {
+        **gate.verdict(
+            judging.judge(head, judged, judged["content"].to_numpy(dtype=str), mos_head),
+            ceiling,
+            judging.baselines(development, judged, mos_head),
+            mos_head.gate,
+            judged_on,
+            SEED_MATTERS[kind],
+        ),
+        "model": kind,
+        "fold_spread": results[kind]["fold_spread"],
+        "cross_validation": results,
+        "importance": judging.importance(head, judged, mos_head),
+    }
+    data = {
+        **{k: v for k, v in facts.items() if k != "inputs"},
+        "clips_trained_on": len(development),
+        "contents_trained_on": int(development["content"].nunique()),
+    }
+    files = _files(head, development, data, found, mos_head)
+    predictions = pd.DataFrame(
+        {
+            "clip_name": judged["clip_name"],
+            "mos": judged["mos"],
+            "predicted": head.predict(judged),
+        }
+    )
+    summary = gate.describe(found)
+    metrics: dict[str, Any] = card.without_nan(found)
+    report = {"summary": summary, "model_set": sorted(files), **data, "metrics": metrics}
+    return pa.Table.from_pandas(predictions, preserve_index=False), metrics, files, report
+
+
+def draw(
+    predictions: pd.DataFrame, metrics: dict[str, Any], mos_head: MosHeadParameters
+) -> tuple[Figure, Figure, Figure, Figure]:
+    """Draw predictions against MOS, residuals, importance of the columns, and the folds."""
+    predicted, true = (predictions[c].to_numpy(dtype=float) for c in ("predicted", "mos"))
+    what = f"{metrics['model']}, {metrics['judged_on']}"
+    results = [_with_nan(result) for result in metrics["cross_validation"].values()]
+    return (
+        pictures.predicted_against_true(
+            predicted, true, mos_head.fit, f"Prediction and MOS: {what}"
+        ),
+        pictures.residuals_by_mos(predicted, true, f"Residuals: {what}"),
+        pictures.feature_importance(metrics["importance"], f"Importance of columns: {what}"),
+        pictures.fold_boxes(results, "Cross-validation by kind of model"),
+    )
+
+
+def _with_judge(
+    table: TrainingTable, mos_head: MosHeadParameters, fr_rows: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return the table with the rows of the judge after it."""
+    own = table.frame.assign(part="")
+    if mos_head.judge_features is None:
+        return own
+    features = read_frame(mos_head.judge_features, "mos_head.judge_features")
+    corpus = pd.DataFrame()
+    if mos_head.judge_corpus is not None:
+        corpus = read_rows(mos_head.judge_corpus, "mos_head.judge_corpus")
+    judge = build_table(
+        features, corpus, mos_head.columns, mos_head.corpus, fr_rows, inputs=table.inputs
+    )
+    return pd.concat([own, judge.frame.assign(part=JUDGE)], ignore_index=True)
+
+
+def _own_rows(table: pd.DataFrame, mos_head: MosHeadParameters) -> tuple[pd.DataFrame, Splits]:
+    """Return the rows that are no judge's, and how they are divided."""
+    frame = table[table["part"].isin([DEVELOPMENT, HELD_OUT])].reset_index(drop=True)
+    return frame, split(frame, mos_head.splits)
+
+
+def _judged_rows(
+    table: pd.DataFrame, frame: pd.DataFrame, splits: Splits
+) -> tuple[pd.DataFrame, str]:
+    judge = table[table["part"] == JUDGE]
+    if len(judge):
+        return judge, "the judge's clips (mos_head.judge_features)"
+    if not len(splits.held_out):
+        raise InputError(
+            f"no clip is held out ({splits.policy}): raise mos_head.splits.held_out, or bring "
+            "more clips"
+        )
+    return frame.iloc[splits.held_out], "the held-out part"
+
+
+def _ceiling(labelled: pd.DataFrame, mos_head: MosHeadParameters) -> Ceiling:
+    parameters = mos_head.ceiling
+    of_judge = mos_head.judge_features is not None
+    path = parameters.judge_votes_csv if of_judge else parameters.votes_csv
+    name = "judge_votes_csv" if of_judge else "votes_csv"
+    counted = None if path is None else votes_per_clip(_read_csv(path, f"mos_head.ceiling.{name}"))
+    votes, vote_sd, source = votes_of(
+        labelled,
+        votes=parameters.judge_votes if of_judge else parameters.votes,
+        vote_sd=parameters.vote_sd,
+        counted=counted,
+    )
+    return label_ceiling(labelled["mos"].to_numpy(dtype=float), votes, vote_sd, source)
+
+
+def _read_csv(path: Path, parameter: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str)
+    except OSError as error:
+        raise InputError(f"{parameter}: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{parameter}: {path} is not a CSV file: {error}") from error
+
+
+def _files(
+    head: Head,
+    development: pd.DataFrame,
+    data: dict[str, Any],
+    found: dict[str, Any],
+    mos_head: MosHeadParameters,
+) -> dict[str, bytes]:
+    content = to_onnx(head, {"fingerprint": data["fingerprint"], "kind": head.kind})
+    difference = check_export(content, head, development)
+    facts = card.sidecar(head, content, difference, data, found, mos_head)
+    return {
+        card.ONNX: content,
+        card.SIDECAR: _as_json(facts),
+        card.CARD: card.model_card(facts, found).encode(),
+        gate.file_name(found): _as_json({**found, "data": data}),
+    }
+
+
+def _as_json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(card.without_nan(document), indent=1) + "\n").encode()
+
+
+def _with_nan(result: dict[str, Any]) -> dict[str, Any]:
+    """Return fold results with NaN again where JSON has null."""
+    scores = [{k: np.nan if v is None else v for k, v in s.items()} for s in result["scores"]]
+    mean = {k: np.nan if v is None else v for k, v in result["mean"].items()}
+    spread = np.nan if result["fold_spread"] is None else result["fold_spread"]
+    return {**result, "scores": scores, "mean": mean, "fold_spread": spread}
+
+
+def _scored_with(described: str) -> dict[str, Any]:
+    """Return what the features parquet says its rows were scored with."""
+    found: dict[str, Any] = json.loads(described).get("rows_scored_with", {}) if described else {}
+    return found

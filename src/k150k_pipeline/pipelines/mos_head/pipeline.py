@@ -1,0 +1,56 @@
+"""Wiring of the mos_head pipeline."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from k150k_pipeline.pipelines.clipwise import Bound
+from k150k_pipeline.pipelines.mos_head import nodes
+from k150k_pipeline.schemas.mos_parameters import MODEL_KINDS
+
+NAMESPACE = "mos_head"
+PICTURES = ("predicted_true", "residuals", "importance", "folds")
+_BLOCK = "params:mos_head"
+
+
+def create_pipeline(
+    features: str = "mos_head_features", corpus: str = "konvid_150k_corpus"
+) -> Pipeline:
+    """Return the mos_head pipeline.
+
+    Args:
+        features: Dataset of the features parquet.
+        corpus: Dataset of the corpus JSONL.
+
+    Returns:
+        Outputs ``mos_model_set``, ``mos_head_metrics``, ``mos_head_report``,
+        ``mos_head_predictions`` and the pictures.
+    """
+    pictures = [f"mos_head_{name}" for name in PICTURES]
+    outputs = ["mos_head_predictions", "mos_head_metrics", "mos_model_set", "mos_head_report"]
+    folds = [f"folds_{kind}" for kind in MODEL_KINDS]
+    return pipeline(
+        [
+            node(nodes.make_table, [features, corpus, _BLOCK], ["table", "facts"], name="table"),
+            *(
+                node(
+                    Bound(nodes.cross_validate, {"kind": kind}),
+                    ["table", "facts", _BLOCK],
+                    name,
+                    name=f"cross_validate_{kind}",
+                )
+                for kind, name in zip(MODEL_KINDS, folds, strict=True)
+            ),
+            node(nodes.train, ["table", "facts", _BLOCK, *folds], outputs, name="train"),
+            node(
+                nodes.draw,
+                ["mos_head_predictions", "mos_head_metrics", _BLOCK],
+                pictures,
+                name="draw",
+            ),
+        ],
+        namespace=NAMESPACE,
+        inputs={features, corpus},
+        outputs={*outputs, *pictures},
+        parameters={"mos_head"},
+    )

@@ -1,0 +1,107 @@
+"""Predict MOS with the current model set."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from k150k_pipeline.datasets import ModelSet
+from k150k_pipeline.errors import ClipError, InputError
+from k150k_pipeline.media.probe import probe
+from k150k_pipeline.mos.card import ONNX, SIDECAR
+from k150k_pipeline.mos.predict import OnnxHead
+from k150k_pipeline.mos.table import add_metadata, read_frame, read_rows
+from k150k_pipeline.schemas.encoder_vocabulary import UGC_MIXED
+from k150k_pipeline.schemas.features import VALUE_COLUMNS
+from k150k_pipeline.schemas.mos_parameters import PredictParameters
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf import make_engine
+from k150k_pipeline.vmaf.aggregate import aggregate
+from k150k_pipeline.vmaf.plans import IDENTITY
+
+logger = logging.getLogger(__name__)
+
+
+def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameters) -> pd.DataFrame:
+    """Predict MOS for a clip, or for every row of a features parquet; print one line per clip.
+
+    Args:
+        model_set: The current model set.
+        predict: Block ``predict``.
+        vmaf: Block ``vmaf``; scores a clip.
+
+    Returns:
+        ``clip_name`` and ``predicted_mos``.
+
+    Raises:
+        InputError: Nothing to predict for, an unreadable source, or columns that are absent.
+    """
+    source = predict.source
+    if source is None:
+        raise InputError("nothing to predict for: give --params predict.source=CLIP_OR_PARQUET")
+    if source.suffix == ".parquet":
+        frame = _read_features(source, predict)
+    else:
+        frame = _score_clip(source, vmaf, json.loads(model_set.files[SIDECAR]))
+    model = OnnxHead(model_set.files[ONNX])
+    if absent := model.missing(frame.columns):
+        if predict.missing == "refuse":
+            raise InputError(
+                f"{source}: the model needs columns that are not there: {', '.join(absent)}. Give "
+                "predict.corpus_jsonl for metadata, or predict.missing=impute for typical values"
+            )
+        logger.warning("Typical values stand for %s: predictions are rough", ", ".join(absent))
+        frame = frame.assign(**dict.fromkeys(absent, np.nan))
+    result = pd.DataFrame({"clip_name": frame["clip_name"], "predicted_mos": model.predict(frame)})
+    print(result.to_string(index=False, header=False, max_rows=20))
+    return result
+
+
+def _read_features(source: Path, predict: PredictParameters) -> pd.DataFrame:
+    features = read_frame(source, "predict.source")
+    if "clip_name" not in features.columns:
+        raise InputError(f"predict.source: {source} has no column clip_name")
+    if predict.corpus_jsonl is None:
+        return features
+    corpus = read_rows(predict.corpus_jsonl, "predict.corpus_jsonl")
+    return add_metadata(features, corpus, predict.corpus)
+
+
+def _score_clip(source: Path, vmaf: VmafParameters, facts: dict[str, Any]) -> pd.DataFrame:
+    engine = make_engine(vmaf)
+    try:
+        clip = probe(source)
+        values = aggregate(engine.score(clip, IDENTITY).values)
+    except ClipError as error:
+        raise InputError(f"predict.source: {error}") from error
+    _warn_of_other_engine(engine.identify().as_dict(), facts)
+    size = source.stat().st_size
+    row = {
+        "clip_name": source.name,
+        "width": clip.width,
+        "height": clip.height,
+        "framerate": clip.framerate or np.nan,
+        "duration_s": clip.duration_s or np.nan,
+        "src_size_bytes": size,
+        "bitrate_kbps": size * 8 / 1000 / clip.duration_s if clip.duration_s else np.nan,
+        f"encoder_{UGC_MIXED}": 1.0,
+        **dict(zip(VALUE_COLUMNS, values, strict=True)),
+    }
+    slots = {f"encoder_{name}": 0.0 for name in facts["encoder_vocabulary"]["slots"]}
+    return pd.DataFrame([{**slots, **row}])
+
+
+def _warn_of_other_engine(identity: dict[str, str], facts: dict[str, Any]) -> None:
+    known = facts["data"]["scored_with"].values()
+    if known and not any(
+        all(scoring.get(key) == value for key, value in identity.items()) for scoring in known
+    ):
+        logger.warning(
+            "The model was trained on features of another engine than %s; predictions may be off",
+            identity,
+        )

@@ -1,0 +1,33 @@
+"""Run the published protocol, a part of the splits per node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from k150k_pipeline.mos import protocol as published
+from k150k_pipeline.mos.card import without_nan
+from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
+
+
+def evaluate_splits(
+    table: pd.DataFrame, protocol: ProtocolParameters, *, shard: int, shards: int
+) -> pd.DataFrame:
+    """Evaluate the splits that are dealt to one shard; one row per split."""
+    return published.run_protocol(table, protocol, shard, shards)
+
+
+def summarise_splits(
+    protocol: ProtocolParameters, *parts: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Put the shards together and print every split and the medians.
+
+    Returns:
+        One row per split, and median, mean and SD per measure with the parameters used.
+    """
+    evaluated = [part.apply(pd.to_numeric) for part in parts if len(part)]
+    splits = pd.concat(evaluated).sort_values("split", ignore_index=True)
+    print(published.describe(splits))
+    summary = {"measures": published.summarise(splits), "protocol": protocol.model_dump()}
+    return splits, without_nan(summary)

@@ -1,0 +1,44 @@
+"""Wiring of the protocol pipeline."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from k150k_pipeline.pipelines.clipwise import Bound
+from k150k_pipeline.pipelines.protocol import nodes
+
+MAX_SHARDS = 32
+_BLOCK = "params:protocol"
+
+
+def create_pipeline(workers: int) -> Pipeline:
+    """Return the protocol pipeline, its splits dealt out to one node per worker.
+
+    Args:
+        workers: Worker processes; beyond 32 they are not used.
+    """
+    shards = min(workers, MAX_SHARDS)
+    parts = [f"splits_{shard:04d}" for shard in range(shards)]
+    return pipeline(
+        [
+            *(
+                node(
+                    Bound(nodes.evaluate_splits, {"shard": shard, "shards": shards}),
+                    ["protocol_table", _BLOCK],
+                    part,
+                    name=f"shard_{shard:04d}",
+                )
+                for shard, part in enumerate(parts)
+            ),
+            node(
+                nodes.summarise_splits,
+                [_BLOCK, *parts],
+                ["protocol_splits", "protocol_summary"],
+                name="summarise",
+            ),
+        ],
+        namespace="protocol",
+        inputs={"protocol_table"},
+        outputs={"protocol_splits", "protocol_summary"},
+        parameters={"protocol"},
+    )
