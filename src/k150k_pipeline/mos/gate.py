@@ -137,9 +137,10 @@ def _remarks(
     if ceiling.plcc < gate.plcc or ceiling.srocc < gate.srocc or ceiling.rmse > gate.rmse:
         remarks.append(
             f"no predictor can pass this gate on these labels: with {ceiling.votes:.3g} votes per "
-            f"clip even a perfect one reaches about PLCC {ceiling.plcc:.3f}, SROCC {ceiling.srocc:.3f}, "
-            f"RMSE {ceiling.rmse:.3f}. The judge is a set with more votes: K150K-B. Extract it "
-            "(extract.corpus=k150kb) and give mos_head.judge_features"
+            f"clip even a perfect one reaches about PLCC {ceiling.plcc:.3f}, SROCC "
+            f"{ceiling.srocc:.3f}, RMSE {ceiling.rmse:.3f}. The judge must have more votes a clip: "
+            "the K150K-B labels. Extract them (extract.corpus=k150kb) and give "
+            "mos_head.judge_features"
         )
     if baselines["mean_predictor_rmse"] <= gate.rmse:
         remarks.append(

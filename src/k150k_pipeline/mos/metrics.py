@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
 from k150k_pipeline.schemas.mos_parameters import FitParameters
 
@@ -40,9 +40,13 @@ def rmse(predicted: Floats, true: Floats) -> float:
 
 
 def logistic(x: Floats, b1: float, b2: float, b3: float, b4: float) -> Floats:
-    """Return ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))``, the curve VQEG fits."""
-    rise: Floats = special.expit((x - b3) / np.abs(b4))
-    return b2 + (b1 - b2) * rise
+    """Return ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))``, the curve VQEG fits.
+
+    Spelt as in print: where a fit ends depends on the last digit.
+    """
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        mapped: Floats = b2 + (b1 - b2) / (1 + np.exp(-((x - b3) / np.abs(b4))))
+    return mapped
 
 
 def fit_logistic(predicted: Floats, true: Floats, fit: FitParameters) -> Floats | None:

@@ -1,0 +1,213 @@
+"""Models, their scores, the gate, and what stands beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos import card, gate, judging, pictures
+from k150k_pipeline.mos.ceiling import label_ceiling
+from k150k_pipeline.mos.metrics import METRICS
+from k150k_pipeline.mos.models import fit_head
+from k150k_pipeline.mos.splits import split
+from k150k_pipeline.schemas.mos_parameters import (
+    MODEL_KINDS,
+    FitParameters,
+    GateParameters,
+    MosHeadParameters,
+)
+
+INPUTS = list("abcde")
+
+
+def ceiling(votes: float = 100.0, clips: int = 300):
+    labels = np.random.default_rng(0).normal(3, 0.5, clips)
+    return label_ceiling(labels, np.full(clips, votes), np.full(clips, 0.93), "test")
+
+
+def judged(plcc=0.9, srocc=0.9, rmse=0.3, spread=0.001, clips=200) -> dict:
+    scores = dict.fromkeys(METRICS, 0.5) | {"plcc": plcc, "srocc": srocc, "rmse": rmse}
+    interval = {name: [0.0, 1.0] for name in ("plcc", "srocc", "krocc", "rmse")}
+    return {
+        "clips": clips, "contents": clips, "mean": scores, "ensemble": scores,
+        "seed_spread": spread, "per_seed": [], "intervals": interval,
+    }  # fmt: skip
+
+
+BESIDE = {"mean_predictor_rmse": 0.5, "metadata_only": None, "vmaf_only": None}
+
+
+def decide(change: dict, votes: float = 100.0, beside=BESIDE) -> dict:
+    return gate.verdict(
+        judged(**change), ceiling(votes), beside, GateParameters(), "the held-out part", True
+    )
+
+
+def test_gate_promotes_what_passes_everything():
+    found = decide({})
+    assert found["verdict"] == "PROMOTE" and found["reasons"] == []
+    assert gate.file_name(found) == "MOS_PROMOTE.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"plcc": 0.8499}, "plcc is 0.8499, below the gate's 0.85"),
+        ({"srocc": 0.81}, "srocc is 0.81, below the gate's 0.82"),
+        ({"rmse": 0.46}, "rmse is 0.46, above the gate's 0.45"),
+        ({"spread": 0.0051}, "spread is 0.0051, above the gate's 0.005"),
+        ({"clips": 99}, "clips is 99, below the gate's 100"),
+        ({"plcc": math.nan}, "plcc is not defined"),
+        ({"spread": math.nan}, "spread is not defined"),
+    ],
+)
+def test_gate_holds_for_a_single_miss(change, reason):
+    found = decide(change)
+    assert found["verdict"] == "HOLD" and found["reasons"][0].startswith(reason)
+    assert gate.file_name(found) == "MOS_HOLD.json"
+    assert "NOT passed" in gate.describe(found)
+
+
+def test_thresholds_are_inclusive():
+    exact = {"plcc": 0.85, "srocc": 0.82, "rmse": 0.45, "spread": 0.005, "clips": 100}
+    assert decide(exact)["verdict"] == "PROMOTE"
+
+
+def test_unreachable_gate_is_said_and_the_judge_is_named():
+    (reason,) = [r for r in decide({"plcc": 0.6}, votes=5)["reasons"] if "no predictor" in r]
+    assert "with 5 votes per clip" in reason and "K150K-B labels" in reason
+    assert not any("no predictor" in r for r in decide({"plcc": 0.6}, votes=100)["reasons"])
+
+
+def test_rmse_threshold_that_says_nothing_is_said():
+    found = decide({}, beside={**BESIDE, "mean_predictor_rmse": 0.36})
+    assert any("always predicting the mean already gives 0.360" in r for r in found["reasons"])
+
+
+def test_everything_a_reader_needs_is_printed(frame, tiny):
+    frame["vmaf_mean"] = frame["a"] * 5 + 90
+    frame["width"], frame["src_size_bytes"] = frame["b"], frame["d"]
+    train, rest = frame[:300], frame[300:]
+    beside = judging.baselines(train, rest, tiny)
+    by_hand = np.sqrt(np.mean((rest["mos"] - train["mos"].mean()) ** 2))
+    assert beside["mean_predictor_rmse"] == pytest.approx(by_hand, abs=1e-12)
+    assert beside["vmaf_only"]["plcc"] == pytest.approx(np.corrcoef(rest["a"], rest["mos"])[0, 1])
+    assert beside["metadata_only"]["ridge"]["plcc"] > 0.1
+    head = fit_head(train, INPUTS, "trees", tiny, tiny.seeds)
+    contents = np.arange(100).astype(str)
+    scores = judging.judge(head, rest, contents, tiny)
+    found = gate.verdict(scores, ceiling(5), beside, tiny.gate, "the held-out part", True)
+    text = gate.describe(found)
+    for words in ("(a) label ceiling: PLCC", "(b) always predicting", "(c) metadata only: ridge"):
+        assert words in text
+    assert "(d) VMAF only: its mean PLCC" in text
+    json.dumps(card.without_nan(found), allow_nan=False)
+
+
+def test_columns_that_tell_nothing_have_no_baseline(frame, tiny):
+    frame["width"], frame["vmaf_mean"] = 960.0, 100.0
+    beside = judging.baselines(frame[:300], frame[300:], tiny)
+    assert beside["metadata_only"] is None and beside["vmaf_only"] is None
+
+
+@pytest.mark.parametrize("kind", MODEL_KINDS)
+def test_every_kind_learns_and_is_scored_by_fold_and_seed(kind, frame, tiny):
+    splits = split(frame, tiny.splits)
+    result = judging.cross_validate(frame, INPUTS, splits, kind, tiny)
+    assert result["mean"]["plcc"] > 0.5
+    assert len(result["scores"]) == 3 * 3, "three folds, two seeds and their ensemble"
+    assert {s["seed"] for s in result["scores"]} == {0, 1, "ensemble"}
+    ensembles = [s["plcc"] for s in result["scores"] if s["seed"] == "ensemble"]
+    assert result["fold_spread"] == pytest.approx(max(ensembles) - min(ensembles))
+    head = fit_head(frame.iloc[splits.development], INPUTS, kind, tiny, tiny.seeds)
+    rest = frame.iloc[splits.held_out]
+    scores = judging.judge(head, rest, splits.contents[splits.held_out], tiny)
+    by_seed = [s["plcc"] for s in scores["per_seed"]]
+    assert scores["seed_spread"] == pytest.approx(max(by_seed) - min(by_seed))
+    assert (scores["seed_spread"] == 0) == (kind in ("ridge", "svr"))
+
+
+def test_svr_beyond_its_rows_depends_on_the_seed(frame, tiny):
+    svr = tiny.svr.model_copy(update={"max_rows": 100})
+    head = fit_head(frame, INPUTS, "svr", tiny.model_copy(update={"svr": svr}), (0, 1))
+    assert np.ptp(head.predict_each(frame), axis=0).max() > 0.01
+
+
+def test_imputation_and_scaling_are_those_of_the_training_rows(frame, tiny):
+    wild = frame.copy()
+    wild.loc[300:, INPUTS] = 1e9
+    one, other = (fit_head(f[:300], INPUTS, "ridge", tiny, (0,)) for f in (frame, wild))
+    for name in ("fill", "mean", "scale"):
+        assert (getattr(one.preparation, name) == getattr(other.preparation, name)).all()
+    known = frame["c"][:300]
+    assert one.preparation.fill[2] == known.median()
+    assert one.preparation.mean[2] == pytest.approx(known.fillna(known.median()).mean())
+
+
+def test_column_that_is_constant_in_training_is_no_input(frame, tiny):
+    frame["e"] = [1.0] * 300 + [5.0] * 100
+    head = fit_head(frame[:300], INPUTS, "ridge", tiny, (0,))
+    assert head.preparation.columns == tuple("abcd")
+
+
+def test_too_few_rows(frame, tiny):
+    with pytest.raises(InputError, match="2 training rows"):
+        fit_head(frame[:2], INPUTS, "ridge", tiny, (0,))
+
+
+def results(**plcc) -> dict:
+    return {kind: {"mean": {"plcc": value, "srocc": 0.0}} for kind, value in plcc.items()}
+
+
+def test_choice_is_by_cross_validation_among_what_may_be_shared():
+    found = results(ridge=0.5, svr=0.9, trees=0.6, mlp=math.nan)
+    assert judging.choose(found, MosHeadParameters()) == "trees"
+    assert judging.choose(found, MosHeadParameters(share_support_vectors=True)) == "svr"
+    assert judging.choose(found, MosHeadParameters(export="mlp")) == "mlp"
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"models": ["ridge"], "export": "mlp"}, "is not one of models"),
+        ({"export": "svr"}, "rows of the training table"),
+        ({"models": ["svr"]}, "rows of the training table"),
+        ({"seeds": [1]}, "seeds"),
+        ({"gate": {"plcc": 2}}, "plcc"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_parameters_are_refused(block, message):
+    with pytest.raises(ValidationError, match=message):
+        MosHeadParameters.model_validate(block)
+
+
+def test_importance_finds_the_column_that_counts(frame, tiny):
+    head = fit_head(frame, INPUTS, "trees", tiny, (0,))
+    rises = judging.importance(head, frame, tiny)
+    assert next(iter(rises)) == "a" and rises["a"] > 5 * rises["e"]
+
+
+def test_pictures_have_what_they_promise(frame, tiny):
+    head = fit_head(frame, INPUTS, "ridge", tiny, (0,))
+    predicted, true = head.predict(frame), frame["mos"].to_numpy()
+    scatter = pictures.predicted_against_true(predicted, true, FitParameters(), "t")
+    labels = [text.get_text() for text in scatter.axes[0].get_legend().get_texts()]
+    assert "4-parameter logistic fit" in labels
+    assert len(pictures.feature_importance({"a": 0.2, "b": 0.1}, "t").axes[0].patches) == 2
+    flat = {"kind": "mlp", "scores": [{"seed": "ensemble", "plcc": math.nan}]}
+    good = {"kind": "ridge", "scores": [{"seed": "ensemble", "plcc": p} for p in (0.5, 0.6)]}
+    ticks = [t.get_text() for t in pictures.fold_boxes([good, flat], "t").axes[0].get_xticklabels()]
+    assert ticks == ["ridge", "mlp"]
+    pictures.residuals_by_mos(predicted[:3], true[:3], "three clips").canvas.draw()
+    many = pd.concat([frame] * 10)
+    dense = pictures.predicted_against_true(
+        head.predict(many), many["mos"].to_numpy(), FitParameters(), "t"
+    )
+    assert len(dense.axes) == 2, "beyond 3,000 clips density is drawn, with its scale"

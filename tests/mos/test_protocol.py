@@ -1,0 +1,183 @@
+"""The published protocol against loops written out here, and against scikit-learn's own search."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, stats
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVR
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.protocol import describe, run_protocol, summarise
+from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
+
+GRID = {"c_log2": (1, 5, 3), "gamma_log2": (-6, 0, 3)}
+C, GAMMA = np.logspace(1, 5, 3, base=2), np.logspace(-6, 0, 3, base=2)
+SEEDS = {"grid": GRID, "splits": 3}
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    random = np.random.default_rng(8)
+    x = random.normal(size=(90, 4)) * [1, 5, 20, 0.1] + [0, 3, 40, 1]
+    mos = 3 + 0.8 * np.tanh(x[:, 0]) + 0.1 * x[:, 1] + 0.2 * random.normal(size=90)
+    frame = pd.DataFrame(x, columns=["a", "b", "c", "d"]).assign(mos=mos, name="text")
+    frame.loc[5, "b"], frame.loc[40, "c"] = np.nan, np.inf
+    frame["scene"] = np.arange(90) // 3
+    return frame
+
+
+def curve(x, b1, b2, b3, b4):
+    return b2 + (b1 - b2) / (1 + np.exp(-(x - b3) / np.abs(b4)))
+
+
+def measures(predicted, true) -> list[float]:
+    start = [np.max(true), np.min(true), np.mean(predicted), 0.5]
+    found, _ = optimize.curve_fit(curve, predicted, true, p0=start, maxfev=100_000_000)
+    mapped = curve(predicted, *found)
+    return [
+        stats.spearmanr(true, predicted)[0],
+        stats.kendalltau(true, predicted)[0],
+        stats.pearsonr(true, mapped)[0],
+        np.sqrt(np.mean((true - mapped) ** 2)),
+    ]
+
+
+def assert_same(splits: pd.DataFrame, expected: list[list[float]]) -> None:
+    found = splits[[f"test_{m}" for m in ("srocc", "krocc", "plcc", "rmse")]].to_numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+def test_inner_holdout_variant(table):
+    """Zeros for gaps; C and gamma by RMSE after the fit on a fifth of the training part."""
+    x, y = table[list("abcd")].to_numpy(), table["mos"].to_numpy()
+    x = np.where(np.isfinite(x), x, 0.0)
+    expected, chosen = [], []
+    for i in (1, 2, 3):
+        xt, xs, yt, ys = train_test_split(x, y, test_size=0.2, random_state=math.ceil(8.8 * i))
+        pt, pv, qt, qv = train_test_split(xt, yt, test_size=0.2, random_state=math.ceil(6.6 * i))
+        scaler = MinMaxScaler().fit(pt)
+        losses = {}
+        for c in C:
+            for gamma in GAMMA:
+                model = SVR(kernel="rbf", C=c, gamma=gamma).fit(scaler.transform(pt), qt)
+                losses[c, gamma] = measures(model.predict(scaler.transform(pv)), qv)[3]
+        best = min(losses, key=lambda candidate: losses[candidate])
+        scaler = MinMaxScaler().fit(xt)
+        model = SVR(kernel="rbf", C=best[0], gamma=best[1]).fit(scaler.transform(xt), yt)
+        expected.append(measures(model.predict(scaler.transform(xs)), ys))
+        chosen.append(best)
+    splits = run_protocol(
+        table, ProtocolParameters.model_validate({**SEEDS, "columns": list("abcd")})
+    )
+    assert_same(splits, expected)
+    assert list(zip(splits["c"], splits["gamma"], strict=True)) == chosen
+    assert splits["seed"].tolist() == [9, 18, 27]
+
+
+def test_grid_search_variant(table):
+    """Means for gaps; scaled before the search; C and gamma by R² over three folds."""
+    x, y = table[list("abcd")].to_numpy(), table["mos"].to_numpy()
+    x = np.where(np.isfinite(x), x, np.nan)
+    x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
+    expected = []
+    for i in (1, 2, 3):
+        xt, xs, yt, ys = train_test_split(x, y, test_size=0.2, random_state=math.ceil(8.8 * i))
+        scaler = MinMaxScaler((-1, 1)).fit(xt)
+        search = GridSearchCV(SVR(), {"C": C, "gamma": GAMMA}, cv=3).fit(scaler.transform(xt), yt)
+        expected.append(measures(search.predict(scaler.transform(xs)), ys))
+    parameters = {
+        **SEEDS,
+        "exclude": ["scene"],
+        "imputation": {"fill": "mean", "fit": "all"},
+        "scaling": {"low": -1, "high": 1, "inner_fit": "train"},
+        "inner": {"kind": "kfold", "folds": 3, "criterion": "r2"},
+    }
+    assert_same(run_protocol(table, ProtocolParameters.model_validate(parameters)), expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed_factor": 3.3},
+        {"first_split": 0},
+        {"seeds": [5]},
+        {"test_share": 0.3},
+        {"imputation": {"fill": "median"}},
+        {"scaling": {"low": -1}},
+        {"grid": {**GRID, "epsilon": 0.5}},
+        {"grid": {**GRID, "gamma_log2": [-3, -3, 1]}},
+        {"inner": {"seed_factor": 1.1}},
+        {"inner": {"kind": "kfold", "criterion": "srocc"}},
+        {"group_column": "scene"},
+        {"clip": [2.9, 3.1]},
+        {"columns": ["a", "b"]},
+    ],
+    ids=str,
+)
+def test_every_parameter_counts(table, change):
+    one = {"grid": GRID, "splits": 1, "first_split": 2, "exclude": ["scene"]}
+    plain = run_protocol(table, ProtocolParameters.model_validate(one))
+    other = run_protocol(table, ProtocolParameters.model_validate({**one, **change}))
+    measured = [c for c in plain if c not in ("split", "seed")]
+    assert not plain[measured].equals(other[measured])
+
+
+def test_imputation_and_scaling_can_be_kept_to_the_training_rows(table):
+    wild = table.copy()
+    wild.loc[::7, "a"] = np.nan
+    changes = [
+        {"imputation": {"fill": "mean", "fit": fit}, "scaling": {"inner_fit": inner}}
+        for fit in ("all", "train")
+        for inner in ("train", "inner_train")
+    ]
+    found = [
+        run_protocol(wild, ProtocolParameters.model_validate({**SEEDS, **change}))
+        for change in changes
+    ]
+    assert found[0]["test_plcc"].tolist() != found[2]["test_plcc"].tolist()
+
+
+def test_group_column_keeps_scenes_together(table):
+    parameters = ProtocolParameters.model_validate(
+        {**SEEDS, "group_column": "scene", "columns": ["a"]}
+    )
+    from k150k_pipeline.mos.protocol import _divide
+
+    train, test = _divide(90, table["scene"].to_numpy(), 0.2, 9)
+    assert not set(table["scene"].iloc[train]) & set(table["scene"].iloc[test])
+    assert len(run_protocol(table, parameters)) == 3
+
+
+def test_shards_give_the_same_splits(table):
+    parameters = ProtocolParameters.model_validate({**SEEDS, "columns": list("abcd")})
+    parts = [run_protocol(table, parameters, shard, 2) for shard in range(2)]
+    together = pd.concat(parts).sort_values("split", ignore_index=True)
+    pd.testing.assert_frame_equal(together, run_protocol(table, parameters))
+
+
+def test_medians_are_printed(table):
+    splits = run_protocol(table, ProtocolParameters.model_validate({**SEEDS, "columns": ["a"]}))
+    text = describe(splits)
+    assert len(text.splitlines()) == 5
+    median = np.median(splits["test_plcc"])
+    assert f"PLCC {median:.4f}" in text.splitlines()[-1]
+    assert summarise(splits)["test_plcc"]["median"] == median
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mos_column": "score"}, "no column score"),
+        ({"columns": ["a", "z"]}, "no column z"),
+        ({"mos_column": "name"}, "values that are no numbers"),
+    ],
+)
+def test_bad_tables_are_refused(table, change, message):
+    with pytest.raises(InputError, match=message):
+        run_protocol(table, ProtocolParameters.model_validate(change))
