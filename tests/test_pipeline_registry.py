@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from k150k_pipeline import pipeline_registry, run_shape
 from k150k_pipeline.run_shape import RunShape, shape_from
+
+HEAD = {"mos_head", "predict", "protocol"}
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ def data_inputs(pipeline) -> set[str]:
 
 def test_names(shape):
     shape(shards=3)
-    names = {"__default__", "extract", "fr_from_nr", "ingest", "sample", "enrich"}
+    names = {"__default__", "extract", "fr_from_nr", "ingest", "sample", "enrich", *HEAD}
     assert set(pipeline_registry.register_pipelines()) == names
 
 
@@ -113,3 +118,30 @@ def test_shard_count(extract, shards):
 def test_default_uses_all_cores(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
     assert shape_from({}).workers == 6
+
+
+def test_mos_head_reads_features_and_corpus_and_makes_a_model_set(shape):
+    shape(shards=1)
+    head = pipeline_registry.register_pipelines()["mos_head"]
+    assert data_inputs(head) == {"mos_head_features", "konvid_150k_corpus"}
+    assert {"mos_model_set", "mos_head_report"} <= head.outputs()
+
+
+def test_sample_environment_makes_the_table_of_mos_head_on_the_way(shape):
+    shape(shards=1, sample=True)
+    head = pipeline_registry.register_pipelines()["mos_head"]
+    journals = {"konvid_150k_journal", "konvid_150k_ingest_journal"}
+    assert data_inputs(head) <= journals | {"konvid_150k_drop", "konvid_150k_clips"}
+
+
+def test_protocol_deals_its_splits_to_the_workers(shape):
+    shape(workers=3)
+    protocol = pipeline_registry.register_pipelines()["protocol"]
+    assert sum("shard_" in node.name for node in protocol.nodes) == 3
+
+
+def test_commands_that_train_nothing_import_no_training_library():
+    code = "import sys, k150k_pipeline.pipeline_registry; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "k150k_pipeline.pipelines.mos_head" in modules
+    assert not {"sklearn", "matplotlib", "onnx", "onnxruntime"} & set(modules.split())

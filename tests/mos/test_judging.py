@@ -11,11 +11,12 @@ import pytest
 from pydantic import ValidationError
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos import card, gate, judging, pictures
+from k150k_pipeline.mos import gate, judging, pictures
 from k150k_pipeline.mos.ceiling import label_ceiling
 from k150k_pipeline.mos.metrics import METRICS
 from k150k_pipeline.mos.models import fit_head
 from k150k_pipeline.mos.splits import split
+from k150k_pipeline.mos.types import without_nan
 from k150k_pipeline.schemas.mos_parameters import (
     MODEL_KINDS,
     FitParameters,
@@ -107,7 +108,7 @@ def test_everything_a_reader_needs_is_printed(frame, tiny):
     for words in ("(a) label ceiling: PLCC", "(b) always predicting", "(c) metadata only: ridge"):
         assert words in text
     assert "(d) VMAF only: its mean PLCC" in text
-    json.dumps(card.without_nan(found), allow_nan=False)
+    json.dumps(without_nan(found), allow_nan=False)
 
 
 def test_columns_that_tell_nothing_have_no_baseline(frame, tiny):

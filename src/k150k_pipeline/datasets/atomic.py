@@ -7,16 +7,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
-from matplotlib.figure import Figure
 
 from k150k_pipeline.journal.atomic import replacing, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # slow to import, for one dataset
 
 
 class AtomicFileDataset(AbstractDataset[Any, Any]):

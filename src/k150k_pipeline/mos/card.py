@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy
@@ -17,10 +17,10 @@ from k150k_pipeline import __version__
 from k150k_pipeline.mos.export import IR_VERSION, OPSET, OUTPUT, TOLERANCE
 from k150k_pipeline.mos.gate import describe
 from k150k_pipeline.mos.models import Head
+from k150k_pipeline.mos.predict import ONNX
+from k150k_pipeline.mos.types import without_nan
 from k150k_pipeline.schemas.encoder_vocabulary import VOCABULARY_VERSION, vocabulary
 from k150k_pipeline.schemas.mos_parameters import CLAMP, MosHeadParameters
-
-ONNX, SIDECAR, CARD = "mos_head.onnx", "mos_head.json", "MODEL_CARD.md"
 
 
 def sidecar(
@@ -135,17 +135,6 @@ seeds on the same clips; over the folds of cross-validation, PLCC differs by up 
 
 KonViD-150k is for research use. {_holdings(facts["kind"])}
 """
-
-
-def without_nan(value: Any) -> Any:
-    """Return a value with null for every number that JSON cannot write."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [without_nan(item) for item in value]
-    return value
 
 
 def _holdings(kind: str) -> str:

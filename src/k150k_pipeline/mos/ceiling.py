@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import optimize, special
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import Floats, srocc
+from k150k_pipeline.mos.metrics import srocc
+from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 
 _LATTICE_TOLERANCE = 1e-6

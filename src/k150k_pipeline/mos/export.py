@@ -15,9 +15,9 @@ import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import Floats
 from k150k_pipeline.mos.models import Head
 from k150k_pipeline.mos.predict import OnnxHead
+from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.mos_parameters import CLAMP
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8

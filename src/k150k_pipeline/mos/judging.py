@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import METRICS, Floats, Scores, bootstrap, rmse, score
+from k150k_pipeline.mos.metrics import METRICS, bootstrap, rmse, score
 from k150k_pipeline.mos.models import Head, fit_head
 from k150k_pipeline.mos.splits import Fold, Splits
 from k150k_pipeline.mos.table import METADATA_COLUMNS, VMAF_COLUMN, uninformative
+from k150k_pipeline.mos.types import Floats, Scores
 from k150k_pipeline.schemas.mos_parameters import FitParameters, ModelKind, MosHeadParameters
 
 _BASELINE_KINDS: tuple[ModelKind, ...] = ("ridge", "trees")

@@ -9,11 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
+from k150k_pipeline.mos.types import Floats, Scores
 from k150k_pipeline.schemas.mos_parameters import FitParameters
-
-Floats = npt.NDArray[np.float64]
-Scores = dict[str, float]
-"""Metric name to value; NaN where it is not defined."""
 
 METRICS = ("plcc", "plcc_logistic", "srocc", "krocc", "rmse", "rmse_logistic")
 _MIN_PAIRS = 3

@@ -17,8 +17,8 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import Floats
 from k150k_pipeline.mos.table import uninformative
+from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.mos_parameters import CLAMP, ModelKind, MosHeadParameters
 
 SEED_MATTERS: dict[ModelKind, bool] = {"ridge": False, "svr": True, "trees": True, "mlp": True}

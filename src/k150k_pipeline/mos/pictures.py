@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from k150k_pipeline.mos.metrics import Floats, fit_logistic, logistic
+from k150k_pipeline.mos.metrics import fit_logistic, logistic
+from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 from k150k_pipeline.schemas.mos_parameters import FitParameters
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import Floats
+from k150k_pipeline.mos.types import Floats
+
+ONNX, SIDECAR, CARD = "mos_head.onnx", "mos_head.json", "MODEL_CARD.md"
+"""Files of a model set, beside the verdict."""
 
 _BATCH = 4096
 
@@ -22,6 +24,8 @@ class OnnxHead:
     """
 
     def __init__(self, content: bytes) -> None:
+        import onnxruntime  # by who predicts, not by every command
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3

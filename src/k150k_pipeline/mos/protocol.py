@@ -21,7 +21,8 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import Floats, fit_logistic, krocc, logistic, plcc, rmse, srocc
+from k150k_pipeline.mos.metrics import fit_logistic, krocc, logistic, plcc, rmse, srocc
+from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.mos_parameters import FitParameters, ProtocolParameters
 
 MEASURES = ("srocc", "krocc", "plcc", "rmse")

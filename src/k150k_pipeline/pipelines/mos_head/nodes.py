@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from matplotlib.figure import Figure
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos import card, gate, judging, pictures
-from k150k_pipeline.mos.ceiling import Ceiling, label_ceiling, votes_per_clip
-from k150k_pipeline.mos.export import check_export, to_onnx
-from k150k_pipeline.mos.models import SEED_MATTERS, Head, fit_head
 from k150k_pipeline.mos.splits import Splits, group_contents, split
 from k150k_pipeline.mos.table import (
     DEVELOPMENT,
@@ -31,8 +25,8 @@ from k150k_pipeline.mos.table import (
     fingerprint,
     read_frame,
     read_rows,
-    votes_of,
 )
+from k150k_pipeline.mos.types import with_nan, without_nan
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
 logger = logging.getLogger(__name__)
@@ -94,6 +88,8 @@ def cross_validate(
     table: pd.DataFrame, facts: dict[str, Any], mos_head: MosHeadParameters, *, kind: ModelKind
 ) -> dict[str, Any]:
     """Fit and score one kind of model on every fold; empty when it is not asked for."""
+    from k150k_pipeline.mos import judging  # scikit-learn: not for every command
+
     if kind not in mos_head.models:
         return {}
     frame, splits = _own_rows(table, mos_head)
@@ -105,7 +101,7 @@ def cross_validate(
         len(splits.folds),
         result["fold_spread"],
     )
-    cleaned: dict[str, Any] = card.without_nan(result)
+    cleaned: dict[str, Any] = without_nan(result)
     return cleaned
 
 
@@ -120,59 +116,43 @@ def train(
     Raises:
         InputError: Nothing to judge on, or the exported file does not agree with the model.
     """
-    results = {r["kind"]: _with_nan(r) for r in folds if r}
-    kind = judging.choose(results, mos_head)
+    from k150k_pipeline.mos import training
+
     frame, splits = _own_rows(table, mos_head)
-    development = frame.iloc[splits.development]
     judged, judged_on = _judged_rows(table, frame, splits)
-    head = fit_head(development, facts["inputs"], kind, mos_head, mos_head.seeds)
-    # The held-out labels are of the same making as the rest: more of them say more.
-    labelled = judged if mos_head.judge_features is not None else frame
-    ceiling = _ceiling(labelled, mos_head)
-    found = {
-        **gate.verdict(
-            judging.judge(head, judged, judged["content"].to_numpy(dtype=str), mos_head),
-            ceiling,
-            judging.baselines(development, judged, mos_head),
-            mos_head.gate,
-            judged_on,
-            SEED_MATTERS[kind],
-        ),
-        "model": kind,
-        "fold_spread": results[kind]["fold_spread"],
-        "cross_validation": results,
-        "importance": judging.importance(head, judged, mos_head),
-    }
-    data = {
-        **{k: v for k, v in facts.items() if k != "inputs"},
-        "clips_trained_on": len(development),
-        "contents_trained_on": int(development["content"].nunique()),
-    }
-    files = _files(head, development, data, found, mos_head)
-    predictions = pd.DataFrame(
-        {
-            "clip_name": judged["clip_name"],
-            "mos": judged["mos"],
-            "predicted": head.predict(judged),
-        }
+    trained = training.train(
+        frame.iloc[splits.development],
+        judged,
+        judged_on,
+        # The held-out labels are of the same making as the rest: more of them say more.
+        judged if mos_head.judge_features is not None else frame,
+        facts,
+        {result["kind"]: with_nan(result) for result in folds if result},
+        mos_head,
     )
-    summary = gate.describe(found)
-    metrics: dict[str, Any] = card.without_nan(found)
-    report = {"summary": summary, "model_set": sorted(files), **data, "metrics": metrics}
-    return pa.Table.from_pandas(predictions, preserve_index=False), metrics, files, report
+    metrics: dict[str, Any] = without_nan(trained.verdict)
+    report = {
+        "summary": trained.summary,
+        "model_set": sorted(trained.files),
+        "data": facts,
+        "metrics": metrics,
+    }
+    predictions = pa.Table.from_pandas(trained.predictions, preserve_index=False)
+    return predictions, metrics, trained.files, report
 
 
 def draw(
     predictions: pd.DataFrame, metrics: dict[str, Any], mos_head: MosHeadParameters
-) -> tuple[Figure, Figure, Figure, Figure]:
+) -> tuple[Any, Any, Any, Any]:
     """Draw predictions against MOS, residuals, importance of the columns, and the folds."""
+    from k150k_pipeline.mos import pictures
+
     predicted, true = (predictions[c].to_numpy(dtype=float) for c in ("predicted", "mos"))
     what = f"{metrics['model']}, {metrics['judged_on']}"
-    results = [_with_nan(result) for result in metrics["cross_validation"].values()]
+    results = [with_nan(result) for result in metrics["cross_validation"].values()]
+    title = f"Prediction and MOS: {what}"
     return (
-        pictures.predicted_against_true(
-            predicted, true, mos_head.fit, f"Prediction and MOS: {what}"
-        ),
+        pictures.predicted_against_true(predicted, true, mos_head.fit, title),
         pictures.residuals_by_mos(predicted, true, f"Residuals: {what}"),
         pictures.feature_importance(metrics["importance"], f"Importance of columns: {what}"),
         pictures.fold_boxes(results, "Cross-validation by kind of model"),
@@ -214,60 +194,6 @@ def _judged_rows(
             "more clips"
         )
     return frame.iloc[splits.held_out], "the held-out part"
-
-
-def _ceiling(labelled: pd.DataFrame, mos_head: MosHeadParameters) -> Ceiling:
-    parameters = mos_head.ceiling
-    of_judge = mos_head.judge_features is not None
-    path = parameters.judge_votes_csv if of_judge else parameters.votes_csv
-    name = "judge_votes_csv" if of_judge else "votes_csv"
-    counted = None if path is None else votes_per_clip(_read_csv(path, f"mos_head.ceiling.{name}"))
-    votes, vote_sd, source = votes_of(
-        labelled,
-        votes=parameters.judge_votes if of_judge else parameters.votes,
-        vote_sd=parameters.vote_sd,
-        counted=counted,
-    )
-    return label_ceiling(labelled["mos"].to_numpy(dtype=float), votes, vote_sd, source)
-
-
-def _read_csv(path: Path, parameter: str) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str)
-    except OSError as error:
-        raise InputError(f"{parameter}: {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{parameter}: {path} is not a CSV file: {error}") from error
-
-
-def _files(
-    head: Head,
-    development: pd.DataFrame,
-    data: dict[str, Any],
-    found: dict[str, Any],
-    mos_head: MosHeadParameters,
-) -> dict[str, bytes]:
-    content = to_onnx(head, {"fingerprint": data["fingerprint"], "kind": head.kind})
-    difference = check_export(content, head, development)
-    facts = card.sidecar(head, content, difference, data, found, mos_head)
-    return {
-        card.ONNX: content,
-        card.SIDECAR: _as_json(facts),
-        card.CARD: card.model_card(facts, found).encode(),
-        gate.file_name(found): _as_json({**found, "data": data}),
-    }
-
-
-def _as_json(document: dict[str, Any]) -> bytes:
-    return (json.dumps(card.without_nan(document), indent=1) + "\n").encode()
-
-
-def _with_nan(result: dict[str, Any]) -> dict[str, Any]:
-    """Return fold results with NaN again where JSON has null."""
-    scores = [{k: np.nan if v is None else v for k, v in s.items()} for s in result["scores"]]
-    mean = {k: np.nan if v is None else v for k, v in result["mean"].items()}
-    spread = np.nan if result["fold_spread"] is None else result["fold_spread"]
-    return {**result, "scores": scores, "mean": mean, "fold_spread": spread}
 
 
 def _scored_with(described: str) -> dict[str, Any]:

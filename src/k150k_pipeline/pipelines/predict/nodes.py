@@ -13,8 +13,7 @@ import pandas as pd
 from k150k_pipeline.datasets import ModelSet
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.media.probe import probe
-from k150k_pipeline.mos.card import ONNX, SIDECAR
-from k150k_pipeline.mos.predict import OnnxHead
+from k150k_pipeline.mos.predict import ONNX, SIDECAR, OnnxHead
 from k150k_pipeline.mos.table import add_metadata, read_frame, read_rows
 from k150k_pipeline.schemas.encoder_vocabulary import UGC_MIXED
 from k150k_pipeline.schemas.features import VALUE_COLUMNS

@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from k150k_pipeline.mos import protocol as published
-from k150k_pipeline.mos.card import without_nan
+from k150k_pipeline.mos.types import without_nan
 from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
 
 
@@ -15,6 +14,8 @@ def evaluate_splits(
     table: pd.DataFrame, protocol: ProtocolParameters, *, shard: int, shards: int
 ) -> pd.DataFrame:
     """Evaluate the splits that are dealt to one shard; one row per split."""
+    from k150k_pipeline.mos import protocol as published  # scikit-learn: not for every command
+
     return published.run_protocol(table, protocol, shard, shards)
 
 
@@ -26,6 +27,8 @@ def summarise_splits(
     Returns:
         One row per split, and median, mean and SD per measure with the parameters used.
     """
+    from k150k_pipeline.mos import protocol as published
+
     evaluated = [part.apply(pd.to_numeric) for part in parts if len(part)]
     splits = pd.concat(evaluated).sort_values("split", ignore_index=True)
     print(published.describe(splits))

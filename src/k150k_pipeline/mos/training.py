@@ -1,0 +1,135 @@
+"""The final model: fitted, judged, exported, described."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos import card, gate, judging
+from k150k_pipeline.mos.ceiling import Ceiling, label_ceiling, votes_per_clip
+from k150k_pipeline.mos.export import check_export, to_onnx
+from k150k_pipeline.mos.models import SEED_MATTERS, Head, fit_head
+from k150k_pipeline.mos.predict import CARD, ONNX, SIDECAR
+from k150k_pipeline.mos.table import votes_of
+from k150k_pipeline.mos.types import without_nan
+from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves.
+
+    Attributes:
+        verdict: Every number of the verdict.
+        summary: The verdict in words.
+        files: Content of the model set's files by name.
+        predictions: ``clip_name``, ``mos`` and ``predicted`` of the judged clips.
+    """
+
+    verdict: dict[str, Any]
+    summary: str
+    files: dict[str, bytes]
+    predictions: pd.DataFrame
+
+
+def train(
+    development: pd.DataFrame,
+    judged: pd.DataFrame,
+    judged_on: str,
+    labelled: pd.DataFrame,
+    facts: Mapping[str, Any],
+    results: Mapping[ModelKind, Mapping[str, Any]],
+    parameters: MosHeadParameters,
+) -> Trained:
+    """Fit the best kind of model on the development clips and judge it.
+
+    Args:
+        development: Rows to fit on.
+        judged: Rows to judge on; nothing is fitted or chosen on them.
+        judged_on: What they are, in words.
+        labelled: Rows whose labels the ceiling is estimated from.
+        facts: Facts on the table: ``inputs``, ``fingerprint``, counts.
+        results: Cross-validation per kind.
+        parameters: Block ``mos_head``.
+
+    Raises:
+        InputError: Too few rows, or the exported file does not agree with the model.
+    """
+    kind = judging.choose(results, parameters)
+    head = fit_head(development, facts["inputs"], kind, parameters, parameters.seeds)
+    contents = judged["content"].to_numpy(dtype=str)
+    verdict = {
+        **gate.verdict(
+            judging.judge(head, judged, contents, parameters),
+            ceiling_of(labelled, parameters),
+            judging.baselines(development, judged, parameters),
+            parameters.gate,
+            judged_on,
+            SEED_MATTERS[kind],
+        ),
+        "model": kind,
+        "fold_spread": results[kind]["fold_spread"],
+        "cross_validation": dict(results),
+        "importance": judging.importance(head, judged, parameters),
+    }
+    data = {
+        **{key: value for key, value in facts.items() if key != "inputs"},
+        "clips_trained_on": len(development),
+        "contents_trained_on": int(development["content"].nunique()),
+    }
+    predictions = judged[["clip_name", "mos"]].assign(predicted=head.predict(judged))
+    files = _files(head, development, data, verdict, parameters)
+    return Trained(verdict, gate.describe(verdict), files, predictions)
+
+
+def ceiling_of(labelled: pd.DataFrame, mos_head: MosHeadParameters) -> Ceiling:
+    """Return the ceiling of labels, from the best source on their votes that there is."""
+    parameters = mos_head.ceiling
+    of_judge = mos_head.judge_features is not None
+    path = parameters.judge_votes_csv if of_judge else parameters.votes_csv
+    name = "judge_votes_csv" if of_judge else "votes_csv"
+    counted = None if path is None else votes_per_clip(_read_csv(path, f"mos_head.ceiling.{name}"))
+    votes, vote_sd, source = votes_of(
+        labelled,
+        votes=parameters.judge_votes if of_judge else parameters.votes,
+        vote_sd=parameters.vote_sd,
+        counted=counted,
+    )
+    return label_ceiling(labelled["mos"].to_numpy(dtype=float), votes, vote_sd, source)
+
+
+def _read_csv(path: Path, parameter: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str)
+    except OSError as error:
+        raise InputError(f"{parameter}: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{parameter}: {path} is not a CSV file: {error}") from error
+
+
+def _files(
+    head: Head,
+    development: pd.DataFrame,
+    data: dict[str, Any],
+    verdict: dict[str, Any],
+    mos_head: MosHeadParameters,
+) -> dict[str, bytes]:
+    content = to_onnx(head, {"fingerprint": data["fingerprint"], "kind": head.kind})
+    difference = check_export(content, head, development)
+    facts = card.sidecar(head, content, difference, data, verdict, mos_head)
+    return {
+        ONNX: content,
+        SIDECAR: _as_json(facts),
+        CARD: card.model_card(facts, verdict).encode(),
+        gate.file_name(verdict): _as_json({**verdict, "data": data}),
+    }
+
+
+def _as_json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(without_nan(document), indent=1) + "\n").encode()

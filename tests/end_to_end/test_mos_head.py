@@ -1,0 +1,278 @@
+"""``mos_head``, ``predict`` and ``protocol`` by the real command line."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from k150k_pipeline.datasets.model_set import read_current
+from k150k_pipeline.mos.predict import OnnxHead
+from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
+from tests.conftest import Project, copy_project
+
+CLIPS = 300
+SMALL = """
+mos_head:
+  models: [ridge, trees]
+  seeds: [0, 1]
+  bootstrap_draws: 20
+  importance_rows: 50
+  importance_repeats: 1
+  splits: {folds: 2}
+  trees: {iterations: 10, min_leaf: 5}
+protocol:
+  splits: 3
+  exclude: [width, height]
+  grid: {c_log2: [1, 5, 2], gamma_log2: [-6, -2, 2], epsilon: 0.1, tolerance: 0.001}
+"""
+SAMPLE = "--params=sample.seconds=0.3,extract.verify_clips=0"
+
+
+def made_up(count: int, seed: int, votes: int) -> pd.DataFrame:
+    """Return features whose opinions depend on motion and banding, with labels of some votes."""
+    draw = np.random.default_rng(seed)
+    values = draw.normal(size=(count, len(VALUE_COLUMNS)))
+    frame = pd.DataFrame(values, columns=list(VALUE_COLUMNS))
+    frame[["ciede2000_mean", "ciede2000_std"]] = np.nan
+    opinion = 3 + 0.6 * np.tanh(frame["motion_mean"] - 0.6 * frame["cambi_mean"])
+    ballots = np.rint(opinion.to_numpy()[:, None] + 0.89 * draw.normal(size=(count, votes)))
+    names = [f"orig_{seed}{i:06d}_540_5s.mp4" for i in range(count)]
+    frame = frame.assign(clip_name=names, width=960, height=540)
+    return frame.assign(mos=np.clip(ballots, 1, 5).mean(axis=1))[list(COLUMNS)]
+
+
+def corpus_rows(frame: pd.DataFrame) -> str:
+    rows = [
+        {
+            "src": name, "src_sha256": hashlib.sha256(name.encode()).hexdigest(),
+            "src_size_bytes": 400_000 + 1000 * (i % 97), "width": 960, "height": 540,
+            "framerate": [25.0, 30.0][i % 2], "duration_s": 5.0, "pix_fmt": "yuv420p",
+            "encoder_upstream": "h264", "mos": mos, "mos_std_dev": 0.0, "n_ratings": 0,
+            "corpus": "konvid-150k", "corpus_version": "konvid-150k-2019",
+            "ingested_at_utc": "2030-01-01T00:00:00+00:00",
+        }
+        for i, (name, mos) in enumerate(zip(frame["clip_name"], frame["mos"], strict=True))
+    ]  # fmt: skip
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+class Head:
+    """A project with a made-up training table."""
+
+    def __init__(self, root: Path) -> None:
+        self.project = Project(copy_project(root))
+        self.root = root
+        (root / "conf/local/parameters.yml").write_text(SMALL)
+        self.write(made_up(CLIPS, seed=1, votes=5))
+        self.models = root / "data/06_models/mos_head"
+
+    def write(self, frame: pd.DataFrame) -> None:
+        self.project.features.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(self.project.features)
+        corpus = self.root / "data/02_intermediate/konvid_150k.jsonl"
+        corpus.parent.mkdir(parents=True, exist_ok=True)
+        corpus.write_text(corpus_rows(frame))
+
+    def run(self, *arguments: str, ok: bool = True) -> str:
+        """Run in one process, which starts faster; the sample's test uses the default runner."""
+        command = ("run", "--pipelines=mos_head", "--runner=SequentialRunner")
+        return self.project.kedro(*command, *arguments, ok=ok)
+
+    def copy(self, root: Path) -> Head:
+        """Return a project like this one, its results included."""
+        shutil.copytree(self.root, root, symlinks=True, dirs_exist_ok=True)
+        return Head.at(root)
+
+    @classmethod
+    def at(cls, root: Path) -> Head:
+        head = cls.__new__(cls)
+        head.root, head.models = root, root / "data/06_models/mos_head"
+        head.project = Project.__new__(Project)
+        head.project.root = root
+        head.project.features = root / "data/04_feature/full_features_k150k.parquet"
+        return head
+
+    def files(self) -> dict[str, bytes]:
+        return dict(read_current(self.models).files)
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Head:
+    head = Head(tmp_path_factory.mktemp("head"))
+    head.output = head.run()
+    return head
+
+
+def test_verdict_is_one_file_with_every_number_and_it_is_printed(head):
+    files = head.files()
+    assert set(files) == {"mos_head.onnx", "mos_head.json", "MODEL_CARD.md", "MOS_HOLD.json"}
+    verdict = json.loads(files["MOS_HOLD.json"])
+    assert verdict["verdict"] == "HOLD"
+    assert [c["name"] for c in verdict["checks"]] == ["plcc", "srocc", "rmse", "spread", "clips"]
+    assert 0.3 < verdict["ceiling"]["plcc"] < 0.95
+    assert verdict["metadata_only"]["ridge"]["rmse"] > 0.3 and verdict["vmaf_only"]["rmse"] > 0.3
+    assert set(verdict["cross_validation"]) == {"ridge", "trees"}
+    assert verdict["scores"]["intervals"]["plcc"][0] < verdict["scores"]["ensemble"]["plcc"]
+    for words in ("MOS_HOLD: judged on the held-out part", "(a) label ceiling", "K150K-B labels"):
+        assert words in head.output
+
+
+def test_sidecar_describes_the_file_and_holds_nothing_per_clip(head):
+    files = head.files()
+    facts = json.loads(files["mos_head.json"])
+    assert facts["onnx"]["sha256"] == hashlib.sha256(files["mos_head.onnx"]).hexdigest()
+    assert facts["onnx"]["largest_difference_from_the_model"] <= 1e-5
+    assert [i["name"] for i in facts["inputs"]] == list(OnnxHead(files["mos_head.onnx"]).columns)
+    assert facts["encoder_vocabulary"]["version"] == 4
+    assert facts["data"]["dropped_columns"]["ciede2000_mean"] == "empty"
+    assert facts["data"]["dropped_columns"]["encoder_ugc-mixed"] == "constant"
+    assert facts["seeds"] == [0, 1] and facts["versions"]["scikit-learn"]
+    names = pd.read_parquet(head.project.features)["clip_name"]
+    for content in files.values():
+        assert not any(name.encode() in content for name in names)
+
+
+def test_pictures_and_metrics_are_there(head):
+    for name in ("predicted_true", "residuals", "importance", "folds"):
+        picture = head.root / f"data/08_reporting/mos_head_{name}.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    metrics = json.loads((head.root / "data/08_reporting/mos_head_metrics.json").read_text())
+    assert next(iter(metrics["importance"])) == "motion_mean"
+
+
+def test_same_seed_same_bytes(head):
+    before, version = head.files(), (head.models / "current").readlink()
+    pictures = sorted((head.root / "data/08_reporting").glob("*.png"))
+    drawn = [picture.read_bytes() for picture in pictures]
+    shutil.rmtree(head.models)
+    head.run()
+    assert head.files() == before and (head.models / "current").readlink() == version
+    assert [picture.read_bytes() for picture in pictures] == drawn
+
+
+def test_predictions_of_a_parquet_are_those_of_the_model(head, tmp_path):
+    source, corpus = head.project.features, head.root / "data/02_intermediate/konvid_150k.jsonl"
+    refused = head.project.kedro(
+        "run", "--pipelines=predict", f"--params=predict.source={source}", ok=False
+    )
+    assert "needs columns that are not there: framerate" in refused
+    assert "Traceback" not in refused
+    head.project.kedro(
+        "run",
+        "--pipelines=predict",
+        f"--params=predict.source={source},predict.corpus_jsonl={corpus}",
+    )
+    found = pd.read_csv(head.root / "data/07_model_output/predicted_mos.csv")
+    judged = pd.read_parquet(head.root / "data/07_model_output/mos_head_predictions.parquet")
+    both = judged.merge(found, on="clip_name", validate="1:1")
+    assert len(found) == CLIPS and len(both) == len(judged) >= 15
+    assert np.abs(both["predicted"] - both["predicted_mos"]).max() <= 1e-5
+
+
+def test_protocol_prints_every_split_and_the_medians(head):
+    output = head.project.kedro("run", "--pipelines=protocol")
+    splits = pd.read_csv(head.root / "data/08_reporting/protocol_splits.csv")
+    assert splits["split"].tolist() == [1, 2, 3] and splits["seed"].tolist() == [9, 18, 27]
+    median = splits["test_plcc"].median()
+    assert "median over 3 splits: SROCC" in output and f"PLCC {median:.4f}" in output
+    summary = json.loads((head.root / "data/08_reporting/protocol_summary.json").read_text())
+    assert summary["measures"]["test_plcc"]["median"] == pytest.approx(median, abs=1e-12)
+    assert summary["protocol"]["grid"]["epsilon"] == 0.1
+
+
+def test_judge_takes_the_place_of_the_held_out_part(head, tmp_path):
+    head = head.copy(tmp_path / "project")
+    judge = made_up(150, seed=2, votes=89)
+    own = pd.read_parquet(head.project.features)
+    judge.loc[0, "clip_name"] = own.loc[0, "clip_name"]
+    judge.to_parquet(tmp_path / "judge.parquet")
+    output = head.run(f"--params=mos_head.judge_features={tmp_path / 'judge.parquet'}")
+    assert "judged on the judge's clips" in output and "no predictor can pass" not in output
+    (verdict,) = [json.loads(c) for n, c in head.files().items() if n.startswith("MOS_")]
+    assert verdict["scores"]["clips"] == 150 and verdict["ceiling"]["plcc"] > 0.9
+    parts = verdict["data"]["parts"]
+    assert parts["judge"] == 150 and parts["set aside"] == 1, "the shared clip is not trained on"
+
+
+def test_promotion_takes_the_place_of_the_hold(head, tmp_path):
+    head = head.copy(tmp_path / "project")
+    assert "MOS_HOLD.json" in head.files()
+    gate = "  gate: {plcc: 0, srocc: 0, rmse: 2, spread: 1, min_clips: 3}\n"
+    text = SMALL.replace("protocol:", f"{gate}protocol:")
+    (head.root / "conf/local/parameters.yml").write_text(text)
+    assert "MOS_PROMOTE" in head.run()
+    verdicts = [p.name for p in (head.models / "current").iterdir() if p.name.startswith("MOS_")]
+    assert verdicts == ["MOS_PROMOTE.json"]
+
+
+def test_killed_at_random_moments_the_set_is_old_or_new(head, tmp_path):
+    head = head.copy(tmp_path / "project")
+    old = head.files()
+    head.write(made_up(CLIPS, seed=5, votes=5))
+    moments = random.Random(3)
+    for _ in range(3):
+        run = subprocess.Popen(
+            [sys.executable, "-m", "kedro", "run", "--pipelines=mos_head"],
+            cwd=head.root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(timeout=moments.uniform(2.0, 8.0))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        files = head.files()
+        if files != old:  # then nothing of the old set is left
+            assert all(files[name] != content for name, content in old.items())
+        assert sum(name.startswith("MOS_") for name in files) == 1
+    head.run()
+    assert head.files() != old
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("mos_head.judge_features=/nowhere.parquet", "mos_head.judge_features: /nowhere.parquet"),
+        ("features=/nowhere.parquet", "/nowhere.parquet does not exist"),
+    ],
+)
+def test_bad_input_is_one_clear_error(head, params, message):
+    output = head.run(f"--params={params}", ok=False)
+    assert message in output and "Traceback" not in output
+
+
+def test_predict_without_a_model_set(head):
+    output = head.project.kedro(
+        "run", "--pipelines=predict", "--params=predict.source=x,model_set=/nowhere", ok=False
+    )
+    assert "there is no model set in" in output and "Traceback" not in output
+
+
+def test_sample_runs_through_and_holds(tmp_path):
+    project = Project(copy_project(tmp_path))
+    output = project.kedro("run", "--env=sample", "--pipelines=mos_head", SAMPLE)
+    assert "MOS_HOLD" in output and "are too few to judge any model by" in output
+    current = tmp_path / "data/sample/06_models/mos_head/current"
+    assert (current / "MOS_HOLD.json").exists() and not (current / "MOS_PROMOTE.json").exists()
+    assert "votes CSV" in json.loads((current / "MOS_HOLD.json").read_text())["ceiling"]["source"]
+    clip = sorted((tmp_path / "data/sample/01_raw/konvid-150k/k150ka_extracted").iterdir())[0]
+    said = project.kedro(
+        "run", "--env=sample", "--pipelines=predict", f"--params=predict.source={clip}"
+    )
+    found = pd.read_csv(tmp_path / "data/sample/07_model_output/predicted_mos.csv")
+    assert found["clip_name"].tolist() == [clip.name] and 1 <= found["predicted_mos"][0] <= 5
+    assert clip.name in said and "another engine" not in said
