@@ -106,7 +106,7 @@ def test_grid_search_variant(table):
     [
         {"seed_factor": 3.3},
         {"first_split": 0},
-        {"seeds": [5]},
+        {"seeds": [1, 2, 3]},
         {"test_share": 0.3},
         {"imputation": {"fill": "median"}},
         {"scaling": {"low": -1}},
@@ -121,7 +121,7 @@ def test_grid_search_variant(table):
     ids=str,
 )
 def test_every_parameter_counts(table, change):
-    one = {"grid": GRID, "splits": 1, "first_split": 2, "exclude": ["scene"]}
+    one = {"grid": GRID, "splits": 3, "exclude": ["scene"]}
     plain = run_protocol(table, ProtocolParameters.model_validate(one))
     other = run_protocol(table, ProtocolParameters.model_validate({**one, **change}))
     measured = [c for c in plain if c not in ("split", "seed")]

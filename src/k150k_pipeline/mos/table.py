@@ -209,7 +209,8 @@ def _by_clip(corpus: pd.DataFrame) -> pd.DataFrame:
 
 def _join_corpus(frame: pd.DataFrame, known: pd.DataFrame, corpus_name: str) -> pd.DataFrame:
     names = frame["clip_name"]
-    frame["corpus"] = _look_up(known, "corpus", names).fillna(corpus_name).astype(str)
+    corpora = _look_up(known, "corpus", names).astype(object)
+    frame["corpus"] = corpora.where(corpora.notna(), corpus_name).astype(str)
     frame["encoder_upstream"] = _look_up(known, "encoder_upstream", names)
     for column in _JOINED:
         if column not in frame.columns:
