@@ -124,7 +124,8 @@ def test_verdict_is_one_file_with_every_number_and_it_is_printed(head):
     assert 0.3 < verdict["ceiling"]["plcc"] < 0.95
     assert verdict["metadata_only"]["ridge"]["rmse"] > 0.3 and verdict["vmaf_only"]["rmse"] > 0.3
     assert set(verdict["cross_validation"]) == {"ridge", "trees"}
-    assert verdict["scores"]["intervals"]["plcc"][0] < verdict["scores"]["ensemble"]["plcc"]
+    together = verdict["scores"]["ensemble"]
+    assert together["intervals"]["plcc"][0] < together["plcc"]
     for words in ("MOS_HOLD: judged on the held-out part", "(a) label ceiling", "K150K-B labels"):
         assert words in head.output
 

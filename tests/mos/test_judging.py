@@ -36,8 +36,8 @@ def judged(plcc=0.9, srocc=0.9, rmse=0.3, spread=0.001, clips=200) -> dict:
     scores = dict.fromkeys(METRICS, 0.5) | {"plcc": plcc, "srocc": srocc, "rmse": rmse}
     interval = {name: [0.0, 1.0] for name in ("plcc", "srocc", "krocc", "rmse")}
     return {
-        "clips": clips, "contents": clips, "mean": scores, "ensemble": scores,
-        "seed_spread": spread, "per_seed": [], "intervals": interval,
+        "clips": clips, "contents": clips, "mean": scores, "per_seed": [],
+        "ensemble": {**scores, "intervals": interval}, "seed_spread": spread,
     }  # fmt: skip
 
 
@@ -130,6 +130,9 @@ def test_every_kind_learns_and_is_scored_by_fold_and_seed(kind, frame, tiny):
     rest = frame.iloc[splits.held_out]
     scores = judging.judge(head, rest, splits.contents[splits.held_out], tiny)
     by_seed = [s["plcc"] for s in scores["per_seed"]]
+    for record in (*scores["per_seed"], *(s for s in result["scores"] if s["seed"] == "ensemble")):
+        low, high = record["intervals"]["plcc"]
+        assert low < record["plcc"] < high
     assert scores["seed_spread"] == pytest.approx(max(by_seed) - min(by_seed))
     assert (scores["seed_spread"] == 0) == (kind in ("ridge", "svr"))
 

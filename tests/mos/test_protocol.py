@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy import optimize, stats
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import MinMaxScaler
@@ -19,6 +20,7 @@ from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
 GRID = {"c_log2": (1, 5, 3), "gamma_log2": (-6, 0, 3)}
 C, GAMMA = np.logspace(1, 5, 3, base=2), np.logspace(-6, 0, 3, base=2)
 SEEDS = {"grid": GRID, "splits": 3}
+PLAIN = {**SEEDS, "exclude": ["scene"]}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,11 @@ def table() -> pd.DataFrame:
     frame.loc[5, "b"], frame.loc[40, "c"] = np.nan, np.inf
     frame["scene"] = np.arange(90) // 3
     return frame
+
+
+@pytest.fixture(scope="module")
+def plain(table) -> pd.DataFrame:
+    return run_protocol(table, ProtocolParameters.model_validate(PLAIN))
 
 
 def curve(x, b1, b2, b3, b4):
@@ -116,14 +123,13 @@ def test_grid_search_variant(table):
         {"inner": {"kind": "kfold", "criterion": "srocc"}},
         {"group_column": "scene"},
         {"clip": [2.9, 3.1]},
+        {"grid": {**GRID, "draw": 1, "draw_seed": 5}},
         {"columns": ["a", "b"]},
     ],
     ids=str,
 )
-def test_every_parameter_counts(table, change):
-    one = {"grid": GRID, "splits": 3, "exclude": ["scene"]}
-    plain = run_protocol(table, ProtocolParameters.model_validate(one))
-    other = run_protocol(table, ProtocolParameters.model_validate({**one, **change}))
+def test_every_parameter_counts(table, plain, change):
+    other = run_protocol(table, ProtocolParameters.model_validate({**PLAIN, **change}))
     measured = [c for c in plain if c not in ("split", "seed")]
     assert not plain[measured].equals(other[measured])
 
@@ -141,6 +147,17 @@ def test_imputation_and_scaling_can_be_kept_to_the_training_rows(table):
         for change in changes
     ]
     assert found[0]["test_plcc"].tolist() != found[2]["test_plcc"].tolist()
+
+
+def test_published_choices_can_be_given(table):
+    block = {**SEEDS, "columns": list("abcd")}
+    searched = run_protocol(table, ProtocolParameters.model_validate(block))
+    chosen = searched[["c", "gamma"]].to_numpy().tolist()
+    given = {**block, "chosen": chosen, "grid": {"c_log2": (9, 9, 1)}}
+    repeated = run_protocol(table, ProtocolParameters.model_validate(given))
+    pd.testing.assert_frame_equal(repeated, searched)
+    with pytest.raises(ValidationError, match="chosen has 1 pairs for 3 splits"):
+        ProtocolParameters.model_validate({**block, "chosen": chosen[:1]})
 
 
 def test_group_column_keeps_scenes_together(table):

@@ -95,6 +95,8 @@ def test_encoders_collapse_for_konvid_alone():
     slots = [c for c in table.inputs if c.startswith("encoder_")]
     assert slots == ["encoder_libx264", "encoder_libx265", "encoder_ugc-mixed"]
     assert table.frame["encoder_ugc-mixed"].tolist() == [1, 1, 1, 0, 0, 0]
+    mixed.loc[4, "encoder_upstream"] = None
+    assert build(right=mixed).frame.filter(like="encoder_").iloc[4, 1:].sum() == 0
     mixed.loc[5, "encoder_upstream"] = "h264"
     with pytest.raises(InputError, match="'h264' of corpus 'chug' has no slot"):
         build(right=mixed)

@@ -95,11 +95,12 @@ def _describe_check(check: Mapping[str, Any]) -> str:
 
 
 def _describe_ensemble(scores: Mapping[str, Any]) -> str:
+    together = scores["ensemble"]
     parts = [
-        f"{name.upper()} {_number(scores['ensemble'][name])} {_range(scores['intervals'][name])}"
+        f"{name.upper()} {_number(together[name])} {_range(together['intervals'][name])}"
         for name in ("plcc", "srocc", "krocc", "rmse")
     ]
-    fitted = _number(scores["ensemble"]["plcc_logistic"])
+    fitted = _number(together["plcc_logistic"])
     return f"  ensemble, 95 %: {', '.join(parts)}; PLCC after the logistic fit {fitted}"
 
 

@@ -30,11 +30,16 @@ def cross_validate(
     """Fit and score a kind of model on every fold.
 
     Returns:
-        ``scores``: one record per fold and seed, and one per fold for the ensemble;
+        ``scores``: one record per fold and seed, and one per fold for the ensemble, with its 95 %
+        intervals;
         ``mean``: the ensembles' mean over the folds; ``fold_spread``: of their PLCC, largest
         less smallest.
     """
-    scores = [s for f in splits.folds for s in _score_fold(frame, inputs, f, kind, parameters)]
+    scores = [
+        record
+        for fold in splits.folds
+        for record in _score_fold(frame, inputs, fold, splits.contents, kind, parameters)
+    ]
     ensembles = [record for record in scores if record["seed"] == "ensemble"]
     values = [float(record["plcc"]) for record in ensembles]
     return {
@@ -71,25 +76,22 @@ def judge(
     """Score a model on rows that it has not seen.
 
     Returns:
-        ``per_seed`` and ``ensemble`` scores, ``mean`` over the seeds, ``seed_spread`` (largest
-        less smallest PLCC over the seeds), and ``intervals`` of the ensemble (95 %).
+        ``per_seed`` and ``ensemble`` scores with 95 % intervals, ``mean`` over the seeds, and
+        ``seed_spread`` (largest less smallest PLCC over the seeds).
     """
     true = frame["mos"].to_numpy(dtype=float)
-    each = [score(predicted, true, parameters.fit) for predicted in head.predict_each(frame)]
-    predicted = head.predict(frame)
+    each = [
+        {"seed": seed, **_with_intervals(predicted, true, contents, parameters)}
+        for seed, predicted in zip(head.seeds, head.predict_each(frame), strict=True)
+    ]
     values = [scores["plcc"] for scores in each]
     return {
         "clips": len(frame),
         "contents": len(set(contents)),
-        "per_seed": [
-            {"seed": seed, **scores} for seed, scores in zip(head.seeds, each, strict=True)
-        ],
+        "per_seed": each,
         "mean": {m: float(np.mean([scores[m] for scores in each])) for m in METRICS},
         "seed_spread": float(max(values) - min(values)),
-        "ensemble": score(predicted, true, parameters.fit),
-        "intervals": bootstrap(
-            predicted, true, list(contents), draws=parameters.bootstrap_draws, seed=0
-        ),
+        "ensemble": _with_intervals(head.predict(frame), true, contents, parameters),
     }
 
 
@@ -132,17 +134,29 @@ def _score_fold(
     frame: pd.DataFrame,
     inputs: Sequence[str],
     fold: Fold,
+    contents: npt.NDArray[np.str_],
     kind: ModelKind,
     parameters: MosHeadParameters,
 ) -> list[dict[str, Any]]:
     head = fit_head(frame.iloc[fold.train], inputs, kind, parameters, parameters.seeds)
     rows = frame.iloc[fold.validate]
     true = rows["mos"].to_numpy(dtype=float)
-    named = [*zip(head.seeds, head.predict_each(rows), strict=True)]
-    return [
+    records: list[dict[str, Any]] = [
         {"fold": fold.name, "seed": seed, **score(predicted, true, parameters.fit)}
-        for seed, predicted in [*named, ("ensemble", head.predict(rows))]
+        for seed, predicted in zip(head.seeds, head.predict_each(rows), strict=True)
     ]
+    together = _with_intervals(head.predict(rows), true, contents[fold.validate], parameters)
+    return [*records, {"fold": fold.name, "seed": "ensemble", **together}]
+
+
+def _with_intervals(
+    predicted: Floats, true: Floats, contents: npt.NDArray[np.str_], parameters: MosHeadParameters
+) -> dict[str, Any]:
+    draws = parameters.bootstrap_draws
+    return {
+        **score(predicted, true, parameters.fit),
+        "intervals": bootstrap(predicted, true, list(contents), draws=draws, seed=0),
+    }
 
 
 def _metadata_only(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.impute import SimpleImputer
 from sklearn.metrics import r2_score
-from sklearn.model_selection import KFold, train_test_split
+from sklearn.model_selection import KFold, ParameterSampler, train_test_split
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
@@ -23,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.metrics import fit_logistic, krocc, logistic, plcc, rmse, srocc
 from k150k_pipeline.mos.types import Floats
-from k150k_pipeline.schemas.mos_parameters import FitParameters, ProtocolParameters
+from k150k_pipeline.schemas.mos_parameters import FitParameters, GridParameters, ProtocolParameters
 
 MEASURES = ("srocc", "krocc", "plcc", "rmse")
 _FILLS = {"zero": "constant", "mean": "mean", "median": "median"}
@@ -165,17 +166,25 @@ def _search(
     parameters: ProtocolParameters,
 ) -> tuple[float, float]:
     """Return the candidate with the least loss; of equals the first, C before gamma."""
+    if parameters.chosen is not None:
+        return parameters.chosen[number - parameters.first_split]
     parts = []
     for train, validate in _inner_parts(len(y), groups, number, parameters):
         fitted_on = train if parameters.scaling.inner_fit == "inner_train" else np.arange(len(y))
         scaler = _scaler(parameters).fit(x[fitted_on])
         scaled = scaler.transform(x)
         parts.append((scaled[train], y[train], scaled[validate], y[validate]))
-    candidates = [
-        (c, g) for c in _powers(parameters.grid.c_log2) for g in _powers(parameters.grid.gamma_log2)
-    ]
+    candidates = _candidates(parameters.grid)
     losses = [np.mean([_loss(c, g, part, parameters) for part in parts]) for c, g in candidates]
     return candidates[int(np.argmin(losses))]
+
+
+def _candidates(grid: GridParameters) -> list[tuple[float, float]]:
+    c, gamma = _powers(grid.c_log2), _powers(grid.gamma_log2)
+    if grid.draw is None:
+        return list(product(c, gamma))
+    drawn = ParameterSampler({"C": c, "gamma": gamma}, grid.draw, random_state=grid.draw_seed)
+    return [(candidate["C"], candidate["gamma"]) for candidate in drawn]
 
 
 def _inner_parts(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.schemas.encoder_vocabulary import ENCODERS, slot_name
+from k150k_pipeline.schemas.encoder_vocabulary import COLLAPSED, ENCODERS, slot_name
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN, VALUE_COLUMNS
 from k150k_pipeline.schemas.mos_parameters import ColumnParameters
 
@@ -250,12 +250,15 @@ def _join_fr(frame: pd.DataFrame, fr_rows: pd.DataFrame) -> pd.DataFrame:
 
 def _add_encoders(frame: pd.DataFrame) -> pd.DataFrame:
     pairs = zip(frame["encoder_upstream"], frame["corpus"], strict=True)
-    slots = pd.Series(
-        [slot_name("" if pd.isna(encoder) else str(encoder), corpus) for encoder, corpus in pairs],
-        index=frame.index,
-    )
+    slots = pd.Series([_slot(encoder, corpus) for encoder, corpus in pairs], index=frame.index)
     one_hot = {f"encoder_{name}": (slots == name).astype(float) for name in ENCODERS}
     return pd.concat([frame, pd.DataFrame(one_hot)], axis=1)
+
+
+def _slot(encoder: Any, corpus: str) -> str:
+    """Return the slot; none where another corpus than KonViD's does not name an encoder."""
+    name = "" if pd.isna(encoder) else str(encoder)
+    return slot_name(name, corpus) if name or corpus.startswith(COLLAPSED) else ""
 
 
 def _candidates(frame: pd.DataFrame, columns: ColumnParameters) -> list[str]:

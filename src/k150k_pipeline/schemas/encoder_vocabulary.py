@@ -30,7 +30,8 @@ ENCODERS: tuple[str, ...] = (
 SLOTS: dict[int, int] = {3: 16, 4: 17}
 """Number of slots of each version."""
 
-_COLLAPSED = "konvid-"
+COLLAPSED = "konvid-"
+"""Corpora whose every encoder is ``ugc-mixed`` begin with this."""
 
 
 def vocabulary(version: int = VOCABULARY_VERSION) -> tuple[str, ...]:
@@ -57,7 +58,7 @@ def slot_name(encoder: str, corpus: str) -> str:
     Raises:
         InputError: Another corpus names an encoder that has no slot.
     """
-    if corpus.startswith(_COLLAPSED):
+    if corpus.startswith(COLLAPSED):
         return UGC_MIXED
     if encoder not in ENCODERS:
         raise InputError(

@@ -166,12 +166,19 @@ class PredictParameters(Parameters):
 
 
 class GridParameters(Parameters):
-    """Block ``protocol.grid``: candidates of an RBF-SVR, as powers of two."""
+    """Block ``protocol.grid``: candidates of an RBF-SVR, as powers of two.
+
+    Attributes:
+        draw: Try so many candidates, drawn without replacement; None for all.
+        draw_seed: Of that draw.
+    """
 
     c_log2: tuple[float, float, Count] = (1.0, 10.0, 10)
     gamma_log2: tuple[float, float, Count] = (-8.0, 1.0, 10)
     epsilon: Annotated[float, Field(ge=0)] = 0.1
     tolerance: Positive = 1e-3
+    draw: Count | None = None
+    draw_seed: int = 0
 
 
 class InnerParameters(Parameters):
@@ -206,7 +213,12 @@ class ImputationParameters(Parameters):
 
 
 class ProtocolParameters(Parameters):
-    """Block ``protocol``: repeated 80/20 splits of an RBF-SVR with grid search."""
+    """Block ``protocol``: repeated 80/20 splits of an RBF-SVR with grid search.
+
+    Attributes:
+        chosen: C and gamma of every split, instead of a search: of a published log whose search
+            was random.
+    """
 
     mos_column: str = "mos"
     columns: tuple[str, ...] | None = None
@@ -217,12 +229,20 @@ class ProtocolParameters(Parameters):
     test_share: Share = 0.2
     seed_factor: Positive = 8.8
     seeds: tuple[int, ...] | None = None
+    chosen: tuple[tuple[Positive, Positive], ...] | None = None
     clip: tuple[float, float] | None = None
     imputation: ImputationParameters = ImputationParameters()
     scaling: ScalingParameters = ScalingParameters()
     grid: GridParameters = GridParameters()
     inner: InnerParameters = InnerParameters()
     fit: FitParameters = FitParameters(max_evaluations=100_000_000)
+
+    @model_validator(mode="after")
+    def _chosen_for_every_split(self) -> Self:
+        splits = self.splits if self.seeds is None else len(self.seeds)
+        if self.chosen is not None and len(self.chosen) != splits:
+            raise ValueError(f"chosen has {len(self.chosen)} pairs for {splits} splits")
+        return self
 
 
 CLAMP = (MOS_MIN, MOS_MAX)
