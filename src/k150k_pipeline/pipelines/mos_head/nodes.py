@@ -130,6 +130,7 @@ def train(
         {result["kind"]: with_nan(result) for result in folds if result},
         mos_head,
     )
+    logger.info("%s", trained.summary)
     metrics: dict[str, Any] = without_nan(trained.verdict)
     report = {
         "summary": trained.summary,
