@@ -140,7 +140,7 @@ def test_every_kind_learns_and_is_scored_by_fold_and_seed(kind, frame, tiny):
 def test_svr_beyond_its_rows_depends_on_the_seed(frame, tiny):
     svr = tiny.svr.model_copy(update={"max_rows": 100})
     head = fit_head(frame, INPUTS, "svr", tiny.model_copy(update={"svr": svr}), (0, 1))
-    assert np.ptp(head.predict_each(frame), axis=0).max() > 0.01
+    assert np.ptp(head.predict_all(frame)[0], axis=0).max() > 0.01
 
 
 def test_imputation_and_scaling_are_those_of_the_training_rows(frame, tiny):

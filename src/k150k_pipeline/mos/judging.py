@@ -80,9 +80,10 @@ def judge(
         ``seed_spread`` (largest less smallest PLCC over the seeds).
     """
     true = frame["mos"].to_numpy(dtype=float)
+    members, together = head.predict_all(frame)
     each = [
         {"seed": seed, **_with_intervals(predicted, true, contents, parameters)}
-        for seed, predicted in zip(head.seeds, head.predict_each(frame), strict=True)
+        for seed, predicted in zip(head.seeds, members, strict=True)
     ]
     values = [scores["plcc"] for scores in each]
     return {
@@ -91,7 +92,7 @@ def judge(
         "per_seed": each,
         "mean": {m: float(np.mean([scores[m] for scores in each])) for m in METRICS},
         "seed_spread": float(max(values) - min(values)),
-        "ensemble": _with_intervals(head.predict(frame), true, contents, parameters),
+        "ensemble": _with_intervals(together, true, contents, parameters),
     }
 
 
@@ -141,12 +142,13 @@ def _score_fold(
     head = fit_head(frame.iloc[fold.train], inputs, kind, parameters, parameters.seeds)
     rows = frame.iloc[fold.validate]
     true = rows["mos"].to_numpy(dtype=float)
+    members, together = head.predict_all(rows)
     records: list[dict[str, Any]] = [
         {"fold": fold.name, "seed": seed, **score(predicted, true, parameters.fit)}
-        for seed, predicted in zip(head.seeds, head.predict_each(rows), strict=True)
+        for seed, predicted in zip(head.seeds, members, strict=True)
     ]
-    together = _with_intervals(head.predict(rows), true, contents[fold.validate], parameters)
-    return [*records, {"fold": fold.name, "seed": "ensemble", **together}]
+    ensemble = _with_intervals(together, true, contents[fold.validate], parameters)
+    return [*records, {"fold": fold.name, "seed": "ensemble", **ensemble}]
 
 
 def _with_intervals(

@@ -68,16 +68,15 @@ class Head:
     target_mean: float
     target_scale: float
 
-    def predict_each(self, frame: pd.DataFrame) -> Floats:
-        """Return each member's MOS, shape (seeds, clips)."""
-        prepared = self.preparation.apply(frame)
-        return self._opinion(np.stack([member.predict(prepared) for member in self.members]))
-
     def predict(self, frame: pd.DataFrame) -> Floats:
         """Return the ensemble's MOS, shape (clips,)."""
+        return self.predict_all(frame)[1]
+
+    def predict_all(self, frame: pd.DataFrame) -> tuple[Floats, Floats]:
+        """Return each member's MOS, shape (seeds, clips), and the ensemble's, shape (clips,)."""
         prepared = self.preparation.apply(frame)
-        raw: Floats = np.mean([member.predict(prepared) for member in self.members], axis=0)
-        return self._opinion(raw)
+        raw = np.stack([member.predict(prepared) for member in self.members])
+        return self._opinion(raw), self._opinion(raw.mean(axis=0))
 
     def _opinion(self, raw: Floats) -> Floats:
         low, high = CLAMP

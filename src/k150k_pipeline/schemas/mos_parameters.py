@@ -57,7 +57,7 @@ class SvrParameters(Parameters):
     c: Positive = 4.0
     gamma: Positive = 0.05
     epsilon: Annotated[float, Field(ge=0)] = 0.2
-    max_rows: Annotated[int, Field(ge=10)] = 10_000
+    max_rows: Annotated[int, Field(ge=10)] = 5000
 
 
 class TreesParameters(Parameters):
