@@ -200,6 +200,7 @@ def test_judge_takes_the_place_of_the_held_out_part(head, tmp_path):
     judge.loc[0, "clip_name"] = own.loc[0, "clip_name"]
     judge.to_parquet(tmp_path / "judge.parquet")
     output = head.run(f"--params=mos_head.judge_features={tmp_path / 'judge.parquet'}")
+    assert "The judge's clips have no framerate, src_size_bytes, bitrate_kbps" in output
     assert "judged on the judge's clips" in output and "no predictor can pass" not in output
     (verdict,) = [json.loads(c) for n, c in head.files().items() if n.startswith("MOS_")]
     assert verdict["scores"]["clips"] == 150 and verdict["ceiling"]["plcc"] > 0.9

@@ -11,6 +11,7 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos import judging
 from k150k_pipeline.mos.ceiling import label_ceiling, votes_per_clip
 from k150k_pipeline.mos.models import fit_head
+from k150k_pipeline.mos.table import votes_of
 
 CLIPS = 30_000
 
@@ -78,6 +79,21 @@ def test_model_that_knows_the_truth_scores_at_the_ceiling(tiny):
     assert judged["ensemble"]["plcc"] == pytest.approx(ceiling.plcc, abs=0.01)
     assert judged["ensemble"]["srocc"] == pytest.approx(ceiling.srocc, abs=0.01)
     assert judged["ensemble"]["rmse"] == pytest.approx(ceiling.rmse, abs=0.01)
+
+
+def test_ceiling_from_the_sds_that_corpus_rows_record():
+    """Five votes a clip: one SD in a hundred is 0, and none says much of its clip."""
+    random = np.random.default_rng(13)
+    true = random.normal(3.0, 0.4, CLIPS)
+    votes = np.clip(np.rint(true[:, None] + 0.89 * random.normal(size=(CLIPS, 5))), 1, 5)
+    rows = pd.DataFrame({"n_ratings": 5.0, "mos_std_dev": votes.std(axis=1, ddof=1)})
+    assert (rows["mos_std_dev"] == 0).sum() > 100
+    numbers, sds, source = votes_of(rows, votes=99, vote_sd=9, counted=None)
+    labels = votes.mean(axis=1)
+    ceiling = label_ceiling(labels, numbers, sds, source)
+    assert source == "corpus rows"
+    assert ceiling.plcc == pytest.approx(stats.pearsonr(true, labels)[0], abs=0.01)
+    assert ceiling.srocc == pytest.approx(stats.spearmanr(true, labels)[0], abs=0.01)
 
 
 def test_population_facts_give_the_known_ceilings():

@@ -127,12 +127,20 @@ def test_scores_of_re_encodings_become_inputs_of_their_source():
 def test_votes_come_from_the_best_source():
     frame = build(right=corpus(4)).frame
     votes, sds, source = votes_of(frame, votes=7, vote_sd=0.5, counted=None)
-    assert votes.tolist() == [5, 5, 5, 5, 7, 7] and sds.tolist() == [0.9] * 4 + [0.5] * 2
+    assert votes.tolist() == [5, 5, 5, 5, 7, 7]
+    assert sds.tolist() == pytest.approx([0.9] * 4 + [0.5] * 2)
     assert source == "corpus rows for 4 of 6 clips, else parameters"
     split_drop = build(right=corpus(mos_std_dev=0.0, n_ratings=0)).frame
     assert votes_of(split_drop, votes=7, vote_sd=0.5, counted=None)[2] == "parameters"
     counted = pd.DataFrame({"votes": 9.0, "vote_sd": 0.8}, index=frame["clip_name"])
     assert votes_of(frame, votes=7, vote_sd=0.5, counted=counted)[2] == "votes CSV"
+
+
+def test_votes_that_agree_have_an_sd_of_zero_and_count():
+    rows = corpus()
+    rows["mos_std_dev"] = [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
+    sds = votes_of(build(right=rows).frame, votes=5, vote_sd=9, counted=None)[1]
+    assert sds.tolist() == pytest.approx([np.sqrt(4 / 6)] * 6)
 
 
 def test_fingerprint_depends_on_values_and_no_order():

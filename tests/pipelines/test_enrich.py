@@ -14,8 +14,10 @@ import pytest
 from k150k_pipeline.datasets import ArrowParquetDataset
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.enrich.nodes import enrich
+from k150k_pipeline.pipelines.feature_extraction import outputs
 from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
 from k150k_pipeline.schemas.mos_parameters import EnrichParameters
+from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.schemas.sidecar import split_of
 
 NAMES = [f"beach#{i}.mp4" for i in range(6)]
@@ -129,6 +131,14 @@ def test_order_of_rows_and_columns_of_the_sidecar_changes_nothing(write):
     write([dict(sorted(row.items(), reverse=True)) for row in shuffled])
     second, _ = enrich(features(), block)
     assert first.equals(second, check_metadata=True)
+
+
+def test_extract_joins_the_same(write):
+    path, columns = write(rows()[:5]), ("chug_bit_depth", "chug_orientation")
+    extract = ExtractParameters(metadata_jsonl=path, metadata_columns=columns)
+    during = outputs.join_sidecar(features(), outputs.load_sidecar(extract), extract)
+    after, _ = enrich(features(), EnrichParameters(metadata_jsonl=path, columns=columns))
+    assert during.equals(after, check_metadata=True) and during.num_columns == 48 + 8
 
 
 def test_content_in_two_splits_is_named(write):

@@ -306,16 +306,30 @@ def votes_of(
         vote_sd: SD of a vote of which nothing is known.
         counted: Columns ``votes`` and ``vote_sd`` by clip name, from a votes CSV.
     """
-    numbers = frame["n_ratings"].to_numpy(dtype=float)
-    sds = frame["mos_std_dev"].where(frame["mos_std_dev"] > 0).to_numpy(dtype=float)
+    numbers, sds = _recorded_votes(frame)
     source = "corpus rows"
     if counted is not None:
         numbers = frame["clip_name"].map(counted["votes"]).to_numpy(dtype=float)
         sds = frame["clip_name"].map(counted["vote_sd"]).to_numpy(dtype=float)
         source = "votes CSV"
-    known = np.isfinite(numbers) & (numbers >= 1) & np.isfinite(sds)  # 0 stands for unknown
+    known = np.isfinite(numbers) & (numbers >= 1) & np.isfinite(sds)
     if not known.any():
         source = "parameters"
     elif not known.all():
         source += f" for {int(known.sum())} of {len(frame)} clips, else parameters"
     return np.where(known, numbers, votes), np.where(known, sds, vote_sd), source
+
+
+def _recorded_votes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return votes and SD as the corpus rows have them; 0 votes stand for unknown.
+
+    The SD is pooled: that of a few votes says little of one clip, and is 0 where they agree. Only
+    where it is 0 throughout was it not recorded.
+    """
+    numbers = frame["n_ratings"].to_numpy(dtype=float)
+    sds = frame["mos_std_dev"].to_numpy(dtype=float)
+    several = np.isfinite(sds) & (numbers >= 2)
+    freedom = np.where(several, numbers - 1, 0.0)
+    total = float((freedom * np.where(several, sds, 0.0) ** 2).sum())
+    pooled = np.sqrt(total / freedom.sum()) if total else np.nan
+    return numbers, np.where(several, pooled, np.nan)

@@ -174,6 +174,12 @@ def _with_judge(
     judge = build_table(
         features, corpus, mos_head.columns, mos_head.corpus, fr_rows, inputs=table.inputs
     )
+    if empty := [c for c in table.inputs if judge.frame[c].isna().all()]:
+        logger.warning(
+            "The judge's clips have no %s, so typical values stand for them; give "
+            "mos_head.judge_corpus for metadata",
+            ", ".join(empty),
+        )
     return pd.concat([own, judge.frame.assign(part=JUDGE)], ignore_index=True)
 
 
