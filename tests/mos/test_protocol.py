@@ -160,6 +160,14 @@ def test_published_choices_can_be_given(table):
         ProtocolParameters.model_validate({**block, "chosen": chosen[:1]})
 
 
+def test_table_of_texts_gives_the_same(table):
+    """As a CSV is loaded: every cell a text, empty where there is no value."""
+    texts = table.astype(object).where(table.notna(), "").astype(str)
+    plain = run_protocol(table, ProtocolParameters.model_validate(PLAIN))
+    same = run_protocol(texts, ProtocolParameters.model_validate(PLAIN))
+    pd.testing.assert_frame_equal(plain, same)
+
+
 def test_group_column_keeps_scenes_together(table):
     parameters = ProtocolParameters.model_validate(
         {**SEEDS, "group_column": "scene", "columns": ["a"]}

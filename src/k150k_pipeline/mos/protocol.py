@@ -104,14 +104,18 @@ def _read(
 
 def _numeric(table: pd.DataFrame, parameters: ProtocolParameters) -> Sequence[str]:
     left_out = {parameters.mos_column, parameters.group_column, *parameters.exclude}
-    columns = [
-        str(c)
-        for c in table.columns
-        if c not in left_out and pd.api.types.is_numeric_dtype(table[c])
-    ]
+    columns = [str(c) for c in table.columns if c not in left_out and _holds_numbers(table[c])]
     if not columns:
         raise InputError("the table of the protocol has no column of numbers besides the MOS")
     return columns
+
+
+def _holds_numbers(column: pd.Series[Any]) -> bool:
+    """Whether every cell that is not empty is a number; a CSV's cells are texts."""
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    filled = column[column.notna() & (column != "")]
+    return bool(len(filled)) and bool(pd.to_numeric(filled, errors="coerce").notna().all())
 
 
 def _seeds(parameters: ProtocolParameters) -> list[tuple[int, int]]:
