@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from sklearn.dummy import DummyRegressor
 
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos import gate, judging, pictures
@@ -135,6 +137,17 @@ def test_every_kind_learns_and_is_scored_by_fold_and_seed(kind, frame, tiny):
         assert low < record["plcc"] < high
     assert scores["seed_spread"] == pytest.approx(max(by_seed) - min(by_seed))
     assert (scores["seed_spread"] == 0) == (kind in ("ridge", "svr"))
+
+
+def test_seed_without_a_score_leaves_no_spread(frame, tiny):
+    """One member that predicts a constant: the spread is unknown, not that of the others."""
+    good = fit_head(frame, INPUTS, "mlp", tiny, (0, 1))
+    flat = DummyRegressor().fit(np.zeros((2, 5)), [0.0, 0.0])
+    for members in ((flat, good.members[0]), (good.members[0], flat)):
+        scores = judging.judge(
+            replace(good, members=members), frame, np.arange(400).astype(str), tiny
+        )
+        assert math.isnan(scores["seed_spread"]) and math.isnan(scores["mean"]["plcc"])
 
 
 def test_svr_beyond_its_rows_depends_on_the_seed(frame, tiny):

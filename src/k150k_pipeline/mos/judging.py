@@ -46,7 +46,7 @@ def cross_validate(
         "kind": kind,
         "scores": scores,
         "mean": {m: float(np.mean([record[m] for record in ensembles])) for m in METRICS},
-        "fold_spread": float(max(values) - min(values)),
+        "fold_spread": float(np.ptp(values)),
     }
 
 
@@ -61,8 +61,8 @@ def choose(
         return parameters.export
 
     def rank(kind: ModelKind) -> tuple[float, float]:
-        mean = results[kind]["mean"]
-        return tuple(-np.inf if np.isnan(mean[m]) else mean[m] for m in ("plcc", "srocc"))  # type: ignore[return-value]
+        plcc, srocc = (results[kind]["mean"][m] for m in ("plcc", "srocc"))
+        return np.nan_to_num(plcc, nan=-np.inf), np.nan_to_num(srocc, nan=-np.inf)
 
     return max(parameters.shareable, key=rank)
 
@@ -91,7 +91,7 @@ def judge(
         "contents": len(set(contents)),
         "per_seed": each,
         "mean": {m: float(np.mean([scores[m] for scores in each])) for m in METRICS},
-        "seed_spread": float(max(values) - min(values)),
+        "seed_spread": float(np.ptp(values)),
         "ensemble": _with_intervals(together, true, contents, parameters),
     }
 
