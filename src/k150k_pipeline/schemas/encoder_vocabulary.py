@@ -64,6 +64,6 @@ def slot_name(encoder: str, corpus: str) -> str:
         raise InputError(
             f"encoder {encoder!r} of corpus {corpus!r} has no slot in vocabulary "
             f"v{VOCABULARY_VERSION} ({', '.join(ENCODERS)}). Correct encoder_upstream, or append "
-            "a slot in schemas/encoders.py and raise its version"
+            "a slot in schemas/encoder_vocabulary.py and raise its version"
         )
     return encoder
