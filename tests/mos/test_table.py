@@ -107,7 +107,7 @@ def test_scores_of_re_encodings_become_inputs_of_their_source():
         [
             {
                 "nr_source": f"clips/orig_{i}_540_5s.mp4", "crf": crf, "encoder": "libx264",
-                "vmaf_score": 90 - crf + i, "nr_mos": 3.0, "fr_from_nr": True,
+                "vmaf_score": 90 - crf + i, "adm2_mean": 0.9 + i / 100, "nr_mos": 3.0,
             }
             for i in range(5)
             for crf in (18, 28)
@@ -115,7 +115,9 @@ def test_scores_of_re_encodings_become_inputs_of_their_source():
     )  # fmt: skip
     table = build_table(features(), corpus(), ColumnParameters(), "konvid-150k", fr)
     added = [c for c in table.inputs if c.startswith("fr_")]
-    assert added == ["fr_libx264_crf18_vmaf_score", "fr_libx264_crf28_vmaf_score"]
+    assert added == [
+        f"fr_libx264_crf{crf}_{value}" for value in ("vmaf_score", "adm2_mean") for crf in (18, 28)
+    ]
     assert table.frame[added[1]].tolist()[:5] == [62, 63, 64, 65, 66]
     assert len(table.frame) == 6 and table.frame[added[0]].isna().sum() == 1
     with pytest.raises(InputError, match="'x264' of corpus 'fr' has no slot"):

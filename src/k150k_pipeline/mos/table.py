@@ -16,6 +16,7 @@ import pandas as pd
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.encoder_vocabulary import COLLAPSED, ENCODERS, slot_name
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN, VALUE_COLUMNS
+from k150k_pipeline.schemas.fr import CANONICAL_6
 from k150k_pipeline.schemas.mos_parameters import ColumnParameters
 
 SIZE_COLUMNS = ("width", "height")
@@ -27,10 +28,7 @@ ENCODER_COLUMNS = tuple(f"encoder_{name}" for name in ENCODERS)
 VMAF_COLUMN = "vmaf_mean"
 LABEL_COLUMNS = ("mos_raw_0_100", "mos_std_dev", "n_ratings", "mos", "nr_mos")
 _JOINED = ("src_sha256", "mos_std_dev", "n_ratings", "framerate", "duration_s", "src_size_bytes")
-_FR_VALUES = (
-    "vmaf_score", "bitrate_kbps", "adm2", "motion2",
-    "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3",
-)  # fmt: skip
+_FR_VALUES = ("vmaf_score", "bitrate_kbps", *(f"{feature}_mean" for feature in CANONICAL_6))
 _SHOWN = 3
 
 DEVELOPMENT, HELD_OUT, JUDGE, SET_ASIDE = "development", "held out", "judge", "set aside"
