@@ -124,9 +124,9 @@ SHARED_CLIPS = ("orig_9000000003_540_5s.mp4", "orig_9000000004_540_5s.mp4")
 
 
 @functools.cache
-def _shared_rows(folder, name, strategy):
+def _shared_rows(folder, name, strategy, threads):
     path = folder / "clips/k150ka_extracted" / name
-    return rows_of_clip(path, sweep=CRF_SWEEP, preset="medium", strategy=strategy)
+    return rows_of_clip(path, sweep=CRF_SWEEP, preset="medium", strategy=strategy, threads=threads)
 
 
 @pytest.mark.shared
@@ -134,7 +134,7 @@ def _shared_rows(folder, name, strategy):
 def test_rows_of_real_clips_are_those_of_the_reference_run(shared, name):
     with (shared / "golden/fr_from_nr.csv").open() as file:
         golden = [row for row in csv.DictReader(file) if row["clip_name"] == name]
-    rows = _shared_rows(shared, name, "loopback")
+    rows = _shared_rows(shared, name, "loopback", threads=3)
     assert [int(row["crf"]) for row in golden] == [row["crf"] for row in rows]
     columns = [f"{f}_{s}" for s in ("mean", "std") for f in CANONICAL_6]
     for row, expected in zip(rows, golden, strict=True):
@@ -145,7 +145,9 @@ def test_rows_of_real_clips_are_those_of_the_reference_run(shared, name):
 
 @pytest.mark.shared
 def test_strategies_agree_on_a_real_clip(shared):
+    """With one thread: with more, the end of an x264 encode depends on timing now and then."""
     loopback, stepwise = (
-        _shared_rows(shared, SHARED_CLIPS[0], strategy) for strategy in ("loopback", "stepwise")
+        _shared_rows(shared, SHARED_CLIPS[0], strategy, threads=1)
+        for strategy in ("loopback", "stepwise")
     )
     assert numbers(loopback) == numbers(stepwise)
