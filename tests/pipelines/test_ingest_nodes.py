@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,13 @@ def test_a_link_that_leads_nowhere_is_no_clip(drop):
     (drop.clips / "b.mp4").symlink_to("/nowhere/b.mp4")
     assert drop.take_in()["labels_without_clip"] == ["b.mp4"]
     assert list(drop.rows()) == ["a.mp4"]
+
+
+def test_a_pipe_is_no_clip(drop):
+    drop.add("a.mp4")
+    os.mkfifo(drop.clips / "b.mp4")
+    drop.label("a.mp4", "b.mp4")
+    assert drop.take_in()["labels_without_clip"] == ["b.mp4"]
 
 
 def test_a_drop_without_any_clip_is_refused(drop):

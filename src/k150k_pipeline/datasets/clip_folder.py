@@ -63,12 +63,15 @@ class ClipFolder:
         return next((place for place in places if place.is_file()), places[0])
 
     def _list(self, folder: Path) -> list[str]:
-        with os.scandir(folder) as files:
-            return [
-                f.name
-                for f in files
-                if f.name.lower().endswith(self.suffix) and not f.name.startswith(".")
-            ]
+        try:
+            with os.scandir(folder) as files:
+                return [
+                    f.name
+                    for f in files
+                    if f.name.lower().endswith(self.suffix) and not f.name.startswith(".")
+                ]
+        except PermissionError as error:
+            raise InputError(f"clip folder {folder} cannot be read: {error.strerror}") from error
 
 
 class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):

@@ -182,9 +182,9 @@ def _list(folder: Path) -> Mapping[str, tuple[int, int]]:
 
 
 def _status(file: os.DirEntry[str]) -> tuple[int, int] | None:
-    """Return size and time of change; None for a link that leads nowhere."""
+    """Return size and time of change; None for what is no file (a pipe, a link to nowhere)."""
     try:
-        status = file.stat()
+        status = file.stat() if file.is_file() else None
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns
+    return None if status is None else (status.st_size, status.st_mtime_ns)
