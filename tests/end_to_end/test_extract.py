@@ -255,7 +255,7 @@ def test_wrong_folder_is_told_with_an_example(corpus):
 
 
 def test_second_run_on_the_same_output_is_refused(corpus, tiny_clips):
-    corpus.add_clips(tiny_clips, copies=12)
+    corpus.add_clips(tiny_clips, copies=30)
     first = subprocess.Popen(
         corpus.command(), cwd=corpus.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -268,4 +268,4 @@ def test_second_run_on_the_same_output_is_refused(corpus, tiny_clips):
     assert f"running: process {first.pid}" in status and "clips/s, ETA" in status
     assert first.wait(timeout=120) == 0
     status = corpus.kedro("extract-status")
-    assert "not running" in status and "wanted 96, done 96" in status and "due 0" in status
+    assert "not running" in status and "wanted 240, done 240" in status and "due 0" in status
