@@ -22,7 +22,6 @@ from k150k_pipeline.fr_from_nr.sweep import (
     check_counts,
     check_values,
     kept,
-    tool_errors,
     try_out,
 )
 from k150k_pipeline.media.encode import (
@@ -39,7 +38,7 @@ from k150k_pipeline.media.ffmpeg import (
     find_ffmpeg,
     read_evidence,
 )
-from k150k_pipeline.media.process import ToolResult, run_tool
+from k150k_pipeline.media.process import ToolResult, run_tool, tool_errors
 from k150k_pipeline.media.raw import descriptor_path
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.log import FrameValues

@@ -21,12 +21,11 @@ from k150k_pipeline.fr_from_nr.sweep import (
     check_counts,
     check_values,
     kept,
-    tool_errors,
     try_out,
 )
 from k150k_pipeline.media.encode import EncodeEvidence, read_encodes
 from k150k_pipeline.media.ffmpeg import explain, ffmpeg_version, find_ffmpeg
-from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.media.process import run_tool, tool_errors
 from k150k_pipeline.media.raw import (
     RawDecoder,
     RawVideo,

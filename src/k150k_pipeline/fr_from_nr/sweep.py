@@ -129,22 +129,6 @@ def check_values(source: Source, values: FrameValues) -> None:
         raise ClipError("score", "not_a_number", f"{source.clip.path}: {', '.join(bad)}")
 
 
-@contextmanager
-def tool_errors(stage: str, clip: Path, tool: str) -> Iterator[None]:
-    """Turn a tool that hangs into a failure of the clip, and one that does not start into ours.
-
-    Raises:
-        ClipError: Reason ``timeout``.
-        EngineError: The tool cannot be run.
-    """
-    try:
-        yield
-    except ToolTimeoutError as error:
-        raise ClipError(stage, "timeout", f"{clip}: {error}") from error
-    except OSError as error:
-        raise EngineError(f"cannot run {tool}: {error}") from error
-
-
 def try_out(command: list[str], tool: str, problem: str, remedy: str) -> ToolResult:
     """Run a trial of a tool.
 

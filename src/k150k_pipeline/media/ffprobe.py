@@ -9,9 +9,9 @@ from typing import Any
 
 import av
 
-from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import ToolTimeoutError, run_tool
+from k150k_pipeline.media.process import run_tool, tool_errors
 
 _ENTRIES = (
     "stream=index,width,height,avg_frame_rate,duration,pix_fmt,codec_name,nb_frames,color_range"
@@ -33,12 +33,8 @@ def ffprobe(binary: Path, path: Path) -> ClipInfo:
         str(binary), "-v", "error", "-select_streams", "v", "-show_entries", _ENTRIES,
         "-of", "json", f"file:{path}",
     ]  # fmt: skip
-    try:
+    with tool_errors("probe", path, f"{binary} (ingest.ffprobe)"):
         result = run_tool(command, timeout_s=_TIMEOUT_S)
-    except ToolTimeoutError as error:
-        raise ClipError("probe", "timeout", f"{path}: {error}") from error
-    except OSError as error:
-        raise EngineError(f"cannot run {binary} (ingest.ffprobe): {error.strerror}") from error
     if result.returncode:
         raise ClipError("probe", "not_media", f"{path}: {result.describe()}")
     return _read(path, json.loads(result.stdout))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.boxes import missing_part
 from k150k_pipeline.media.ffmpeg import (
     check_complete,
@@ -13,7 +13,7 @@ from k150k_pipeline.media.ffmpeg import (
     read_evidence,
 )
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import ToolTimeoutError, run_tool
+from k150k_pipeline.media.process import run_tool, tool_errors
 
 
 def check_container(path: Path) -> None:
@@ -44,12 +44,8 @@ def decode_all(clip: ClipInfo, timeout_s: float) -> int:
         *decode_arguments(ffmpeg, clip, threads=1),
         "-map", f"0:{clip.stream_index}", "-fps_mode", "passthrough", "-f", "null", "-",
     ]  # fmt: skip
-    try:
+    with tool_errors("decode", clip.path, ffmpeg):
         result = run_tool(command, timeout_s=timeout_s)
-    except ToolTimeoutError as error:
-        raise ClipError("decode", "timeout", f"{clip.path}: {error}") from error
-    except OSError as error:
-        raise EngineError(f"cannot run {ffmpeg}: {error}") from error
     evidence = read_evidence(clip, result)
     check_complete(clip, evidence)
     return evidence.frames

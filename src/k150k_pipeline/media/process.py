@@ -9,8 +9,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+from k150k_pipeline.errors import ClipError, EngineError
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -92,6 +96,22 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
     return ToolResult(
         tuple(argv), process.returncode, stdout, stderr.decode("utf-8", errors="replace")
     )
+
+
+@contextmanager
+def tool_errors(stage: str, clip: Path, tool: str) -> Iterator[None]:
+    """Turn a tool that hangs into a failure of the clip, and one that does not start into ours.
+
+    Raises:
+        ClipError: Reason ``timeout``.
+        EngineError: The tool cannot be run.
+    """
+    try:
+        yield
+    except ToolTimeoutError as error:
+        raise ClipError(stage, "timeout", f"{clip}: {error}") from error
+    except OSError as error:
+        raise EngineError(f"cannot run {tool}: {error}") from error
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -22,7 +22,7 @@ from k150k_pipeline.media.ffmpeg import (
     scored_pixel_format,
 )
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.process import ToolResult, run_tool, tool_errors
 
 SHARED_MEMORY = Path("/dev/shm")
 _SHARED_MEMORY_RESERVE = 256 * 2**20
@@ -115,12 +115,8 @@ class RawDecoder:
             "-fps_mode", "passthrough", "-pix_fmt", scored_pixel_format(clip),
             "-f", "rawvideo", "-y", descriptor_path(descriptor),
         ]  # fmt: skip
-        try:
+        with tool_errors("decode", clip.path, self.ffmpeg):
             result = self.run(command, timeout_s=self.timeout_s, pass_fds=(descriptor,))
-        except ToolTimeoutError as error:
-            raise ClipError("decode", "timeout", f"{clip.path}: {error}") from error
-        except OSError as error:
-            raise EngineError(f"cannot run {self.ffmpeg}: {error}") from error
         refuse_full_memory(result, clip.path.name, self.scratch_dir)
         evidence = read_evidence(clip, result)
         check_complete(clip, evidence)

@@ -16,7 +16,7 @@ from k150k_pipeline.media.ffmpeg import (
     read_evidence,
 )
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.process import ToolResult, run_tool, tool_errors
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import Frames, parse_log, select_features
@@ -107,12 +107,8 @@ class EmbeddedEngine:
         return version, frames
 
     def _run(self, command: list[str], path: Path) -> ToolResult:
-        try:
+        with tool_errors("score", path, self._ffmpeg):
             return run_tool(command, timeout_s=self._parameters.clip_timeout_s)
-        except ToolTimeoutError as error:
-            raise ClipError("score", "timeout", f"{path}: {error}") from error
-        except OSError as error:
-            raise EngineError(f"cannot run {self._ffmpeg}: {error}") from error
 
 
 def _check_frame_count(clip: ClipInfo, scored: int, decoded: int) -> None:
