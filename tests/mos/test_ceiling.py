@@ -125,7 +125,7 @@ def test_perfect_labels_have_no_ceiling_and_pure_noise_has_one_of_zero():
 @pytest.mark.parametrize(
     ("votes", "message"),
     [
-        (pd.DataFrame({"a": []}), "none of the columns video_name"),
+        (pd.DataFrame({"a": []}), "no column with clip names"),
         (pd.DataFrame({"video_name": ["a", "b"], "score": ["1", "2"]}), "no clip has two votes"),
     ],
 )

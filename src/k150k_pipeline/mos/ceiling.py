@@ -13,6 +13,7 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.metrics import srocc
 from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
+from k150k_pipeline.schemas.labels import NAME_COLUMNS, VOTE_COLUMNS, Columns
 
 _LATTICE_TOLERANCE = 1e-6
 _SEED = 150_000
@@ -88,8 +89,7 @@ def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:
     """Return count and SD of the votes of each clip.
 
     Args:
-        votes: One row per vote: ``video_name`` (or ``file_name``, ``clip_name``) and
-            ``video_score`` (or ``score``, ``vote``).
+        votes: One row per vote; columns as ingest accepts them.
 
     Returns:
         Columns ``votes`` and ``vote_sd`` by clip name. The SD is pooled over all clips: that of
@@ -98,10 +98,11 @@ def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: No such columns, or no clip with two votes.
     """
-    name = _column(votes, ("video_name", "file_name", "clip_name", "name"))
-    value = _column(votes, ("video_score", "score", "vote", "rating"))
-    scores = pd.to_numeric(votes[value], errors="coerce")
-    by_clip = scores.groupby(votes[name]).agg(["count", "var"])
+    columns = Columns([str(column) for column in votes.columns], "votes CSV")
+    name = columns.require(NAME_COLUMNS, "clip names")
+    value = columns.require(VOTE_COLUMNS, "votes")
+    scores = pd.to_numeric(votes.iloc[:, value], errors="coerce")
+    by_clip = scores.groupby(votes.iloc[:, name]).agg(["count", "var"])
     several = by_clip[by_clip["count"] > 1]
     if several.empty:
         raise InputError("votes CSV: no clip has two votes, so their spread is unknown")
@@ -262,13 +263,3 @@ def _are_whole_votes(labels: Floats, votes: Floats) -> bool:
     whole = np.abs(sums - np.rint(sums)).max() < _LATTICE_TOLERANCE
     in_range = labels.min() >= MOS_MIN and labels.max() <= MOS_MAX
     return bool(whole and in_range and (votes == np.rint(votes)).all())
-
-
-def _column(votes: pd.DataFrame, accepted: tuple[str, ...]) -> str:
-    spelled = {str(column).strip().lower(): str(column) for column in votes.columns}
-    for name in accepted:
-        if name in spelled:
-            return spelled[name]
-    raise InputError(
-        f"votes CSV: none of the columns {', '.join(accepted)}; found {', '.join(spelled)}"
-    )

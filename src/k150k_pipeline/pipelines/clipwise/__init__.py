@@ -1,6 +1,6 @@
 """What all clip-wise pipelines share: plan, shards and merge around one journal."""
 
-from k150k_pipeline.pipelines.clipwise.past import read_due, refuse_foreign_rows
+from k150k_pipeline.pipelines.clipwise.past import announce, read_due, refuse_foreign_rows
 from k150k_pipeline.pipelines.clipwise.results import (
     FAILURE_COLUMNS,
     check_failure_rate,
@@ -12,6 +12,7 @@ from k150k_pipeline.pipelines.clipwise.wiring import Bound, sharded
 __all__ = [
     "FAILURE_COLUMNS",
     "Bound",
+    "announce",
     "check_failure_rate",
     "count_by",
     "failures_table",

@@ -12,6 +12,7 @@ from k150k_pipeline.errors import InputError, LostRowsError
 from k150k_pipeline.journal import Journal, legacy
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.extraction import ExtractionPlan
@@ -92,16 +93,12 @@ def match_labels(
 
 def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters) -> None:
     """Tell whoever watches the journal, and the log, what the run sets out to do."""
-    journal.announce(
-        {
-            "started_at": plan.started_at,
-            "wanted": len(plan.mos),
-            "done_before": plan.done_before,
-            "due": len(plan.due),
-            "fingerprint": plan.fingerprint,
-            "scoring": plan.scoring,
-            "flush_every": extract.flush_every,
-        }
+    clipwise.announce(
+        journal,
+        plan,
+        wanted=len(plan.mos),
+        due=len(plan.due),
+        flush_every=extract.flush_every,
     )
     logger.info(
         "%d clips with a label: %d done, %d due; %d clips without a label, %d labels without a "

@@ -18,6 +18,7 @@ from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
 from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION
 from k150k_pipeline.schemas.fr_parameters import FrClip, FrParameters, FrPlan
@@ -133,16 +134,12 @@ def describe(adapter: NrToFrAdapter, fr: FrParameters) -> dict[str, str | int]:
 
 def announce(journal: Journal, plan: FrPlan, fr: FrParameters) -> None:
     """Tell whoever watches the journal, and the log, what the run sets out to do."""
-    journal.announce(
-        {
-            "started_at": plan.started_at,
-            "wanted": len(plan.clips),
-            "done_before": plan.done_before,
-            "due": len(plan.due),
-            "fingerprint": plan.fingerprint,
-            "scoring": plan.scoring,
-            "flush_every": fr.flush_every,
-        }
+    clipwise.announce(
+        journal,
+        plan,
+        wanted=len(plan.clips),
+        due=len(plan.due),
+        flush_every=fr.flush_every,
     )
     logger.info(
         "%d clips of the corpus: %d done, %d due, %d rows each; %d corpus rows without a clip",

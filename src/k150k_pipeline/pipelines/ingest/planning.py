@@ -14,6 +14,7 @@ from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.journal import Damage
 from k150k_pipeline.media.facts import ClipFacts, describe_probing
+from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPlan, Label
 from k150k_pipeline.schemas.labels import CLIP_SUFFIXES
 
@@ -90,16 +91,12 @@ def state_path(drop: Path, ingest: IngestParameters) -> Path:
 
 def announce(journal: Journal, plan: IngestPlan, labels: DropLabels, every: int) -> None:
     """Tell whoever watches the journal, and the log, what the run sets out to do."""
-    journal.announce(
-        {
-            "started_at": plan.started_at,
-            "wanted": plan.wanted,
-            "done_before": plan.done_before,
-            "due": len(plan.fetch) + len(plan.probe),
-            "fingerprint": plan.fingerprint,
-            "scoring": plan.scoring,
-            "flush_every": every,
-        }
+    clipwise.announce(
+        journal,
+        plan,
+        wanted=plan.wanted,
+        due=len(plan.fetch) + len(plan.probe),
+        flush_every=every,
     )
     logger.info(
         "%s layout (%s): %d labelled clips, %d done; %d to download, %d to probe, %d given up "
