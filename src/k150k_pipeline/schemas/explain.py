@@ -1,0 +1,212 @@
+"""What each parameter means and may be, and what is wrong with those that a user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from k150k_pipeline.schemas.blocks import BLOCKS
+from k150k_pipeline.schemas.parameters import Parameters
+
+_LONGEST_VALUE = 60
+_NOUNS = {
+    "integer": ("whole number", "whole numbers"),
+    "number": ("number", "numbers"),
+    "string": ("text", "texts"),
+    "path": ("path", "paths"),
+}
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One parameter.
+
+    Attributes:
+        name: Its name with its blocks, such as ``ingest.download.attempts``.
+        default: Its default, as the model has it.
+        schema: Its JSON schema.
+    """
+
+    name: str
+    default: Any
+    schema: Mapping[str, Any]
+
+    @property
+    def allowed(self) -> str:
+        """Range or choices, from the type alone."""
+        return allowed(self.schema)
+
+    @property
+    def explanation(self) -> str:
+        """Meaning, and when to change it; empty where the model has none."""
+        return str(self.schema.get("description", ""))
+
+
+def nested_blocks(name: str, model: type[Parameters]) -> Iterator[tuple[str, Parameters]]:
+    """Yield a block and the blocks inside it by name, with their defaults."""
+    yield from _nested(name, model())
+
+
+def _nested(name: str, block: Parameters) -> Iterator[tuple[str, Parameters]]:
+    yield name, block
+    for key in type(block).model_fields:
+        value = getattr(block, key)
+        if isinstance(value, Parameters):
+            yield from _nested(f"{name}.{key}", value)
+
+
+def leaves(name: str, block: Parameters) -> list[Leaf]:
+    """Return the parameters of a block, without those of the blocks inside it."""
+    schemas = type(block).model_json_schema()["properties"]
+    values = {key: getattr(block, key) for key in type(block).model_fields}
+    return [
+        Leaf(f"{name}.{key}", value, schemas[key])
+        for key, value in values.items()
+        if not isinstance(value, Parameters)
+    ]
+
+
+def allowed(schema: Mapping[str, Any], *, many: bool = False) -> str:
+    """Describe what a JSON schema admits, such as ``whole number from 1 to 64, or null``."""
+    if "anyOf" in schema:
+        return ", or ".join(allowed(choice, many=many) for choice in schema["anyOf"])
+    if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return _either(choices)
+    if schema["type"] == "array":
+        return _allowed_list(schema, "lists" if many else "list")
+    if schema["type"] == "boolean":
+        return "true or false"
+    if schema["type"] == "null":
+        return "null"
+    noun = _NOUNS[schema.get("format", schema["type"])][many]
+    unit = f" ({schema['unit']})" if "unit" in schema else ""
+    return f"{noun}{_bounds(schema)}{unit}"
+
+
+def _allowed_list(schema: Mapping[str, Any], noun: str) -> str:
+    if "prefixItems" in schema:
+        items = [allowed(item) for item in schema["prefixItems"]]
+        return f"{noun} of {len(items)} ({', '.join(items)})"
+    items_allowed = allowed(schema["items"], many=True)
+    if "enum" in schema["items"]:
+        items_allowed = f"({items_allowed})"
+    least = schema.get("minItems")
+    return " ".join([noun, "of", *([f"at least {least}"] if least else []), items_allowed])
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    if schema.get("minLength"):
+        return " that is not empty"
+    low, above, high, below = (
+        f"{schema[key]:.15g}" if key in schema else ""
+        for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+    )
+    if low:
+        return f" from {low} to {high}" if high else f" of {low} or more"
+    ends = [f" above {above}" if above else "", f" up to {high}" if high else ""]
+    return "".join([*ends, f" and below {below}" if below else ""])
+
+
+def _either(choices: Sequence[object]) -> str:
+    *others, last = map(str, choices)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def explain_parameters(parameters: Mapping[str, Any]) -> list[str]:
+    """Return one line for each mistake in the parameter blocks; none where all are sound.
+
+    Every block is looked at, whichever pipelines run. Names that are no block are left to the
+    caller.
+
+    Args:
+        parameters: Raw parameters by block, as Kedro's configuration loader returns them.
+    """
+    return [
+        line
+        for name, model in BLOCKS.items()
+        if name in parameters
+        for line in _explain_block(name, model, parameters[name])
+    ]
+
+
+def _explain_block(name: str, model: type[Parameters], values: Any) -> list[str]:
+    if not isinstance(values, Mapping):
+        return [_no_block(name, values)]
+    lines: dict[str, str] = {}
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        for mistake in error.errors(include_url=False):
+            parameter, line = _explain(name, model, mistake)
+            lines.setdefault(parameter, line)
+    return list(lines.values())
+
+
+def _explain(block: str, model: type[Parameters], mistake: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the parameter that one of pydantic's errors is about, and the line about it.
+
+    The error's place has the names of blocks, then the parameter's, then what lies in a list.
+    """
+    name = block
+    for key in map(str, mistake["loc"]):
+        known = model.model_fields
+        if key not in known:
+            return f"{name}.{key}", _unknown(name, key, list(known))
+        name, inner = f"{name}.{key}", known[key].annotation
+        if not (isinstance(inner, type) and issubclass(inner, Parameters)):
+            schema = model.model_json_schema()["properties"][key]
+            return name, _not_allowed(name, schema, mistake)
+        model = inner
+    return name, _not_allowed(name, None, mistake)
+
+
+def _not_allowed(name: str, schema: Mapping[str, Any] | None, mistake: Mapping[str, Any]) -> str:
+    if mistake["type"] == "value_error":
+        return f"{name}: {mistake['ctx']['error']}"
+    if schema is None:
+        return _no_block(name, mistake["input"])
+    return f"{name}: {_spell(mistake['input'])} is not allowed. Allowed: {allowed(schema)}"
+
+
+def _no_block(name: str, value: Any) -> str:
+    return (
+        f"{name}: {_spell(value)} is no block of parameters. "
+        f"Give one of its parameters, such as {name}.{_first(name)}, or leave {name} out"
+    )
+
+
+def _first(name: str) -> str:
+    return next(key for block, key in _everything() if block == name)
+
+
+def _unknown(block: str, key: str, known: Sequence[str]) -> str:
+    """Return the line for a name that a block does not have.
+
+    The same name in another block is meant more often than a similar name in this one.
+    """
+    elsewhere = [f"{other}.{name}" for other, name in _everything() if name == key]
+    spelled = key.lower().replace("-", "_")
+    near = [f"{block}.{name}" for name in get_close_matches(spelled, known, n=1)]
+    if meant := elsewhere or near:
+        return f"{block}.{key} is unknown. Did you mean {_either(meant)}?"
+    return f"{block}.{key} is unknown. Block {block} has {', '.join(known)}"
+
+
+def _everything() -> Iterator[tuple[str, str]]:
+    """Yield every block's name with the name of each of its members."""
+    for name, model in BLOCKS.items():
+        for block, defaults in nested_blocks(name, model):
+            for key in type(defaults).model_fields:
+                yield block, key
+
+
+def _spell(value: object) -> str:
+    """Write a value as YAML would show it, shortened."""
+    if value is None:
+        return "null"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
