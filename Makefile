@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sample viz test lint notebooks benchmark clean
+.PHONY: help install sample viz docs test lint notebooks benchmark clean
 
 help:                  ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ sample: install        ## make a synthetic drop and extract its features
 viz: sample            ## draw the pipelines into build/, with previews of the sample
 	KEDRO_ENV=sample PYTHONWARNINGS=ignore::UserWarning:kedro_viz.api.rest.responses.pipelines \
 		$(BIN)/kedro viz build --include-previews
+
+docs: install          ## write docs/parameters.md and conf/base/parameters*.yml from the models
+	$(BIN)/python scripts/write_parameters.py
 
 test: install          ## run the tests
 	$(BIN)/pytest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from inspect import get_annotations
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,26 +47,27 @@ class Leaf:
         return str(self.schema.get("description", ""))
 
 
-def nested_blocks(name: str, model: type[Parameters]) -> Iterator[tuple[str, Parameters]]:
-    """Yield a block and the blocks inside it by name, with their defaults."""
-    yield from _nested(name, model())
+def members(block: Parameters) -> dict[str, Any]:
+    """Return a block's parameters and inner blocks by name, its own before those it inherits."""
+    own = get_annotations(type(block))
+    names = sorted(type(block).model_fields, key=lambda name: name not in own)
+    return {name: getattr(block, name) for name in names}
 
 
-def _nested(name: str, block: Parameters) -> Iterator[tuple[str, Parameters]]:
+def nested_blocks(name: str, block: Parameters) -> Iterator[tuple[str, Parameters]]:
+    """Yield a block and the blocks inside it, each with its whole name."""
     yield name, block
-    for key in type(block).model_fields:
-        value = getattr(block, key)
+    for key, value in members(block).items():
         if isinstance(value, Parameters):
-            yield from _nested(f"{name}.{key}", value)
+            yield from nested_blocks(f"{name}.{key}", value)
 
 
 def leaves(name: str, block: Parameters) -> list[Leaf]:
     """Return the parameters of a block, without those of the blocks inside it."""
     schemas = type(block).model_json_schema()["properties"]
-    values = {key: getattr(block, key) for key in type(block).model_fields}
     return [
         Leaf(f"{name}.{key}", value, schemas[key])
-        for key, value in values.items()
+        for key, value in members(block).items()
         if not isinstance(value, Parameters)
     ]
 
@@ -199,8 +201,8 @@ def _unknown(block: str, key: str, known: Sequence[str]) -> str:
 def _everything() -> Iterator[tuple[str, str]]:
     """Yield every block's name with the name of each of its members."""
     for name, model in BLOCKS.items():
-        for block, defaults in nested_blocks(name, model):
-            for key in type(defaults).model_fields:
+        for block, defaults in nested_blocks(name, model()):
+            for key in members(defaults):
                 yield block, key
 
 

@@ -8,31 +8,53 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from k150k_pipeline.schemas.encoders import check_sweep
-from k150k_pipeline.schemas.parameters import Parameters, underscored
+from k150k_pipeline.schemas.parameters import (
+    FlushEvery,
+    Limit,
+    MaxAttempts,
+    MaxFailureRate,
+    OnEngineChange,
+    Parameters,
+    Shards,
+    Workers,
+    underscored,
+)
 
 CRF_SWEEP = (18, 23, 28, 33, 38)
 
 Strategy = Literal["auto", "loopback", "stepwise"]
 
 
-class CorpusOptions(Parameters):
-    """How each encode is made and what is kept of it.
-
-    Attributes:
-        encoder: ``libx264``, ``libx265``, ``libsvtav1`` or ``libvpx-vp9``.
-        encode_dir: Where encodes are kept.
-        keep_encodes: Whether they are.
-        vmaf_model: VMAF model.
-        threads: Threads of each encode; they change the bitstream.
-        strategy: ``auto`` is ``loopback`` with the embedded engine and ``stepwise`` with others.
-    """
+class EncodeParameters(Parameters):
+    """How each encode is made and what is kept of it."""
 
     encoder: str = "libx264"
-    encode_dir: Path = Path("data/07_model_output/fr_encodes")
-    keep_encodes: bool = False
-    vmaf_model: Literal["vmaf_v0.6.1"] = "vmaf_v0.6.1"
+    """Encoder, where the ffmpeg has it. Change it when you want rows of another codec."""
+
     threads: Annotated[int, Field(ge=1, le=64)] = 3
+    """Threads of each encode. **They change the bitstream** of x264 and x265; 3 is what the
+    reference scores were made with. With more than one, x264 is not wholly reproducible on a loaded
+    machine (docs/fr_from_nr.md). Change it when the same bytes must come out always: to 1."""
+
     strategy: Strategy = "auto"
+    """How a clip is encoded and scored: ``loopback`` is one process, ``stepwise`` one per step.
+    ``auto`` is ``loopback`` with ``vmaf.backend=embedded`` and ``stepwise`` with the others. Both
+    give the same scores and sizes. Change it when you need the time of each encode, or the ffmpeg
+    is older than 7.1: to ``stepwise``."""
+
+    keep_encodes: bool = False
+    """Keep every encode as an elementary stream. Clips that are done are not encoded again. Change
+    it when you need the encodes themselves."""
+
+    encode_dir: Path = Path("data/07_model_output/fr_encodes")
+    """Folder of the encodes that are kept. Change it when they must lie on another disk."""
+
+
+class CorpusOptions(EncodeParameters):
+    """The options of the adapter: how each encode is made and what is kept of it."""
+
+    vmaf_model: Literal["vmaf_v0.6.1"] = "vmaf_v0.6.1"
+    """VMAF model. Leave it: there is no other choice."""
 
 
 def _split_sweep(value: Any) -> Any:
@@ -45,28 +67,40 @@ def _spell_preset(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
-class FrParameters(Parameters):
-    """Block ``fr_from_nr``: which corpus is re-encoded, how, and when a run fails."""
+class FrParameters(EncodeParameters):
+    """Block ``fr_from_nr``: which corpus is re-encoded, how, and when a run fails.
+
+    What the rows hold is in docs/fr_from_nr.md. Of this block, encoder, preset, threads and
+    sweep enter the fingerprint.
+    """
 
     corpus: Annotated[Literal["konvid_150k", "konvid_1k"], BeforeValidator(underscored)] = (
         "konvid_150k"
     )
+    """Corpus whose clips are re-encoded. Change it when you want FR rows of KonViD-1k."""
+
     crf_sweep: Annotated[tuple[int, ...], BeforeValidator(_split_sweep)] = CRF_SWEEP
+    """CRFs, one row each, no CRF twice; on the command line ``18+23+28``. Change it when you want
+    other qualities, or the encoder has another range."""
+
     preset: Annotated[str, BeforeValidator(_spell_preset)] = "medium"
-    encoder: str = "libx264"
-    threads: Annotated[int, Field(ge=1, le=64)] = 3
-    strategy: Strategy = "auto"
-    keep_encodes: bool = False
-    encode_dir: Path = Path("data/07_model_output/fr_encodes")
+    """Preset of the encoder; of VP9 it is ``-cpu-used``. Change it with the encoder, or when
+    encoding takes too long."""
+
     keep_intermediate_yuv: bool = False
+    """Keep the decoded references in ``vmaf.scratch_dir``. Change it when you want to look at
+    them."""
+
     parquet: bool = False
-    limit: Annotated[int, Field(ge=1)] | None = None
-    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
-    shards: Annotated[int, Field(ge=1, le=4096)] | None = None
-    flush_every: Annotated[int, Field(ge=1)] = 50
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    max_failure_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
-    on_engine_change: Literal["refuse", "rescore", "mix"] = "refuse"
+    """Write a parquet copy beside the JSON lines. Change it when a reader needs parquet."""
+
+    limit: Limit = None
+    workers: Workers = None
+    shards: Shards = None
+    flush_every: FlushEvery = 50
+    max_attempts: MaxAttempts = 3
+    max_failure_rate: MaxFailureRate = 0.05
+    on_engine_change: OnEngineChange = "refuse"
 
     @model_validator(mode="after")
     def _can_encode(self) -> Self:

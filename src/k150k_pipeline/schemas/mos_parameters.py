@@ -8,76 +8,139 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
-from k150k_pipeline.schemas.parameters import Parameters
+from k150k_pipeline.schemas.parameters import Count, Parameters
 
 ModelKind = Literal["ridge", "svr", "trees", "mlp"]
 MODEL_KINDS: tuple[ModelKind, ...] = ("ridge", "svr", "trees", "mlp")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
 class EnrichParameters(Parameters):
-    """Block ``enrich``: which sidecar completes the features parquet, and how."""
+    """Block ``enrich``: which sidecar completes the features parquet, and how.
+
+    The columns are in docs/enrich.md.
+    """
 
     metadata_jsonl: Path | None = None
+    """The JSON-lines sidecar, of CHUG or K150K; null: refused. Give it in every run."""
+
     columns: tuple[str, ...] = ()
+    """Further keys of the sidecar to take over. An example is ``[chug_bit_depth]``. Texts, numbers
+    and truth values are taken. Change it when you need more than the six metadata columns."""
+
     overwrite: bool = False
+    """The sidecar wins over a cell that has another value. Otherwise only empty cells are filled;
+    in no case is a cell emptied. Change it when the sidecar corrects the table."""
 
 
 class ColumnParameters(Parameters):
     """Block ``mos_head.columns``: which columns of the training table are inputs."""
 
     features: bool = True
+    """The 44 values of ``extract``, and those of the FR corpus. Change it to see what metadata
+    alone can do."""
+
     metadata: bool = True
+    """Width, height, fps, seconds, bytes and kbit/s. Change it when the model must judge by the
+    picture alone."""
+
     encoder: bool = True
+    """One-hot of the encoder vocabulary. Change it when the clips to predict for have no known
+    encoder."""
+
     extra: tuple[str, ...] = ()
+    """Further columns of numbers, such as those that ``enrich`` brought. Change it when they tell
+    something about quality."""
 
 
 class SplitParameters(Parameters):
     """Block ``mos_head.splits``: the held-out part and the folds of the rest."""
 
     held_out: Share = 0.10
+    """Share of the contents that is held out. Change it when too few clips are judged on."""
+
     held_out_seed: str = "k150k-held-out-v1"
+    """Seed of the hash by which contents are held out. Leave it the same for models that you
+    compare."""
+
     folds: Annotated[int, Field(ge=2, le=100)] = 5
+    """Folds of the rest, on which the kind of model is chosen. Change it when training takes too
+    long, or there are few clips."""
+
     repeats: Annotated[int, Field(ge=1, le=100)] = 1
+    """Times that the folds are dealt, each time anew. Change it when the folds differ much: raise
+    it."""
+
     group_columns: tuple[str, ...] = ("uploader_id", "source_id")
+    """Columns in which equal values make clips one content. Change it when your table names related
+    clips by another column."""
 
 
 class RidgeParameters(Parameters):
-    """Block ``mos_head.ridge``."""
+    """Block ``mos_head.ridge``: a linear model."""
 
     alpha: Positive = 1.0
+    """Weight of the L2 penalty. Change it when ridge overfits: raise it."""
 
 
 class SvrParameters(Parameters):
     """Block ``mos_head.svr``: an RBF kernel on standardised columns."""
 
     c: Positive = 4.0
+    """Weight of errors against smoothness. Change it when the SVR underfits: raise it."""
+
     gamma: Positive = 0.05
+    """Inverse width of the kernel. Change it with the number of columns: more columns, less."""
+
     epsilon: Annotated[float, Field(ge=0)] = 0.2
-    max_rows: Annotated[int, Field(ge=10)] = 5000
+    """Error that costs nothing, in SDs of MOS: MOS is standardised. Change it when labels are less
+    noisy, or more."""
+
+    max_rows: Annotated[int, Field(ge=10, json_schema_extra={"unit": "rows"})] = 5000
+    """Training rows of a member at most, drawn by its seed. Change it when training takes too long,
+    or you can wait."""
 
 
 class TreesParameters(Parameters):
     """Block ``mos_head.trees``: histogram gradient boosting."""
 
     iterations: Count = 300
+    """Trees of a member. Change it together with ``learning_rate``."""
+
     learning_rate: Positive = 0.05
+    """Share of each tree's correction that is applied. Change it when trees overfit: lower it."""
+
     leaves: Annotated[int, Field(ge=2)] = 31
+    """Leaves of a tree at most. Change it when trees overfit: lower it."""
+
     min_leaf: Count = 20
+    """Training rows in a leaf at least. Change it when there are few clips: lower it."""
+
     column_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the columns that each split may choose from. Change it when members of the ensemble
+    differ too little, or too much."""
 
 
 class MlpParameters(Parameters):
-    """Block ``mos_head.mlp``."""
+    """Block ``mos_head.mlp``: a perceptron with hidden layers."""
 
     hidden: tuple[Count, ...] = (64, 32)
+    """Units of each hidden layer. Change it when the perceptron overfits or underfits."""
+
     alpha: Annotated[float, Field(ge=0)] = 1e-3
+    """Weight of the L2 penalty. Change it when the perceptron overfits: raise it."""
+
     learning_rate: Positive = 1e-3
+    """First step size of Adam. Change it when training does not settle: lower it."""
+
     epochs: Count = 60
-    batch: Count = 256
+    """Passes over the training rows at most. Change it when training has not settled: raise it."""
+
+    batch: Annotated[int, Field(ge=1, json_schema_extra={"unit": "rows"})] = 256
+    """Rows per step. Change it rarely."""
 
 
 class CeilingParameters(Parameters):
@@ -87,43 +150,106 @@ class CeilingParameters(Parameters):
     """
 
     votes: Positive = 5.0
-    vote_sd: Annotated[float, Field(ge=0)] = 0.93
+    """Votes per clip behind the labels of the table. Change it when another corpus was rated."""
+
+    vote_sd: Annotated[float, Field(ge=0, json_schema_extra={"unit": "MOS"})] = 0.93
+    """SD of the votes for one clip. Change it when another corpus was rated."""
+
     judge_votes: Positive = 89.0
+    """Votes per clip behind the labels of the judge. Change it when the judge is not K150K-B."""
+
     votes_csv: Path | None = None
+    """CSV of the votes behind the labels of the table; null: none. Change it when you have the
+    votes."""
+
     judge_votes_csv: Path | None = None
+    """CSV of the votes behind the labels of the judge; null: none. Change it when you have the
+    votes."""
 
 
 class GateParameters(Parameters):
-    """Block ``mos_head.gate``: when a model is promoted (ADR-0303, ADR-0325, ADR-0336)."""
+    """Block ``mos_head.gate``: when a model is promoted.
 
-    plcc: Annotated[float, Field(ge=-1, le=1)] = 0.85
-    srocc: Annotated[float, Field(ge=-1, le=1)] = 0.82
-    rmse: Positive = 0.45
+    The code never lowers these thresholds. docs/mos_head.md says what each is measured on.
+    """
+
+    plcc: Correlation = 0.85
+    """Lowest PLCC, of the raw predictions. Change it when your own bar is another."""
+
+    srocc: Correlation = 0.82
+    """Lowest SROCC. Change it when your own bar is another."""
+
+    rmse: Annotated[float, Field(gt=0, json_schema_extra={"unit": "MOS"})] = 0.45
+    """Highest RMSE. Change it when your own bar is another."""
+
     spread: Annotated[float, Field(ge=0)] = 0.005
-    min_clips: Annotated[int, Field(ge=3)] = 100
+    """Largest difference of PLCC between seeds. Change it when your own bar is another."""
+
+    min_clips: Annotated[int, Field(ge=3, json_schema_extra={"unit": "clips"})] = 100
+    """Fewest clips that a model is judged on. Change it when your own bar is another."""
 
 
 class FitParameters(Parameters):
-    """The four-parameter logistic fit between predictions and MOS."""
+    """The four-parameter logistic fit between predictions and MOS.
+
+    It starts at the largest MOS, the smallest, the mean prediction and ``slope``.
+    """
 
     slope: Positive = 0.5
+    """Slope at which the fit starts. Change it when you repeat a script that starts elsewhere."""
+
     max_evaluations: Count = 20_000
+    """Evaluations of the curve after which the fit is given up. Change it when a fit fails, or
+    takes too long."""
 
 
 class MosHeadParameters(Parameters):
-    """Block ``mos_head``: from a features parquet to an exported, judged model."""
+    """Block ``mos_head``: from a features parquet to an exported, judged model.
+
+    Table, splits, models and gate are described in docs/mos_head.md.
+    """
 
     corpus: str = "konvid-150k"
+    """Corpus of clips without a row in the corpus JSONL. Change it when the table is of another
+    corpus."""
+
     fr_corpus: Path | None = None
+    """FR corpus JSONL whose scores per CRF become inputs; null: none. Change it when ``fr_from_nr``
+    has made one of the same clips."""
+
     judge_features: Path | None = None
+    """Features parquet to judge on; null: the held-out part. Change it when you have better labels
+    to judge on, such as those of K150K-B."""
+
     judge_corpus: Path | None = None
+    """Corpus JSONL of the judge's clips; null: none. Change it when the inputs have metadata:
+    without it the judge has none."""
+
     models: Annotated[tuple[ModelKind, ...], Field(min_length=1)] = MODEL_KINDS
+    """Kinds of model that are compared. Change it when one takes too long."""
+
     export: ModelKind | None = None
+    """Kind that is exported. Null is the best in cross-validation. Change it when you want another
+    than the best."""
+
     share_support_vectors: bool = False
+    """Let ``svr`` be exported, with rows of the table in its file. The model card then says not to
+    publish it. Change it when the file stays with you."""
+
     seeds: Annotated[tuple[int, ...], Field(min_length=2)] = (0, 1, 2, 3, 4)
+    """Seeds of the ensemble, one member each. Change it when training takes too long, or the spread
+    must be known better."""
+
     bootstrap_draws: Annotated[int, Field(ge=10)] = 1000
-    importance_rows: Count = 2000
+    """Resamplings of the contents for a 95 % interval. Change it when judging takes too long."""
+
+    importance_rows: Annotated[int, Field(ge=1, json_schema_extra={"unit": "rows"})] = 2000
+    """Judged rows at most on which importance is measured. Change it when judging takes too
+    long."""
+
     importance_repeats: Count = 3
+    """Shuffles of each column. Change it when importance must be known better: raise it."""
+
     columns: ColumnParameters = ColumnParameters()
     splits: SplitParameters = SplitParameters()
     ridge: RidgeParameters = RidgeParameters()
@@ -160,43 +286,81 @@ class PredictParameters(Parameters):
     """Block ``predict``: what MOS is predicted for."""
 
     source: Path | None = None
+    """A clip, or a features parquet; null: refused. Give it in every run."""
+
     corpus_jsonl: Path | None = None
+    """Corpus JSONL with the metadata of the parquet's clips; null: none. Change it when the model
+    has metadata among its inputs."""
+
     corpus: str = "konvid-150k"
+    """Corpus of clips without a row there. Change it when they are of another corpus."""
+
     missing: Literal["refuse", "impute"] = "refuse"
+    """What happens when the parquet lacks columns: ``refuse``, or ``impute`` typical values. Change
+    it when rough predictions are enough."""
 
 
 class GridParameters(Parameters):
-    """Block ``protocol.grid``: candidates of an RBF-SVR, as powers of two.
-
-    Attributes:
-        draw: Try so many candidates, drawn without replacement; None for all.
-        draw_seed: Of that draw.
-    """
+    """Block ``protocol.grid``: candidates of an RBF-SVR, as powers of two."""
 
     c_log2: tuple[float, float, Count] = (1.0, 10.0, 10)
+    """Candidates of C: log2 of the first and the last, and how many. Change it to the grid of the
+    script that you repeat."""
+
     gamma_log2: tuple[float, float, Count] = (-8.0, 1.0, 10)
+    """Candidates of gamma, in the same way. Change it to the grid of the script that you repeat."""
+
     epsilon: Annotated[float, Field(ge=0)] = 0.1
+    """Error that costs nothing, in the unit of MOS. Change it to that of the script that you
+    repeat."""
+
     tolerance: Positive = 1e-3
+    """Tolerance at which training stops. Change it rarely."""
+
     draw: Count | None = None
+    """Try so many candidates, drawn without replacement; null: all. Change it for the scripts that
+    search at random: to 10."""
+
     draw_seed: int = 0
+    """Seed of the draw of the candidates. Change it when you want another draw."""
 
 
 class InnerParameters(Parameters):
     """Block ``protocol.inner``: how a candidate is chosen inside the training part."""
 
     kind: Literal["holdout", "kfold"] = "holdout"
+    """Validation on one part of the training part, or on each of its folds in turn. Change it to
+    that of the script that you repeat."""
+
     validation_share: Share = 0.2
+    """Share that validates under ``kind: holdout``. Change it to that of the script that you
+    repeat."""
+
     seed_factor: Positive = 6.6
+    """Under ``kind: holdout``, the seed of split i is ceil(factor × i). Change it to that of the
+    script that you repeat."""
+
     folds: Annotated[int, Field(ge=2)] = 3
+    """Folds under ``kind: kfold``. Change it to those of the script that you repeat."""
+
     criterion: Literal["rmse_logistic", "rmse", "r2", "srocc"] = "rmse_logistic"
+    """Measure by which a candidate is chosen; ``rmse_logistic`` is RMSE after the logistic fit.
+    Change it to that of the script that you repeat: GridSearchCV takes ``r2``."""
 
 
 class ScalingParameters(Parameters):
     """Block ``protocol.scaling``: min-max scaling, and on which rows it is fitted."""
 
     low: float = 0.0
+    """Lower end of the range, below ``high``. Change it to that of the script that you repeat: some
+    take -1."""
+
     high: float = 1.0
+    """Upper end of the range. Change it to that of the script that you repeat."""
+
     inner_fit: Literal["inner_train", "train"] = "inner_train"
+    """Rows on which the scaler is fitted in the search; ``train`` is before the inner split. Change
+    it to those of the script that you repeat."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -209,28 +373,58 @@ class ImputationParameters(Parameters):
     """Block ``protocol.imputation``: what stands for NaN and infinity."""
 
     fill: Literal["zero", "mean", "median"] = "zero"
+    """Value that stands for them, of the column. Change it to that of the script that you
+    repeat."""
+
     fit: Literal["all", "train"] = "all"
+    """Rows that mean and median are taken of. Change it when no test row may have a part in them:
+    to ``train``."""
 
 
 class ProtocolParameters(Parameters):
-    """Block ``protocol``: repeated 80/20 splits of an RBF-SVR with grid search.
+    """Block ``protocol``: repeated splits of an RBF-SVR with grid search.
 
-    Attributes:
-        chosen: C and gamma of every split, instead of a search: of a published log whose search
-            was random.
+    Which published script differs in what is in docs/mos_head.md.
     """
 
     mos_column: str = "mos"
+    """Column of the MOS. Change it when your table names it otherwise."""
+
     columns: tuple[str, ...] | None = None
+    """Input columns; null: every column of numbers. ``mos_column``, ``group_column`` and
+    ``exclude`` are then left out. Change it when you want a part of them."""
+
     exclude: tuple[str, ...] = ()
+    """Columns that are no inputs. Change it when the table has numbers that are no features."""
+
     group_column: str | None = None
+    """Column by whose values the table is split; null: by rows. Change it when rows of one content
+    must stay together."""
+
     splits: Count = 100
+    """Number of splits. Change it to those of the script that you repeat: some have 19."""
+
     first_split: Annotated[int, Field(ge=0)] = 1
+    """Number of the first split. Change it to that of the script that you repeat."""
+
     test_share: Share = 0.2
+    """Share of the test part. Change it to that of the script that you repeat."""
+
     seed_factor: Positive = 8.8
+    """The seed of split i is ceil(factor × i). Change it to that of the script that you repeat."""
+
     seeds: tuple[int, ...] | None = None
+    """Seed of each split; null: by ``seed_factor``. A list also takes the place of ``splits``.
+    Change it when the script that you repeat has a list."""
+
     chosen: tuple[tuple[Positive, Positive], ...] | None = None
+    """C and gamma of every split; null: by a search. Change it when the search of a published log
+    was random: to what the log names."""
+
     clip: tuple[float, float] | None = None
+    """Range to which predictions are cut; null: none. An example is ``[1, 5]``. Change it to that
+    of the script that you repeat."""
+
     imputation: ImputationParameters = ImputationParameters()
     scaling: ScalingParameters = ScalingParameters()
     grid: GridParameters = GridParameters()

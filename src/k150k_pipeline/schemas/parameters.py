@@ -1,4 +1,10 @@
-"""Parameter blocks of the pipelines; Kedro validates them before the first node runs."""
+"""Parameter blocks of the pipelines; Kedro validates them before the first node runs.
+
+Each parameter is explained here and nowhere else: ``make docs`` writes docs/parameters.md and
+conf/base from these models. The first sentence of an explanation becomes the comment in YAML;
+the part that begins with "Change it" becomes a column of its own. What several blocks have in
+common is a type of its own that carries the explanation.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,7 @@ PlanName = Literal["identity", "full"]
 class Parameters(BaseModel):
     """Base of every block: unknown names are errors, values never change during a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def underscored(value: object) -> object:
@@ -22,18 +28,119 @@ def underscored(value: object) -> object:
     return value.replace("-", "_") if isinstance(value, str) else value
 
 
+Seconds = Annotated[float, Field(gt=0, json_schema_extra={"unit": "seconds"})]
+Count = Annotated[int, Field(ge=1)]
+Clips = Annotated[int, Field(ge=1, json_schema_extra={"unit": "clips"})]
+
+Limit = Annotated[
+    Clips | None,
+    Field(
+        description="Work on the first so many labelled clips by name; null: on all. Clips that "
+        "are done count towards it, and all rows at hand are written. Change it for a smoke test."
+    ),
+]
+Workers = Annotated[
+    Annotated[int, Field(ge=1, le=1024)] | None,
+    Field(
+        description="Worker processes; null: one per core. The largest of the blocks that set it "
+        "counts for the whole run, whichever pipelines run; ``--runner-params max_workers=N`` "
+        "overrides it. Change it when memory is short, or the machine is shared."
+    ),
+]
+Shards = Annotated[
+    Annotated[int, Field(ge=1, le=4096)] | None,
+    Field(
+        description="Nodes among which the clips are dealt; null: eight per worker. Null gives at "
+        "most 256, but never fewer than the workers. It may differ between runs. Change it rarely."
+    ),
+]
+FlushEvery = Annotated[
+    Clips,
+    Field(
+        description="Clips between two progress lines of the log. On a terminal there is a bar "
+        "instead. It has no effect on what is written. Change it when the log is too long or too "
+        "quiet."
+    ),
+]
+MaxAttempts = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=100,
+        description="Tries per clip over all runs with one fingerprint. After that the clip is "
+        "given up: it is not due, and stays in the failures table. Change it when the cause of a "
+        "failure is gone and clips are given up: raise it.",
+    ),
+]
+MaxFailureRate = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="Highest failed ÷ (failed + rows), over all runs. Above it the run ends with "
+        "an error after every file is written. Change it when you know how many clips are bad.",
+    ),
+]
+OnEngineChange = Annotated[
+    Literal["refuse", "rescore", "mix"],
+    Field(
+        description="What to do about journal rows with another fingerprint. ``refuse`` the run, "
+        "``rescore`` the clips, or ``mix`` both in one table. Change it when engine, model, plan "
+        "or version has changed, and you have decided. Under ``rescore`` the output holds only "
+        "rows of the new fingerprint, so it is short until every clip is scored again; until then "
+        "``rescore`` must stay set."
+    ),
+]
+ScoreScale = Annotated[
+    Literal["mos", "fraction_of_five"],
+    Field(
+        description="Scale of the scores. ``mos``: they are 1–5. ``fraction_of_five``: the file "
+        "has score ÷ 5. Change it when the run refuses a file because no value is above 1."
+    ),
+]
+
+
 class VmafParameters(Parameters):
-    """Block ``vmaf``: which engine scores, and how it is called."""
+    """Block ``vmaf``: which engine scores, and how it is called.
+
+    Of this block, the engine, its versions, the decoder and the model enter the fingerprint
+    (docs/files.md). ``threads``, ``no_cuda``, ``scratch_dir`` and ``clip_timeout_s`` do not.
+    """
 
     backend: Literal["embedded", "cpu", "cuda"] = "embedded"
+    """Engine that scores; docs/backends.md compares the three. Change it when you have built the
+    fork's ``vmaf`` and want its values."""
+
     model: Literal["vmaf_v0.6.1"] = "vmaf_v0.6.1"
+    """VMAF model. Leave it: there is no other choice."""
+
     threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of the decoder and of libvmaf, per clip. Change it when fewer clips are due than
+    there are cores."""
+
     ffmpeg: Path | None = None
+    """The ffmpeg binary; null: that of the ``imageio-ffmpeg`` wheel. ``embedded`` decodes and
+    scores with it and needs its libvmaf filter; ``cpu`` and ``cuda`` only decode with it. Change it
+    when that binary does not run on your system."""
+
     cpu_binary: Path = Path("core/build-cpu/tools/vmaf")
+    """The fork's CPU ``vmaf``. Change it when it was built elsewhere."""
+
     cuda_binary: Path = Path("core/build-cuda/tools/vmaf")
+    """The fork's CUDA ``vmaf``. Change it when it was built elsewhere."""
+
     no_cuda: bool = False
+    """Pass ``--no_cuda --no_sycl`` to the CPU ``vmaf`` binary. It excludes ``backend: cuda``.
+    Change it when ``cpu`` runs a binary that has CUDA or SYCL and must leave the GPU alone."""
+
     scratch_dir: Path = Path("/tmp/k150k_yuv_scratch")
-    clip_timeout_s: Annotated[float, Field(gt=0)] = 900.0
+    """Folder of decoded YUV that shared memory has no room for. ``cpu`` and ``cuda`` also use it
+    when the container states no frame count. Change it when its disk is small or slow."""
+
+    clip_timeout_s: Seconds = 900.0
+    """Wall-clock limit of one child process. With ``embedded`` it is that of decoding and scoring
+    together, with ``cpu`` and ``cuda`` that of the decoding and of each ``vmaf`` pass for itself.
+    Change it when clips are long, or the full plan runs on a slow machine."""
 
     @model_validator(mode="after")
     def _not_both(self) -> Self:
@@ -43,26 +150,74 @@ class VmafParameters(Parameters):
 
 
 class ExtractParameters(Parameters):
-    """Block ``extract``: what is extracted, how the work is dealt out, when a run fails."""
+    """Block ``extract``: what is extracted, how the work is dealt out, when a run fails.
+
+    No parameter of this block but ``plan`` enters the fingerprint. ``score_scale`` has no effect
+    with labels from a corpus, which are MOS already.
+    """
 
     corpus: Annotated[Corpus, BeforeValidator(underscored)] = "k150ka"
+    """Corpus whose clips are extracted: which catalog entries are used, such as ``k150ka_*``.
+    ``konvid_150k`` is both parts. A run of the default pipeline takes the corpus that it ingests
+    instead. Change it when you extract part B, the whole, or KonViD-1k."""
+
     labels: Literal["scores", "corpus"] | None = None
+    """Where names and MOS come from. ``scores`` is the scores CSV; ``corpus`` is the JSONL of
+    ``ingest``, for ``k150ka`` and ``k150kb`` that of ``konvid_150k``. Null is ``scores`` for
+    ``k150ka`` and ``k150kb``, and ``corpus`` for the others, which have nothing else. Change it
+    when rows that ingest refused must not be extracted either."""
+
     plan: PlanName = "identity"
-    limit: Annotated[int, Field(ge=1)] | None = None
-    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
-    shards: Annotated[int, Field(ge=1, le=4096)] | None = None
-    flush_every: Annotated[int, Field(ge=1)] = 200
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    max_failure_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
-    verify_clips: Annotated[int, Field(ge=0, le=1000)] = 2
+    """What the engine measures. ``identity`` runs motion and CAMBI and fills in what an identity
+    pair must return; ``full`` runs every extractor that the engine has. Change it when you want
+    every value measured."""
+
+    limit: Limit = None
+    workers: Workers = None
+    shards: Shards = None
+    flush_every: FlushEvery = 200
+    max_attempts: MaxAttempts = 3
+    max_failure_rate: MaxFailureRate = 0.05
+
+    verify_clips: Annotated[int, Field(ge=0, le=1000, json_schema_extra={"unit": "clips"})] = 2
+    """Due clips that are scored under both plans before the first shard. The run stops on a
+    disagreement beyond the tolerance. Clips that cannot be scored are passed over, ten draws per
+    clip at most. This is done once per fingerprint and journal: remove ``verified.jsonl`` from the
+    journal to do it again. It has no effect with ``plan: full``. Change it when you want stronger
+    proof on your own clips: raise it; 0 skips it."""
+
     verify_seed: int = 0
+    """Seed of the draw of the clips that are scored under both plans. Change it when you want other
+    clips."""
+
     small_clips: Literal["fail", "nan"] = "fail"
-    score_scale: Literal["mos", "fraction_of_five"] = "mos"
+    """What happens to a clip that is too small for ``float_ms_ssim`` or ``cambi``. ``fail``: it
+    fails as ``too_small``, under both plans. ``nan``: it keeps its row, and these columns are NaN.
+    The limits are in docs/backends.md. Change it when the corpus has small clips that you want to
+    keep. Clips already given up need a higher ``max_attempts`` too."""
+
+    score_scale: ScoreScale = "mos"
+
     bad_labels: Literal["refuse", "skip"] = "refuse"
+    """What happens to bad rows of the labels: ``refuse`` the file, or ``skip`` and report them. A
+    row is bad without a usable name, with a value outside 1–5, with a name seen before, or with an
+    unusable deviation, count or checksum. Of a repeated name, the first row counts. Change it when
+    you have looked at the rows and accept the loss."""
+
     legacy: Literal["take_over", "ignore"] = "take_over"
-    on_engine_change: Literal["refuse", "rescore", "mix"] = "refuse"
+    """What happens to the files of the older script: ``take_over`` its rows and check its
+    ``.done``, or ``ignore`` both. See "Files of the older script" in docs/flags.md, also for what
+    ``ignore`` removes. Change it when you want those clips scored by this engine."""
+
+    on_engine_change: OnEngineChange = "refuse"
+
     metadata_jsonl: Path | None = None
+    """JSON-lines sidecar whose columns follow the 48; null: none. Change it for CHUG, or any corpus
+    with content and split metadata."""
+
     metadata_columns: tuple[str, ...] = ()
+    """Further keys of the sidecar to append (docs/enrich.md). Change it when you need more than the
+    six metadata columns."""
 
     @model_validator(mode="after")
     def _has_labels(self) -> Self:
@@ -72,7 +227,16 @@ class ExtractParameters(Parameters):
 
 
 class SampleParameters(Parameters):
-    """Block ``sample``: the synthetic drop that ``--env=sample`` makes for itself."""
+    """Block ``sample``: the synthetic drop that ``--env=sample`` makes for itself.
+
+    Labels and votes of the sample are made up.
+    """
 
     enabled: bool = False
-    seconds: Annotated[float, Field(gt=0, le=10)] = 5.0
+    """Make the sample's clips, labels and votes before anything else. ``ingest``, ``extract`` and
+    all that build on them do so. Leave it to ``--env=sample``: elsewhere it would write over your
+    scores CSV."""
+
+    seconds: Annotated[float, Field(gt=0, le=10, json_schema_extra={"unit": "seconds"})] = 5.0
+    """Length of a clip. Clips that exist already are not made again. Change it for a quicker
+    demonstration."""
