@@ -43,8 +43,8 @@ class Leaf:
 
     @property
     def explanation(self) -> str:
-        """Meaning, and when to change it; empty where the model has none."""
-        return str(self.schema.get("description", ""))
+        """Meaning, and when to change it, on one line; empty where the model has none."""
+        return " ".join(self.schema.get("description", "").split())
 
 
 def members(block: Parameters) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from k150k_pipeline.schemas.parameters import (
     OnEngineChange,
     Parameters,
     Shards,
+    VmafModel,
     Workers,
     underscored,
 )
@@ -53,8 +54,7 @@ class EncodeParameters(Parameters):
 class CorpusOptions(EncodeParameters):
     """The options of the adapter: how each encode is made and what is kept of it."""
 
-    vmaf_model: Literal["vmaf_v0.6.1"] = "vmaf_v0.6.1"
-    """VMAF model. Leave it: there is no other choice."""
+    vmaf_model: VmafModel = "vmaf_v0.6.1"
 
 
 def _split_sweep(value: Any) -> Any:

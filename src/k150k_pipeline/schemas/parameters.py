@@ -32,6 +32,10 @@ Seconds = Annotated[float, Field(gt=0, json_schema_extra={"unit": "seconds"})]
 Count = Annotated[int, Field(ge=1)]
 Clips = Annotated[int, Field(ge=1, json_schema_extra={"unit": "clips"})]
 
+VmafModel = Annotated[
+    Literal["vmaf_v0.6.1"],
+    Field(description="VMAF model. Leave it: there is no other choice."),
+]
 Limit = Annotated[
     Clips | None,
     Field(
@@ -111,8 +115,7 @@ class VmafParameters(Parameters):
     """Engine that scores; docs/backends.md compares the three. Change it when you have built the
     fork's ``vmaf`` and want its values."""
 
-    model: Literal["vmaf_v0.6.1"] = "vmaf_v0.6.1"
-    """VMAF model. Leave it: there is no other choice."""
+    model: VmafModel = "vmaf_v0.6.1"
 
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of the decoder and of libvmaf, per clip. Change it when fewer clips are due than
