@@ -85,7 +85,7 @@ def page_with_graph(page: str) -> str:
     head, begin, rest = page.partition(_BEGIN)
     _, end, tail = rest.partition(_END)
     if not begin or not end:
-        raise SystemExit(f"{PAGE} lacks the markers of the graph: {_BEGIN.strip()} … {_END.strip()}")
+        raise SystemExit(f"{PAGE} lacks the markers {_BEGIN.strip()} and {_END.strip()}")
     return f"{head}{begin}\n{draw()}\n{end}{tail}"
 
 
@@ -93,9 +93,10 @@ def main() -> None:
     """Write the graph into the page; with ``--check`` only say whether it is fresh."""
     page = PAGE.read_text("utf-8")
     fresh = page_with_graph(page)
-    if "--check" in sys.argv[1:]:
-        raise SystemExit(fresh != page and f"{PAGE} is stale: run make docs")
-    PAGE.write_text(fresh, "utf-8")
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(fresh, "utf-8")
+    elif fresh != page:
+        raise SystemExit(f"{PAGE} is stale: run make docs")
 
 
 if __name__ == "__main__":
