@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import inspect
 import json
 import pickle
 
@@ -7,13 +9,20 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from kedro.io import DatasetError
+from kedro_datasets import json as json_datasets
+from kedro_datasets import matplotlib, pandas
+from matplotlib.figure import Figure
 
 from k150k_pipeline.datasets import (
     AtomicCSVDataset,
+    AtomicFigureDataset,
     AtomicJSONDataset,
+    AtomicJSONLinesDataset,
     AtomicParquetDataset,
     ClipFolderDataset,
+    FolderDataset,
     JournalDataset,
+    ModelSetDataset,
 )
 from k150k_pipeline.errors import InputError
 
@@ -79,6 +88,41 @@ def test_journal_is_appended_to_and_never_saved(tmp_path):
     assert dataset.load().output == tmp_path / "o.parquet"
     with pytest.raises(DatasetError, match="line by line"):
         dataset.save(pd.DataFrame())
+
+
+@pytest.mark.parametrize(
+    ("ours", "public"),
+    [
+        (AtomicCSVDataset, pandas.CSVDataset),
+        (AtomicParquetDataset, pandas.ParquetDataset),
+        (AtomicJSONLinesDataset, pandas.JSONDataset),
+        (AtomicJSONDataset, json_datasets.JSONDataset),
+        (ClipFolderDataset, json_datasets.JSONDataset),
+        (FolderDataset, json_datasets.JSONDataset),
+        (JournalDataset, json_datasets.JSONDataset),
+        (ModelSetDataset, json_datasets.JSONDataset),
+        (AtomicFigureDataset, matplotlib.MatplotlibDataset),
+    ],
+)
+def test_kedro_viz_knows_each_preview_by_the_name_of_its_kind(ours, public):
+    assert kind_of_preview(ours) == kind_of_preview(public)
+
+
+def kind_of_preview(dataset: type) -> str:
+    """Return what kedro-viz takes for the kind of a dataset's preview."""
+    annotation = inspect.signature(dataset.preview).return_annotation
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def test_figure_is_the_same_bytes_each_time_and_is_shown(tmp_path):
+    figure = Figure()
+    figure.subplots().plot([1, 2, 3])
+    paths = [tmp_path / name for name in ("1.png", "2.png")]
+    for path in paths:
+        AtomicFigureDataset(filepath=str(path)).save(figure)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    preview = AtomicFigureDataset(filepath=str(paths[0])).preview()
+    assert base64.b64decode(preview) == paths[0].read_bytes()
 
 
 def test_datasets_travel_to_workers(tmp_path):

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 
+from k150k_pipeline.datasets.previews import ImagePreview, JSONPreview, TablePreview
 from k150k_pipeline.journal.atomic import replacing, write_text
 
 if TYPE_CHECKING:

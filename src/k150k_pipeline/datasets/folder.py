@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
-from kedro_datasets._typing import JSONPreview
 
+from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.journal.atomic import write_text
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import JSONPreview
 
+from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.journal import Journal
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kedro.io import DatasetError
-from kedro_datasets._typing import JSONPreview
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
+from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.journal.atomic import sync_folder
 
 CURRENT, VERSIONS, SUMS = "current", "versions", "SHA256SUMS"

@@ -1,0 +1,14 @@
+"""Kinds of preview; kedro-viz knows them by the name of the type that ``preview`` returns."""
+
+from __future__ import annotations
+
+from typing import Any, NewType
+
+ImagePreview = NewType("ImagePreview", str)
+"""A PNG, base64-encoded."""
+
+JSONPreview = NewType("JSONPreview", str)
+"""A JSON document."""
+
+TablePreview = NewType("TablePreview", dict[str, Any])
+"""``index``, ``columns`` and ``data`` of the first rows."""
