@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
 from kedro.framework import project
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 from kedro.runner import ParallelRunner
 from kedro.runner.parallel_runner import ParallelRunnerManager
 from kedro.runner.runner import AbstractRunner
 
+from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.media.process import die_with_parent
-from k150k_pipeline.run_shape import current_shape
+from k150k_pipeline.runners.pool import LimitedPool, pipeline_of
 
 
 class WorkerDiedError(RuntimeError):
@@ -25,8 +28,12 @@ class WorkerDiedError(RuntimeError):
 class ProcessRunner(ParallelRunner):
     """Runs nodes in spawned processes that die with this one and stop at the first error.
 
+    Each pipeline has its own number of processes: the member ``workers`` of the parameter block
+    that is named like the pipeline.
+
     Args:
-        max_workers: Worker processes; by default ``extract.workers``, else one per core.
+        max_workers: Most processes of the whole run, and those of a pipeline that sets none; by
+            default one per usable core for each of these.
         is_async: Whether inputs and outputs are loaded and saved in threads.
     """
 
@@ -37,14 +44,15 @@ class ProcessRunner(ParallelRunner):
         self._manager.start(initializer=_serve, initargs=(os.getpid(),))
         self._requested_workers = max_workers
         self._max_workers = self._validate_max_workers(max_workers)
+        self._limits: dict[str, int] = {}
 
-    def _get_required_workers_count(self, pipeline: Any) -> int:
-        if self._requested_workers is None:
-            self._max_workers = current_shape().workers
+    def _get_required_workers_count(self, pipeline: Pipeline) -> int:
+        self._max_workers = max(self._limits.values(), default=1)
         return super()._get_required_workers_count(pipeline)
 
     def _get_executor(self, max_workers: int) -> Executor:
-        return _Pool(
+        return LimitedPool(
+            self._limits,
             max_workers=max_workers,
             mp_context=get_context("spawn"),
             initializer=_serve_project,
@@ -54,9 +62,10 @@ class ProcessRunner(ParallelRunner):
     def _suggest_resume_scenario(self, *_: Any) -> None:
         self._logger.warning("What is finished is kept. Run the same command again to go on")
 
-    def _run(self, *args: Any, **kwargs: Any) -> None:
+    def _run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> None:
+        self._limits = worker_limits(pipeline, catalog, self._requested_workers)
         try:
-            super()._run(*args, **kwargs)
+            super()._run(pipeline, catalog, *args, **kwargs)
         except BrokenProcessPool as error:
             raise WorkerDiedError(
                 "a worker process died without a word: killed, or out of memory. Every clip "
@@ -65,15 +74,23 @@ class ProcessRunner(ParallelRunner):
             ) from error
 
 
-class _Pool(ProcessPoolExecutor):
-    """A process pool whose exit on an exception kills what still runs and drops the rest."""
+def worker_limits(
+    pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], max_workers: int | None = None
+) -> dict[str, int]:
+    """Return how many processes each pipeline of a run may have at a time.
 
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
-        if exc_type is not None:
-            for worker in list((self._processes or {}).values()):
-                worker.kill()
-        self.shutdown(wait=True, cancel_futures=exc_type is not None)
-        return None
+    Args:
+        pipeline: All nodes of the run.
+        catalog: Has the parameter blocks.
+        max_workers: Most processes of the whole run; None for no such limit.
+    """
+    inputs = pipeline.inputs()
+    limits = {}
+    for name in {pipeline_of(node) for node in pipeline.nodes}:
+        block = catalog[f"params:{name}"].load() if f"params:{name}" in inputs else None
+        asked = (getattr(block, "workers", None), max_workers)
+        limits[name] = min((n for n in asked if n is not None), default=usable_cores())
+    return limits
 
 
 def _serve_project(parent: int, package_name: str) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError, LostRowsError
 from k150k_pipeline.journal import Journal
@@ -22,7 +23,6 @@ from k150k_pipeline.journal.worker import work_through
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.pipelines.clipwise import check_failure_rate, failures_table, read_due
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
-from k150k_pipeline.run_shape import usable_cores
 from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
