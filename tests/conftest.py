@@ -18,6 +18,7 @@ from k150k_pipeline.vmaf import Engine, make_engine
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
+FEW_SHARDS = "\n".join(f"{name}: {{shards: 8}}" for name in ("extract", "ingest", "fr_from_nr"))
 
 MakeClip = Callable[..., Path]
 
@@ -127,6 +128,7 @@ def copy_project(root: Path) -> Path:
     ignored = shutil.ignore_patterns("local")
     shutil.copytree(CHECKOUT / "conf", root / "conf", ignore=ignored)
     (root / "conf/local").mkdir()
+    (root / "conf/local/parameters.yml").write_text(FEW_SHARDS)
     (root / "src").mkdir()
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(CHECKOUT / name, root)

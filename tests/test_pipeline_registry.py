@@ -6,15 +6,21 @@ import sys
 import pytest
 
 from k150k_pipeline import pipeline_registry, run_shape
-from k150k_pipeline.run_shape import RunShape, shape_from
+from k150k_pipeline.run_shape import shape_from
+from k150k_pipeline.schemas.fr_parameters import FrParameters
+from k150k_pipeline.schemas.ingest import IngestParameters
+from k150k_pipeline.schemas.parameters import ExtractParameters
 
 HEAD = {"mos_head", "predict", "protocol"}
 
 
 @pytest.fixture
-def shape(monkeypatch):
-    def use(**fields) -> None:
-        monkeypatch.setattr(run_shape, "_current", RunShape(**fields))
+def register(monkeypatch):
+    """Return a function that registers the pipelines of a run with these parameters."""
+
+    def use(**parameters):
+        monkeypatch.setattr(run_shape, "_current", shape_from(parameters))
+        return pipeline_registry.register_pipelines()
 
     return use
 
@@ -23,24 +29,25 @@ def data_inputs(pipeline) -> set[str]:
     return {name for name in pipeline.inputs() if not name.startswith("params:")}
 
 
-def test_names(shape):
-    shape(shards=3)
+def shards_of(pipeline) -> int:
+    return sum("shard_" in node.name for node in pipeline.nodes)
+
+
+def test_names(register):
     names = {"__default__", "extract", "fr_from_nr", "ingest", "sample", "enrich", *HEAD}
-    assert set(pipeline_registry.register_pipelines()) == names
+    assert set(register()) == names
 
 
-def test_extract_reads_scores_and_clips_and_makes_features_and_report(shape):
-    shape(shards=3)
-    extract = pipeline_registry.register_pipelines()["extract"]
+def test_extract_reads_scores_and_clips_and_makes_features_and_report(register):
+    extract = register(extract={"shards": 3})["extract"]
     assert data_inputs(extract) == {"k150ka_scores", "k150ka_clips", "k150ka_journal"}
     assert extract.outputs() == {"k150ka_features", "k150ka_failures", "k150ka_report"}
-    assert sum("shard_" in node.name for node in extract.nodes) == 3
+    assert shards_of(extract) == 3
     assert {node.namespace for node in extract.nodes} == {"extract", "extract.score"}
 
 
-def test_ingest_reads_a_drop_and_makes_a_corpus(shape):
-    shape(ingest_shards=2, ingest_corpus="konvid_1k")
-    ingest = pipeline_registry.register_pipelines()["ingest"]
+def test_ingest_reads_a_drop_and_makes_a_corpus(register):
+    ingest = register(ingest={"shards": 2, "corpus": "konvid-1k"})["ingest"]
     assert data_inputs(ingest) == {"konvid_1k_drop", "konvid_1k_ingest_journal"}
     assert ingest.outputs() == {
         "konvid_1k_corpus",
@@ -48,25 +55,22 @@ def test_ingest_reads_a_drop_and_makes_a_corpus(shape):
         "konvid_1k_ingest_failures",
         "konvid_1k_ingest_report",
     }
-    assert sum("shard_" in node.name for node in ingest.nodes) == 2
+    assert shards_of(ingest) == 2
 
 
-def test_fr_from_nr_reads_a_corpus_and_makes_another(shape):
-    shape(fr_shards=2)
-    fr = pipeline_registry.register_pipelines()["fr_from_nr"]
+def test_fr_from_nr_reads_a_corpus_and_makes_another(register):
+    fr = register(fr_from_nr={"shards": 2})["fr_from_nr"]
     assert data_inputs(fr) == {"konvid_150k_corpus", "konvid_150k_clips", "k150k_fr_journal"}
     outputs = {f"k150k_fr_{x}" for x in ("corpus", "manifest", "failures", "report")}
     assert fr.outputs() == outputs
-    assert sum("shard_" in node.name for node in fr.nodes) == 2
-    shape(fr_shards=1, fr_corpus="konvid_1k", fr_parquet=True)
-    fr = pipeline_registry.register_pipelines()["fr_from_nr"]
+    assert shards_of(fr) == 2
+    fr = register(fr_from_nr={"corpus": "konvid-1k", "parquet": True})["fr_from_nr"]
     assert {"konvid_1k_fr_corpus", "konvid_1k_fr_table"} <= fr.outputs()
     assert "konvid_1k_corpus" in fr.inputs()
 
 
-def test_default_is_ingest_then_extract_from_its_corpus(shape):
-    shape(ingest_corpus="konvid_150k")
-    default = pipeline_registry.register_pipelines()["__default__"]
+def test_default_is_ingest_then_extract_from_its_corpus(register):
+    default = register(extract={"corpus": "k150kb"})["__default__"]
     assert "konvid_150k_corpus" in default.datasets() - default.inputs()
     assert {"konvid_150k_features", "konvid_150k_corpus_manifest"} <= default.outputs()
     assert "konvid_150k_clips" in default.inputs()
@@ -78,6 +82,7 @@ def test_default_is_ingest_then_extract_from_its_corpus(shape):
         ({}, "k150ka_scores"),
         ({"corpus": "k150kb"}, "k150kb_scores"),
         ({"labels": "corpus"}, "konvid_150k_corpus"),
+        ({"corpus": "k150kb", "labels": "corpus"}, "konvid_150k_corpus"),
         ({"corpus": "konvid_1k"}, "konvid_1k_corpus"),
         ({"corpus": "konvid-1k"}, "konvid_1k_corpus"),
     ],
@@ -88,56 +93,56 @@ def test_where_labels_come_from(extract, labels):
 
 def test_environment_of_commands_without_a_run(monkeypatch):
     monkeypatch.setattr(run_shape, "_current", None)
-    assert not run_shape.current_shape().sample
+    assert not run_shape.current_shape().sample.enabled
     monkeypatch.setenv("KEDRO_ENV", "sample")
-    assert run_shape.current_shape().sample
+    assert run_shape.current_shape().sample.enabled
 
 
-def test_sample_environment_makes_its_clips_first(shape):
-    shape(shards=1, sample=True)
-    extract = pipeline_registry.register_pipelines()["extract"]
+def test_sample_environment_makes_its_clips_first(register):
+    extract = register(sample={"enabled": True})["extract"]
     assert data_inputs(extract) == {"k150ka_journal"}
 
 
+@pytest.mark.parametrize("shards", [0, 5000, "many", None])
+def test_block_that_validation_will_refuse_has_the_shape_of_an_absent_one(shards):
+    refused = {"extract": {"shards": shards, "corpus": "k150kb"}}
+    assert shape_from(refused) == shape_from({})
+
+
+def test_graph_is_the_same_on_every_machine(register, monkeypatch):
+    graphs = []
+    for cores in (1, 2, 96):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        graphs.append({name: p.describe() for name, p in register().items()})
+    assert graphs[0] == graphs[1] == graphs[2]
+
+
+def test_shards_are_those_of_the_parameters_and_of_nothing_else(register):
+    blocks = {"extract": ExtractParameters, "ingest": IngestParameters, "fr_from_nr": FrParameters}
+    for name, model in blocks.items():
+        assert shards_of(register()[name]) == model().shards
+        assert shards_of(register(**{name: {"shards": 9, "workers": 300}})[name]) == 9
+
+
 @pytest.mark.parametrize(
-    ("extract", "shards"),
-    [
-        ({"workers": 1}, 8),
-        ({"workers": 4}, 32),
-        ({"workers": 300}, 300),
-        ({"workers": 64}, 256),
-        ({"workers": 4, "shards": 7}, 7),
-        ({"workers": 2, "shards": 0}, 16),
-        ({"workers": 2, "shards": "many"}, 16),
-    ],
+    ("protocol", "shards"),
+    [({}, 32), ({"splits": 3}, 3), ({"seeds": [4, 5]}, 2), ({"splits": 1000}, 32)],
 )
-def test_shard_count(extract, shards):
-    assert shape_from({"extract": extract}).shards == shards
+def test_protocol_has_no_shard_without_a_split(register, protocol, shards):
+    assert shards_of(register(protocol=protocol)["protocol"]) == shards
 
 
-def test_default_uses_all_cores(monkeypatch):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
-    assert shape_from({}).workers == 6
-
-
-def test_mos_head_reads_features_and_corpus_and_makes_a_model_set(shape):
-    shape(shards=1)
-    head = pipeline_registry.register_pipelines()["mos_head"]
+def test_mos_head_reads_features_and_corpus_and_makes_a_model_set(register):
+    head = register()["mos_head"]
     assert data_inputs(head) == {"mos_head_features", "konvid_150k_corpus"}
     assert {"mos_model_set", "mos_head_report"} <= head.outputs()
 
 
-def test_sample_environment_makes_the_table_of_mos_head_on_the_way(shape):
-    shape(shards=1, sample=True)
-    head = pipeline_registry.register_pipelines()["mos_head"]
+def test_sample_environment_makes_the_table_of_mos_head_on_the_way(register):
+    head = register(sample={"enabled": True})["mos_head"]
     journals = {"konvid_150k_journal", "konvid_150k_ingest_journal"}
     assert data_inputs(head) <= journals | {"konvid_150k_drop", "konvid_150k_clips"}
-
-
-def test_protocol_deals_its_splits_to_the_workers(shape):
-    shape(workers=3)
-    protocol = pipeline_registry.register_pipelines()["protocol"]
-    assert sum("shard_" in node.name for node in protocol.nodes) == 3
 
 
 def test_commands_that_train_nothing_import_no_training_library():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kedro.pipeline import Pipeline
 
 from k150k_pipeline.pipelines import (
@@ -27,21 +25,26 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     shape = current_shape()
     make_sample = sample.create_pipeline()
-    first = make_sample if shape.sample else Pipeline([])
-    taken_in = replace(shape, corpus=shape.ingest_corpus, labels=f"{shape.ingest_corpus}_corpus")
-    take_in = ingest.create_pipeline(shape)
-    whole = first + take_in + feature_extraction.create_pipeline(taken_in)
+    first = make_sample if shape.sample.enabled else Pipeline([])
+    shards = shape.extract.shards
+    extract = feature_extraction.create_pipeline(shape.corpus, shape.labels, shards)
+    corpus, labels = shape.ingest_corpus, f"{shape.ingest_corpus}_corpus"
+    take_in = ingest.create_pipeline(corpus, shape.ingest.shards)
+    whole = first + take_in + feature_extraction.create_pipeline(corpus, labels, shards)
+    encode = shape.fr_from_nr
+    fr = fr_from_nr.create_pipeline(
+        encode.corpus, shape.fr_prefix, encode.shards, parquet=encode.parquet
+    )
     # The sample's table is made on the way; a user's is chosen with --params features=….
-    sample_head = whole + mos_head.create_pipeline(f"{taken_in.corpus}_features", taken_in.labels)
+    sample_head = whole + mos_head.create_pipeline(f"{corpus}_features", labels)
     return {
         "__default__": whole,
         "ingest": first + take_in,
-        "fr_from_nr": (first + take_in if shape.sample else first)
-        + fr_from_nr.create_pipeline(shape),
-        "extract": first + feature_extraction.create_pipeline(shape),
+        "fr_from_nr": (first + take_in if shape.sample.enabled else first) + fr,
+        "extract": first + extract,
         "sample": make_sample,
         "enrich": enrich.create_pipeline(),
-        "mos_head": sample_head if shape.sample else mos_head.create_pipeline(),
+        "mos_head": sample_head if shape.sample.enabled else mos_head.create_pipeline(),
         "predict": predict.create_pipeline(),
-        "protocol": protocol.create_pipeline(shape.workers),
+        "protocol": protocol.create_pipeline(shape.protocol_shards),
     }

@@ -1,8 +1,6 @@
-"""What must be known before the pipelines exist: shard count, workers, corpus, sample or not.
+"""What decides which nodes and datasets a run has: corpora, labels, shard counts, the sample.
 
-Kedro builds the graph before it has a catalog. The hook that sees the configuration first puts
-the shape here; commands that fire no hooks (``kedro registry``, ``kedro viz``) fall back to
-reading the configuration themselves.
+Nothing here depends on the machine: the same parameters give the same graph everywhere.
 """
 
 from __future__ import annotations
@@ -10,75 +8,85 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
+from pydantic import ValidationError
 
-_SHARDS_PER_WORKER = 8
-_MAX_SHARDS = 256
-_SCORE_DROPS = ("k150ka", "k150kb")
-_CORPORA = ("konvid_150k", "konvid_1k")
+from k150k_pipeline.schemas.fr_parameters import FrParameters
+from k150k_pipeline.schemas.ingest import IngestParameters
+from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
+from k150k_pipeline.schemas.parameters import ExtractParameters, Parameters, SampleParameters
+
+Block = TypeVar("Block", bound=Parameters)
+
+_MAX_PROTOCOL_SHARDS = 32
 _current: RunShape | None = None
 
 
 @dataclass(frozen=True)
 class RunShape:
-    """Shape of the graph of a run.
+    """The parameter blocks that decide which nodes and datasets a run has."""
 
-    Attributes:
-        corpus: Prefix of the catalog entries of the corpus that is extracted, such as ``k150ka``.
-        labels: Dataset that has its labels: a scores CSV or a corpus JSONL.
-        workers: Worker processes.
-        shards: Nodes that the clips of ``extract`` are dealt to.
-        ingest_corpus: Prefix of the catalog entries of the corpus that is ingested.
-        ingest_shards: Nodes that the clips of ``ingest`` are dealt to.
-        fr_corpus: Prefix of the catalog entries of the corpus that ``fr_from_nr`` re-encodes.
-        fr_shards: Nodes that its clips are dealt to.
-        fr_parquet: Whether the FR corpus gets a parquet copy.
-        sample: Whether the clips are made by the sample pipeline first.
-    """
+    extract: ExtractParameters
+    ingest: IngestParameters
+    fr_from_nr: FrParameters
+    protocol: ProtocolParameters
+    sample: SampleParameters
 
-    corpus: str = "k150ka"
-    labels: str = "k150ka_scores"
-    workers: int = 1
-    shards: int = 1
-    ingest_corpus: str = "konvid_150k"
-    ingest_shards: int = 1
-    fr_corpus: str = "konvid_150k"
-    fr_shards: int = 1
-    fr_parquet: bool = False
-    sample: bool = False
+    @property
+    def corpus(self) -> str:
+        """Prefix of the catalog entries of the corpus that is extracted, such as ``k150ka``."""
+        return self.extract.corpus
+
+    @property
+    def labels(self) -> str:
+        """Dataset that has its labels: a scores CSV or a corpus JSONL."""
+        if self.corpus.startswith("konvid"):
+            return f"{self.corpus}_corpus"
+        from_corpus = self.extract.labels == "corpus"
+        return "konvid_150k_corpus" if from_corpus else f"{self.corpus}_scores"
+
+    @property
+    def ingest_corpus(self) -> str:
+        """Prefix of the catalog entries of the corpus that is ingested."""
+        return self.ingest.corpus.replace("-", "_")
 
     @property
     def fr_prefix(self) -> str:
         """Prefix of the catalog entries that ``fr_from_nr`` makes."""
-        return "k150k_fr" if self.fr_corpus == "konvid_150k" else f"{self.fr_corpus}_fr"
+        corpus = self.fr_from_nr.corpus
+        return "k150k_fr" if corpus == "konvid_150k" else f"{corpus}_fr"
+
+    @property
+    def protocol_shards(self) -> int:
+        """Nodes that the splits of ``protocol`` are dealt to: at most one per split."""
+        splits = len(self.protocol.seeds or ()) or self.protocol.splits
+        return min(splits, _MAX_PROTOCOL_SHARDS)
 
 
 def shape_from(parameters: Mapping[str, Any]) -> RunShape:
-    """Read the shape from raw parameters; values that validation will refuse count as absent."""
-    extract, ingest, fr = (_block(parameters, name) for name in ("extract", "ingest", "fr_from_nr"))
-    asked = [_positive(block.get("workers")) for block in (extract, ingest, fr)]
-    workers = max((n for n in asked if n), default=usable_cores())
-    default = max(workers, min(workers * _SHARDS_PER_WORKER, _MAX_SHARDS))
-    corpus = _choice(extract.get("corpus"), (*_SCORE_DROPS, *_CORPORA))
+    """Read the shape from raw parameters.
+
+    A block with a value out of range counts as absent: Kedro builds the graph before it validates
+    the parameters, and the validation then ends the run.
+    """
     return RunShape(
-        corpus=corpus,
-        labels=_labels(corpus, extract.get("labels")),
-        workers=workers,
-        shards=_positive(extract.get("shards")) or default,
-        ingest_corpus=_choice(ingest.get("corpus"), _CORPORA),
-        ingest_shards=_positive(ingest.get("shards")) or default,
-        fr_corpus=_choice(fr.get("corpus"), _CORPORA),
-        fr_shards=_positive(fr.get("shards")) or default,
-        fr_parquet=fr.get("parquet") is True,
-        sample=_block(parameters, "sample").get("enabled") is True,
+        extract=_block(ExtractParameters, parameters.get("extract")),
+        ingest=_block(IngestParameters, parameters.get("ingest")),
+        fr_from_nr=_block(FrParameters, parameters.get("fr_from_nr")),
+        protocol=_block(ProtocolParameters, parameters.get("protocol")),
+        sample=_block(SampleParameters, parameters.get("sample")),
     )
 
 
 def set_shape(parameters: Mapping[str, Any]) -> None:
-    """Fix the shape for this process from the run's parameters."""
+    """Fix the shape for this process from the run's parameters.
+
+    Kedro calls ``register_pipelines`` without arguments and before there is a catalog, so what the
+    command line says can only reach it by way of this module.
+    """
     global _current
     _current = shape_from(parameters)
 
@@ -86,7 +94,8 @@ def set_shape(parameters: Mapping[str, Any]) -> None:
 def current_shape() -> RunShape:
     """Return the shape of this process's run; outside a run, that of the configuration.
 
-    The environment is then the one that ``KEDRO_ENV`` names.
+    ``kedro registry`` and ``kedro viz`` fire no hook that could set it. The environment is then
+    the one that ``KEDRO_ENV`` names.
     """
     if _current is not None:
         return _current
@@ -98,28 +107,8 @@ def current_shape() -> RunShape:
     return shape_from(loader["parameters"])
 
 
-def usable_cores() -> int:
-    """Return the cores that this process may use, fewer than the machine's in a batch job."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _choice(value: object, known: tuple[str, ...]) -> str:
-    spelled = str(value).replace("-", "_")
-    return next((name for name in known if name == spelled), known[0])
-
-
-def _labels(corpus: str, source: object) -> str:
-    if corpus in _CORPORA:
-        return f"{corpus}_corpus"
-    return f"{_CORPORA[0]}_corpus" if source == "corpus" else f"{corpus}_scores"
-
-
-def _block(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    block = parameters.get(name)
-    return block if isinstance(block, Mapping) else {}
-
-
-def _positive(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+def _block(model: type[Block], values: object) -> Block:
+    try:
+        return model.model_validate(values or {})
+    except ValidationError:
+        return model()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from k150k_pipeline.schemas.encoders import check_sweep
 from k150k_pipeline.schemas.parameters import (
+    SHARDS,
     FlushEvery,
     Limit,
     MaxAttempts,
@@ -96,7 +97,7 @@ class FrParameters(EncodeParameters):
 
     limit: Limit = None
     workers: Workers = None
-    shards: Shards = None
+    shards: Shards = SHARDS
     flush_every: FlushEvery = 50
     max_attempts: MaxAttempts = 3
     max_failure_rate: MaxFailureRate = 0.05

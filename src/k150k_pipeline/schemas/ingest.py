@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from k150k_pipeline.schemas.corpus import CorpusName
 from k150k_pipeline.schemas.parameters import (
+    SHARDS,
     Clips,
     FlushEvery,
     Limit,
@@ -138,7 +139,7 @@ class IngestParameters(Parameters):
 
     limit: Limit = None
     workers: Workers = None
-    shards: Shards = None
+    shards: Shards = SHARDS
     flush_every: FlushEvery = 200
 
     probe: Literal["pyav", "ffprobe", "none"] = "pyav"

@@ -46,16 +46,20 @@ Limit = Annotated[
 Workers = Annotated[
     Annotated[int, Field(ge=1, le=1024)] | None,
     Field(
-        description="Worker processes; null: one per core. The largest of the blocks that set it "
-        "counts for the whole run, whichever pipelines run; ``--runner-params max_workers=N`` "
-        "overrides it. Change it when memory is short, or the machine is shared."
+        description="Processes that work on this pipeline at a time; null: one per core. Other "
+        "pipelines of the same run have their own number; ``--runner-params max_workers=N`` is the "
+        "most for each of them and for the whole run. Change it when memory is short, or the "
+        "machine is shared."
     ),
 ]
+SHARDS = 128
 Shards = Annotated[
-    Annotated[int, Field(ge=1, le=4096)] | None,
+    int,
     Field(
-        description="Nodes among which the clips are dealt; null: eight per worker. Null gives at "
-        "most 256, but never fewer than the workers. It may differ between runs. Change it rarely."
+        ge=1,
+        le=4096,
+        description="Nodes among which the clips are dealt. A worker runs one at a time. It may "
+        "differ between runs. Change it when there are more cores than that.",
     ),
 ]
 FlushEvery = Annotated[
@@ -177,7 +181,7 @@ class ExtractParameters(Parameters):
 
     limit: Limit = None
     workers: Workers = None
-    shards: Shards = None
+    shards: Shards = SHARDS
     flush_every: FlushEvery = 200
     max_attempts: MaxAttempts = 3
     max_failure_rate: MaxFailureRate = 0.05

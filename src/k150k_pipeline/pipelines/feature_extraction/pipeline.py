@@ -6,27 +6,28 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from k150k_pipeline.pipelines.clipwise import Bound, sharded
 from k150k_pipeline.pipelines.feature_extraction import nodes
-from k150k_pipeline.run_shape import RunShape
 
 NAMESPACE = "extract"
 _BLOCKS = ("params:extract", "params:vmaf")
 
 
-def create_pipeline(shape: RunShape) -> Pipeline:
-    """Return the extract pipeline for a corpus, dealt out to ``shape.shards`` nodes.
+def create_pipeline(corpus: str, labels: str, shards: int) -> Pipeline:
+    """Return the extract pipeline for a corpus, its scoring dealt out to shards.
 
     Args:
-        shape: Corpus and shard count of the run.
+        corpus: Prefix of its catalog entries, such as ``k150ka``.
+        labels: Dataset of its labels: a scores CSV or a corpus JSONL.
+        shards: Nodes that the clips are dealt to.
 
     Returns:
         Inputs: the labels, ``<corpus>_clips`` and ``<corpus>_journal``; outputs
         ``<corpus>_features``, ``<corpus>_failures`` and ``<corpus>_report``.
     """
-    c = shape.corpus
-    labels, clips, journal = shape.labels, f"{c}_clips", f"{c}_journal"
-    make_plan = Bound(nodes.plan_extraction, {"corpus": c, "labels_name": labels})
-    features, failures, report = f"{c}_features", f"{c}_failures", f"{c}_report"
-    plan, verified, tally, merged = (f"{c}_{x}" for x in ("plan", "verified", "tally", "merged"))
+    clips, journal = f"{corpus}_clips", f"{corpus}_journal"
+    make_plan = Bound(nodes.plan_extraction, {"corpus": corpus, "labels_name": labels})
+    features, failures, report = (f"{corpus}_{x}" for x in ("features", "failures", "report"))
+    plan, verified = f"{corpus}_plan", f"{corpus}_verified"
+    tally, merged = f"{corpus}_tally", f"{corpus}_merged"
     return pipeline(
         [
             node(make_plan, [labels, clips, journal, *_BLOCKS], plan, name="plan"),
@@ -35,7 +36,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
                 nodes.score_shard,
                 [plan, verified, clips, journal, *_BLOCKS],
                 tally,
-                shape.shards,
+                shards,
                 namespace="score",
             ).nodes,
             node(

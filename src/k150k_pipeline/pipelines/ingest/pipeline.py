@@ -6,28 +6,27 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from k150k_pipeline.pipelines.clipwise import sharded
 from k150k_pipeline.pipelines.ingest import nodes
-from k150k_pipeline.run_shape import RunShape
 
 NAMESPACE = "ingest"
 _BLOCK = "params:ingest"
 
 
-def create_pipeline(shape: RunShape) -> Pipeline:
+def create_pipeline(corpus: str, shards: int) -> Pipeline:
     """Return the ingest pipeline for a corpus, its probing dealt out to shards.
 
     Args:
-        shape: Corpus and shard count of the run.
+        corpus: Prefix of its catalog entries: ``konvid_150k`` or ``konvid_1k``.
+        shards: Nodes that the clips on the disk are dealt to.
 
     Returns:
         Inputs ``<corpus>_drop`` and ``<corpus>_ingest_journal``; outputs ``<corpus>_corpus``, its
         replay manifest, and ``<corpus>_ingest_failures`` and ``<corpus>_ingest_report``.
     """
-    c = shape.ingest_corpus
-    drop, journal, corpus = f"{c}_drop", f"{c}_ingest_journal", f"{c}_corpus"
-    failures, report = f"{c}_ingest_failures", f"{c}_ingest_report"
-    manifest = f"{c}_corpus_manifest"
+    drop, journal, rows = f"{corpus}_drop", f"{corpus}_ingest_journal", f"{corpus}_corpus"
+    failures, report = f"{corpus}_ingest_failures", f"{corpus}_ingest_report"
+    manifest = f"{corpus}_corpus_manifest"
     labels, plan, fetched, tally, merged = (
-        f"{c}_{x}" for x in ("labels", "plan", "fetched", "tally", "merged")
+        f"{corpus}_{x}" for x in ("labels", "plan", "fetched", "tally", "merged")
     )
     return pipeline(
         [
@@ -38,14 +37,14 @@ def create_pipeline(shape: RunShape) -> Pipeline:
                 nodes.probe_shard,
                 [plan, labels, journal, _BLOCK],
                 tally,
-                shape.ingest_shards,
+                shards,
                 namespace="probe",
                 also=[fetched],
             ).nodes,
             node(
                 nodes.merge_ingest,
                 [plan, labels, drop, journal, _BLOCK, tally],
-                [corpus, failures, report, merged],
+                [rows, failures, report, merged],
                 name="merge",
             ),
             node(
@@ -57,6 +56,6 @@ def create_pipeline(shape: RunShape) -> Pipeline:
         ],
         namespace=NAMESPACE,
         inputs={drop, journal},
-        outputs={corpus, failures, report, manifest},
+        outputs={rows, failures, report, manifest},
         parameters={"ingest"},
     )

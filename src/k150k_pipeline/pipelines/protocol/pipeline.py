@@ -7,17 +7,15 @@ from kedro.pipeline import Pipeline, node, pipeline
 from k150k_pipeline.pipelines.clipwise import Bound
 from k150k_pipeline.pipelines.protocol import nodes
 
-MAX_SHARDS = 32
 _BLOCK = "params:protocol"
 
 
-def create_pipeline(workers: int) -> Pipeline:
-    """Return the protocol pipeline, its splits dealt out to one node per worker.
+def create_pipeline(shards: int) -> Pipeline:
+    """Return the protocol pipeline.
 
     Args:
-        workers: Worker processes; beyond 32 they are not used.
+        shards: Nodes that the splits are dealt to; at most as many as there are splits.
     """
-    shards = min(workers, MAX_SHARDS)
     parts = [f"splits_{shard:04d}" for shard in range(shards)]
     return pipeline(
         [
