@@ -18,8 +18,8 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import CatalogConfigResolver
 from kedro.pipeline import Pipeline, node
 
-from k150k_pipeline import pipeline_registry, run_shape
-from k150k_pipeline.run_shape import shape_from
+from k150k_pipeline import pipeline_registry, pipeline_shape
+from k150k_pipeline.pipeline_shape import shape_from
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 LIST = Path(__file__).with_name("catalog_names.jsonl")
@@ -30,7 +30,7 @@ PATTERNS = {"{default}": {"type": "kedro.io.MemoryDataset"}}  # Kedro's own
 Configs = dict[str, dict[str, Any]]
 
 
-def shapes() -> Iterator[run_shape.RunShape]:
+def shapes() -> Iterator[pipeline_shape.PipelineShape]:
     """Yield every graph there can be, with one shard each."""
     extracts = itertools.product(("k150ka", "k150kb"), ("scores", "corpus"))
     chosen = [*extracts, ("konvid_150k", None), ("konvid_1k", None)]
@@ -55,13 +55,13 @@ def names_in(pipelines: Mapping[str, Pipeline]) -> set[str]:
 
 def used_names() -> set[str]:
     names: set[str] = set()
-    before = run_shape._current
+    before = pipeline_shape._current
     try:
         for shape in shapes():
-            run_shape._current = shape
+            pipeline_shape._current = shape
             names |= names_in(pipeline_registry.register_pipelines())
     finally:
-        run_shape._current = before
+        pipeline_shape._current = before
     return names | NO_PIPELINE_READS
 
 

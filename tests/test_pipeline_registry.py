@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from k150k_pipeline import pipeline_registry, run_shape
-from k150k_pipeline.run_shape import shape_from
+from k150k_pipeline import pipeline_registry, pipeline_shape
+from k150k_pipeline.pipeline_shape import shape_from
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.parameters import ExtractParameters
@@ -19,7 +19,7 @@ def register(monkeypatch):
     """Return a function that registers the pipelines of a run with these parameters."""
 
     def use(**parameters):
-        monkeypatch.setattr(run_shape, "_current", shape_from(parameters))
+        monkeypatch.setattr(pipeline_shape, "_current", shape_from(parameters))
         return pipeline_registry.register_pipelines()
 
     return use
@@ -92,10 +92,10 @@ def test_where_labels_come_from(extract, labels):
 
 
 def test_environment_of_commands_without_a_run(monkeypatch):
-    monkeypatch.setattr(run_shape, "_current", None)
-    assert not run_shape.current_shape().sample.enabled
+    monkeypatch.setattr(pipeline_shape, "_current", None)
+    assert not pipeline_shape.current_shape().sample.enabled
     monkeypatch.setenv("KEDRO_ENV", "sample")
-    assert run_shape.current_shape().sample.enabled
+    assert pipeline_shape.current_shape().sample.enabled
 
 
 def test_sample_environment_makes_its_clips_first(register):

@@ -24,8 +24,8 @@ from k150k_pipeline.errors import (
 )
 from k150k_pipeline.journal.lock import OutputInUseError, read_holder
 from k150k_pipeline.journal.watch import JournalTail
+from k150k_pipeline.pipeline_shape import PipelineShape, current_shape
 from k150k_pipeline.progress import eta
-from k150k_pipeline.run_shape import RunShape, current_shape
 from k150k_pipeline.runners.process import WorkerDiedError
 
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
@@ -75,7 +75,7 @@ def _project_run() -> click.Command:
 cli.add_command(_project_run(), name="run")
 
 
-def _add_status_command(name: str, journal: Callable[[RunShape], str], what: str) -> None:
+def _add_status_command(name: str, journal: Callable[[PipelineShape], str], what: str) -> None:
     @cli.command(name, help=f"Tell how far {what} is, during a run or after it.")
     @env_option
     @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")

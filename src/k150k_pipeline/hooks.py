@@ -12,8 +12,8 @@ from kedro.pipeline import Pipeline
 
 from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset
 from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.pipeline_shape import set_shape
 from k150k_pipeline.progress import ProgressReporter
-from k150k_pipeline.run_shape import set_shape
 
 logger = logging.getLogger(__name__)
 

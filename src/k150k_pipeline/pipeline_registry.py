@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
+from k150k_pipeline.pipeline_shape import current_shape
 from k150k_pipeline.pipelines import (
     enrich,
     feature_extraction,
@@ -14,7 +15,6 @@ from k150k_pipeline.pipelines import (
     protocol,
     sample,
 )
-from k150k_pipeline.run_shape import current_shape
 
 
 def register_pipelines() -> dict[str, Pipeline]:

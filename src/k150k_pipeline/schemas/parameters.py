@@ -46,10 +46,10 @@ Limit = Annotated[
 Workers = Annotated[
     Annotated[int, Field(ge=1, le=1024)] | None,
     Field(
-        description="Processes that work on this pipeline at a time; null: one per core. Other "
-        "pipelines of the same run have their own number; ``--runner-params max_workers=N`` is the "
-        "most for each of them and for the whole run. Change it when memory is short, or the "
-        "machine is shared."
+        description="Processes that work on this pipeline; null: one per core. Other pipelines of "
+        "the same run have their own number; ``--runner-params max_workers=N`` is the most for "
+        "each of them and for the whole run. Change it when memory is short, or the machine is "
+        "shared."
     ),
 ]
 SHARDS = 128

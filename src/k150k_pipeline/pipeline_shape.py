@@ -22,11 +22,11 @@ from k150k_pipeline.schemas.parameters import ExtractParameters, Parameters, Sam
 Block = TypeVar("Block", bound=Parameters)
 
 _MAX_PROTOCOL_SHARDS = 32
-_current: RunShape | None = None
+_current: PipelineShape | None = None
 
 
 @dataclass(frozen=True)
-class RunShape:
+class PipelineShape:
     """The parameter blocks that decide which nodes and datasets a run has."""
 
     extract: ExtractParameters
@@ -66,13 +66,13 @@ class RunShape:
         return min(splits, _MAX_PROTOCOL_SHARDS)
 
 
-def shape_from(parameters: Mapping[str, Any]) -> RunShape:
+def shape_from(parameters: Mapping[str, Any]) -> PipelineShape:
     """Read the shape from raw parameters.
 
     A block with a value out of range counts as absent: Kedro builds the graph before it validates
     the parameters, and the validation then ends the run.
     """
-    return RunShape(
+    return PipelineShape(
         extract=_block(ExtractParameters, parameters.get("extract")),
         ingest=_block(IngestParameters, parameters.get("ingest")),
         fr_from_nr=_block(FrParameters, parameters.get("fr_from_nr")),
@@ -91,7 +91,7 @@ def set_shape(parameters: Mapping[str, Any]) -> None:
     _current = shape_from(parameters)
 
 
-def current_shape() -> RunShape:
+def current_shape() -> PipelineShape:
     """Return the shape of this process's run; outside a run, that of the configuration.
 
     ``kedro registry`` and ``kedro viz`` fire no hook that could set it. The environment is then
