@@ -140,6 +140,12 @@ def test_no_pattern_takes_every_name(mistyped):
     assert resolve({mistyped}, catalog("base")) == {}
 
 
+@pytest.mark.parametrize("path", ["/nowhere/{corpus}.parquet", "/nowhere/}.parquet"])
+def test_a_path_that_looks_like_a_pattern_is_refused_and_not_filled_in(project, path):
+    output = project.run(params=f"out={path}", ok=False)
+    assert f"Error: out={path} has a brace in it" in output and "Traceback" not in output
+
+
 @pytest.mark.parametrize("env", ["base", "sample"])
 def test_every_entry_is_used(env):
     resolver = CatalogConfigResolver(catalog(env), {}, PATTERNS)

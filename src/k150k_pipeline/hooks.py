@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -11,6 +13,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset
+from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.pipeline_shape import set_shape
 from k150k_pipeline.progress import ProgressReporter
@@ -27,8 +30,14 @@ class ProjectHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Fix the shape of the graph before it is built."""
-        set_shape(context.config_loader["parameters"])
+        """Fix the shape of the graph before it is built.
+
+        Raises:
+            InputError: A path on the command line that the catalog would take for a pattern.
+        """
+        parameters = context.config_loader["parameters"]
+        _refuse_braces(parameters)
+        set_shape(parameters)
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -63,6 +72,12 @@ class ProjectHooks:
             self._reporters.pop().stop()
         while self._locks:
             self._locks.pop().release()
+
+
+def _refuse_braces(parameters: Mapping[str, Any]) -> None:
+    for name, value in parameters.items():
+        if isinstance(value, str) and ("{" in value or "}" in value):
+            raise InputError(f"{name}={value} has a brace in it; give a path without {{ and }}")
 
 
 def _journals(pipeline: Pipeline, catalog: DataCatalog) -> list[JournalDataset]:

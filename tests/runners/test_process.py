@@ -12,7 +12,8 @@ from kedro.io import DataCatalog, MemoryDataset
 
 from k150k_pipeline import pipeline_registry
 from k150k_pipeline.cores import usable_cores
-from k150k_pipeline.runners.process import worker_limits
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.runners.process import ProcessRunner, worker_limits
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.parameters import ExtractParameters
@@ -67,6 +68,12 @@ def test_max_workers_caps_every_pipeline():
     assert limits("__default__", 1, **blocks) == {"ingest": 1, "extract": 1}
     most = usable_cores() + 3
     assert limits("extract", most, extract=ExtractParameters()) == {"extract": most}
+
+
+@pytest.mark.parametrize("max_workers", [0, -1, "many", 2.5, True])
+def test_what_is_no_number_of_processes_is_refused(max_workers):
+    with pytest.raises(InputError, match="max_workers=4"):
+        ProcessRunner(max_workers=max_workers)
 
 
 def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_path):

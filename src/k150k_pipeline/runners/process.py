@@ -17,6 +17,7 @@ from kedro.runner.parallel_runner import ParallelRunnerManager
 from kedro.runner.runner import AbstractRunner
 
 from k150k_pipeline.cores import usable_cores
+from k150k_pipeline.errors import InputError
 from k150k_pipeline.media.process import die_with_parent
 from k150k_pipeline.runners.pool import LimitedPool, pipeline_of
 
@@ -35,6 +36,9 @@ class ProcessRunner(ParallelRunner):
         max_workers: Most processes of the whole run, and those of a pipeline that sets none; by
             default one per usable core for each of these.
         is_async: Whether inputs and outputs are loaded and saved in threads.
+
+    Raises:
+        InputError: ``max_workers`` is no number of processes.
     """
 
     def __init__(self, max_workers: int | None = None, is_async: bool = False) -> None:
@@ -43,7 +47,11 @@ class ProcessRunner(ParallelRunner):
         self._manager = ParallelRunnerManager()
         self._manager.start(initializer=_serve, initargs=(os.getpid(),))
         self._requested_workers = max_workers
-        self._max_workers = self._validate_max_workers(max_workers)
+        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+            raise InputError(
+                f"max_workers is {max_workers!r}: give a whole number from 1, such as "
+                "--runner-params max_workers=4"
+            )
         self._limits: dict[str, int] = {}
 
     def _get_required_workers_count(self, pipeline: Pipeline) -> int:
