@@ -31,7 +31,7 @@ import numpy as np
 
 from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
 from k150k_pipeline.media.probe import ClipInfo, probe
-from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.media.tools import run_tool
 from k150k_pipeline.schemas.features import FEATURES
 from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
 from k150k_pipeline.vmaf import make_engine

@@ -33,7 +33,7 @@ from k150k_pipeline.journal.records import encode_entry, encode_header, encode_p
 from k150k_pipeline.media.encode import EncodeSettings
 from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
 from k150k_pipeline.media.probe import probe
-from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.media.tools import run_tool
 from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP, FrClip, FrPlan
 from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
 

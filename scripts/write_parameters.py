@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from k150k_pipeline.schemas.blocks import BLOCKS
-from k150k_pipeline.schemas.encoders import ENCODERS
+from k150k_pipeline.schemas.encoders import ENCODER_LIMITS
 from k150k_pipeline.schemas.explain import Leaf, leaves, members, nested_blocks
 from k150k_pipeline.schemas.parameters import Parameters
 
@@ -137,7 +137,7 @@ def _flat(values: Any, name: str = "") -> dict[str, Any]:
 
 def _encoders() -> str:
     rows = ["| Encoder | Presets | CRF |", "|---|---|---|"]
-    for name, limits in ENCODERS.items():
+    for name, limits in ENCODER_LIMITS.items():
         presets = limits.presets
         spelled = f"{presets[0]}–{presets[-1]}" if presets[0].isdigit() else ", ".join(presets)
         rows.append(f"| `{name}` | {spelled} | {limits.lowest_crf}–{limits.highest_crf} |")

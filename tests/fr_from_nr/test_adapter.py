@@ -13,7 +13,7 @@ import pytest
 from k150k_pipeline.errors import ClipError, EngineError, InputError
 from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter
 from k150k_pipeline.fr_from_nr.source import probe_source
-from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.media.tools import run_tool
 from k150k_pipeline.schemas.fr import FR_COLUMNS
 from k150k_pipeline.schemas.parameters import VmafParameters
 from tests.fr_from_nr.conftest import numbers, rows_of_clip

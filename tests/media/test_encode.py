@@ -4,7 +4,7 @@ import pytest
 
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.encode import encoder_failed, read_encodes
-from k150k_pipeline.media.process import ToolResult
+from k150k_pipeline.media.tools import ToolResult
 
 
 def told(number: int, qp: float, size: int, skipped: int = 0) -> str:

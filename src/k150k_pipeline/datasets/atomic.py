@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 
 from k150k_pipeline.datasets.previews import ImagePreview, JSONPreview, TablePreview
-from k150k_pipeline.journal.atomic import replacing, write_text
+from k150k_pipeline.durable import replacing, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # slow to import, for one dataset

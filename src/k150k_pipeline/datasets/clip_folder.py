@@ -12,8 +12,8 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.durable import replacing
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.journal.atomic import replacing
 
 ClipMakers = Mapping[str, Callable[[Path], None]]
 """Clip name to a function that writes the clip to a path."""

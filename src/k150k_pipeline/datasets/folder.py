@@ -10,7 +10,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from k150k_pipeline.datasets.previews import JSONPreview
-from k150k_pipeline.journal.atomic import write_text
+from k150k_pipeline.durable import write_text
 
 
 class FolderDataset(AbstractDataset[Mapping[str, str], Path]):

@@ -14,7 +14,7 @@ from kedro.io import DatasetError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.previews import JSONPreview
-from k150k_pipeline.journal.atomic import sync_folder
+from k150k_pipeline.durable import sync_folder
 
 CURRENT, VERSIONS, SUMS = "current", "versions", "SHA256SUMS"
 _DIGITS = 16

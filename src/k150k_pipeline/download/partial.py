@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from k150k_pipeline.download.failures import DownloadError, TransientError
-from k150k_pipeline.journal.atomic import sync_folder
+from k150k_pipeline.durable import sync_folder
 from k150k_pipeline.media.boxes import missing_part
 from k150k_pipeline.media.hashing import checksum_mismatch
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from k150k_pipeline.durable import write_text
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.journal.atomic import write_text
 
 FILE_NAME = ".download-progress.json"
 

@@ -18,8 +18,8 @@ from k150k_pipeline.fr_from_nr.source import Source, probe_source
 from k150k_pipeline.fr_from_nr.stepwise import Stepwise
 from k150k_pipeline.fr_from_nr.sweep import SweepIdentity, SweepSettings, SweepStrategy
 from k150k_pipeline.media.encode import EncodeSettings
-from k150k_pipeline.media.process import run_tool
 from k150k_pipeline.media.raw import ToolRunner
+from k150k_pipeline.media.tools import run_tool
 from k150k_pipeline.schemas.encoders import check_sweep
 from k150k_pipeline.schemas.fr import FrRow
 from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP, CorpusOptions

@@ -38,8 +38,8 @@ from k150k_pipeline.media.ffmpeg import (
     find_ffmpeg,
     read_evidence,
 )
-from k150k_pipeline.media.process import ToolResult, run_tool, tool_errors
 from k150k_pipeline.media.raw import descriptor_path
+from k150k_pipeline.media.tools import ToolResult, run_tool, tool_errors
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.log import FrameValues
 from k150k_pipeline.vmaf.pairs import pair_graph, read_pair_log

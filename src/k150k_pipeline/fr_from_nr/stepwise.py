@@ -25,7 +25,6 @@ from k150k_pipeline.fr_from_nr.sweep import (
 )
 from k150k_pipeline.media.encode import EncodeEvidence, read_encodes
 from k150k_pipeline.media.ffmpeg import explain, ffmpeg_version, find_ffmpeg
-from k150k_pipeline.media.process import run_tool, tool_errors
 from k150k_pipeline.media.raw import (
     RawDecoder,
     RawVideo,
@@ -35,6 +34,7 @@ from k150k_pipeline.media.raw import (
     refuse_full_memory,
     unnamed_file,
 )
+from k150k_pipeline.media.tools import run_tool, tool_errors
 from k150k_pipeline.vmaf.pairs import make_pair_scorer, raw_input
 
 

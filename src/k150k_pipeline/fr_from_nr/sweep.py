@@ -13,7 +13,7 @@ import numpy as np
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.fr_from_nr.source import Source
 from k150k_pipeline.media.encode import EncodeEvidence, EncodeSettings
-from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import EngineIdentity
 from k150k_pipeline.vmaf.log import FrameValues

@@ -1,6 +1,6 @@
 """The journal: an append-only record of finished clips, from which every output is derived."""
 
-from k150k_pipeline.journal.journal import Journal
+from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.records import Entry, Failure
 
 __all__ = ["Entry", "Failure", "Journal"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from k150k_pipeline.errors import JournalError
-from k150k_pipeline.journal.journal import Journal
+from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.records import Entry, decode_entry, decode_line
 
 

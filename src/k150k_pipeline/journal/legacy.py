@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from k150k_pipeline.journal.atomic import write_text
+from k150k_pipeline.durable import write_text
 
 FINGERPRINT = "legacy"
 SCORING = {"engine": "older script (spec 000)", "version": "unknown", "plan": "unknown"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from k150k_pipeline.journal.journal import Journal
+from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.records import decode_line
 
 _TAKEN_OVER = "shard-legacy-"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.journal.journal import JournalWriter
 from k150k_pipeline.journal.records import Failure
+from k150k_pipeline.journal.writer import JournalWriter
 
 
 @dataclass(frozen=True)

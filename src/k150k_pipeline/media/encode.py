@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.media.process import ToolResult
+from k150k_pipeline.media.tools import ToolResult
 
 _ENCODED = re.compile(
     r"Output stream #(\d+):\d+ \(video\): (\d+) frames encoded; \d+ packets muxed \((\d+) bytes\)"
@@ -26,8 +26,8 @@ _FIRST_COMPLAINT = re.compile(r"\[(?:enc:)?([\w-]+) @ [^\]]+\] \[(?:error|fatal)
 
 
 @dataclass(frozen=True)
-class _Encoder:
-    """How one of ffmpeg's encoders is called and heard.
+class _EncoderCommand:
+    """How an encoder is set on ffmpeg's command line, and where its version stands.
 
     Attributes:
         muxer: Format of its elementary stream in ffmpeg's names, and ending of such a file.
@@ -46,14 +46,14 @@ def _plain_preset(preset: str) -> list[str]:
     return ["-preset", preset]
 
 
-_ENCODERS: Mapping[str, _Encoder] = {
-    "libx264": _Encoder(
+_COMMANDS: Mapping[str, _EncoderCommand] = {
+    "libx264": _EncoderCommand(
         muxer="h264",
         version=re.compile(rb"x264 - (core \d+(?: r\w+)?)"),
         preset=_plain_preset,
         extra=lambda threads: ["-threads:v", str(threads)],
     ),
-    "libx265": _Encoder(
+    "libx265": _EncoderCommand(
         muxer="hevc",
         version=re.compile(rb"x265 \((build \d+)\)"),
         preset=_plain_preset,
@@ -61,13 +61,13 @@ _ENCODERS: Mapping[str, _Encoder] = {
             "-x265-params", f"log-level=error:pools={threads}:frame-threads=1"
         ],
     ),
-    "libsvtav1": _Encoder(
+    "libsvtav1": _EncoderCommand(
         muxer="obu",
         version=re.compile(rb"SVT-AV1 Encoder Lib (v[\w.+-]+)"),
         preset=_plain_preset,
         extra=lambda threads: ["-svtav1-params", f"lp={threads}"],
     ),
-    "libvpx-vp9": _Encoder(
+    "libvpx-vp9": _EncoderCommand(
         muxer="ivf",
         version=re.compile(rb"\[libvpx-vp9 @ [^\]]+\] \[\w+\] (v\d[\w.+-]*)"),
         preset=lambda preset: ["-cpu-used", preset],
@@ -83,7 +83,7 @@ class EncodeSettings:
     """How a sweep encodes; only the CRF varies.
 
     Attributes:
-        encoder: One of :data:`~k150k_pipeline.schemas.encoders.ENCODERS`.
+        encoder: One of :data:`~k150k_pipeline.schemas.encoders.ENCODER_LIMITS`.
         preset: One of its presets.
         threads: Threads of each encode. They are part of what determines the bitstream.
     """
@@ -95,16 +95,16 @@ class EncodeSettings:
     @property
     def muxer(self) -> str:
         """Format of the elementary stream, and ending of a file that holds it."""
-        return _ENCODERS[self.encoder].muxer
+        return _COMMANDS[self.encoder].muxer
 
     @property
     def extra(self) -> list[str]:
         """Arguments beside encoder, preset and CRF."""
-        return _ENCODERS[self.encoder].extra(self.threads)
+        return _COMMANDS[self.encoder].extra(self.threads)
 
     def arguments(self, crf: int) -> list[str]:
         """Return the output options of one encode."""
-        preset = _ENCODERS[self.encoder].preset(self.preset)
+        preset = _COMMANDS[self.encoder].preset(self.preset)
         return [
             "-c:v", self.encoder, *preset, *self.extra, "-crf", str(crf),
             "-fps_mode", "passthrough",
@@ -112,8 +112,8 @@ class EncodeSettings:
 
     def find_version(self, result: ToolResult) -> str:
         """Return the encoder's version from an encode to stdout; empty if it does not tell."""
-        said = result.stdout + result.stderr.encode()
-        match = _ENCODERS[self.encoder].version.search(said)
+        output = result.stdout + result.stderr.encode()
+        match = _COMMANDS[self.encoder].version.search(output)
         return match.group(1).decode() if match else ""
 
 
@@ -209,13 +209,13 @@ def read_encodes(
 def encoder_failed(result: ToolResult) -> bool:
     """Tell whether it was an encoder that made ffmpeg fail."""
     complaint = _FIRST_COMPLAINT.search(result.stderr)
-    return bool(result.returncode and complaint and complaint.group(1) in _ENCODERS)
+    return bool(result.returncode and complaint and complaint.group(1) in _COMMANDS)
 
 
 def _x264_statistics(
     stderr: str, crf_sweep: Sequence[int], packet_sizes: Sequence[Sequence[int]]
 ) -> list[EncodeStatistics]:
-    """Return x264's statistics of each encode; zeros where no x264 speaks.
+    """Return x264's statistics of each encode; zeros for any other encoder.
 
     Its lines do not say which encode they are of. Frame by frame, lines and encodes are matched by
     the bytes of the frame, and among equal ones a higher CRF has the higher quantiser.

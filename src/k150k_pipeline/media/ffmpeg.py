@@ -15,7 +15,7 @@ import imageio_ffmpeg
 
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
-from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
 
 _DECODED = re.compile(
     r"Input stream #0:\d+ \(video\): \d+ packets read .*?(\d+) frames decoded; (\d+) decode err"

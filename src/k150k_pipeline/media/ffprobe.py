@@ -11,7 +11,7 @@ import av
 
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import run_tool, tool_errors
+from k150k_pipeline.media.tools import run_tool, tool_errors
 
 _ENTRIES = (
     "stream=index,width,height,avg_frame_rate,duration,pix_fmt,codec_name,nb_frames,color_range"

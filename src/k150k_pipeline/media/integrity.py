@@ -13,7 +13,7 @@ from k150k_pipeline.media.ffmpeg import (
     read_evidence,
 )
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import run_tool, tool_errors
+from k150k_pipeline.media.tools import run_tool, tool_errors
 
 
 def check_container(path: Path) -> None:

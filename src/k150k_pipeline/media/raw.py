@@ -22,7 +22,7 @@ from k150k_pipeline.media.ffmpeg import (
     scored_pixel_format,
 )
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import ToolResult, run_tool, tool_errors
+from k150k_pipeline.media.tools import ToolResult, run_tool, tool_errors
 
 SHARED_MEMORY = Path("/dev/shm")
 _SHARED_MEMORY_RESERVE = 256 * 2**20

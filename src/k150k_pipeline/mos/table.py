@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.schemas.encoder_vocabulary import COLLAPSED, ENCODERS, slot_name
+from k150k_pipeline.schemas.encoder_vocabulary import COLLAPSED, ENCODER_SLOTS, slot_name
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN, VALUE_COLUMNS
 from k150k_pipeline.schemas.fr import CANONICAL_6
 from k150k_pipeline.schemas.mos_parameters import ColumnParameters
@@ -24,7 +24,7 @@ CLIP_COLUMNS = ("framerate", "duration_s", "src_size_bytes", "bitrate_kbps")
 METADATA_COLUMNS = (*SIZE_COLUMNS, *CLIP_COLUMNS)
 """What is known of a clip without looking at its pictures: pixels, fps, seconds, bytes, kbit/s."""
 
-ENCODER_COLUMNS = tuple(f"encoder_{name}" for name in ENCODERS)
+ENCODER_COLUMNS = tuple(f"encoder_{name}" for name in ENCODER_SLOTS)
 VMAF_COLUMN = "vmaf_mean"
 LABEL_COLUMNS = ("mos_raw_0_100", "mos_std_dev", "n_ratings", "mos", "nr_mos")
 _JOINED = ("src_sha256", "mos_std_dev", "n_ratings", "framerate", "duration_s", "src_size_bytes")
@@ -249,7 +249,7 @@ def _join_fr(frame: pd.DataFrame, fr_rows: pd.DataFrame) -> pd.DataFrame:
 def _add_encoders(frame: pd.DataFrame) -> pd.DataFrame:
     pairs = zip(frame["encoder_upstream"], frame["corpus"], strict=True)
     slots = pd.Series([_slot(encoder, corpus) for encoder, corpus in pairs], index=frame.index)
-    one_hot = {f"encoder_{name}": (slots == name).astype(float) for name in ENCODERS}
+    one_hot = {f"encoder_{name}": (slots == name).astype(float) for name in ENCODER_SLOTS}
     return pd.concat([frame, pd.DataFrame(one_hot)], axis=1)
 
 

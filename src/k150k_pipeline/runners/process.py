@@ -18,7 +18,7 @@ from kedro.runner.runner import AbstractRunner
 
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.media.process import die_with_parent
+from k150k_pipeline.media.tools import die_with_parent
 from k150k_pipeline.runners.pool import LimitedPool, pipeline_of
 
 

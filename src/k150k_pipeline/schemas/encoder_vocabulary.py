@@ -6,7 +6,7 @@ from k150k_pipeline.errors import InputError
 
 VOCABULARY_VERSION = 4
 UGC_MIXED = "ugc-mixed"
-ENCODERS: tuple[str, ...] = (
+ENCODER_SLOTS: tuple[str, ...] = (
     "libx264",
     "libaom-av1",
     "libx265",
@@ -45,7 +45,7 @@ def vocabulary(version: int = VOCABULARY_VERSION) -> tuple[str, ...]:
             f"encoder vocabulary v{version} does not exist; there are "
             + ", ".join(f"v{known}" for known in SLOTS)
         )
-    return ENCODERS[: SLOTS[version]]
+    return ENCODER_SLOTS[: SLOTS[version]]
 
 
 def slot_name(encoder: str, corpus: str) -> str:
@@ -60,10 +60,10 @@ def slot_name(encoder: str, corpus: str) -> str:
     """
     if corpus.startswith(COLLAPSED):
         return UGC_MIXED
-    if encoder not in ENCODERS:
+    if encoder not in ENCODER_SLOTS:
         raise InputError(
             f"encoder {encoder!r} of corpus {corpus!r} has no slot in vocabulary "
-            f"v{VOCABULARY_VERSION} ({', '.join(ENCODERS)}). Correct encoder_upstream, or append "
-            "a slot in schemas/encoder_vocabulary.py and raise its version"
+            f"v{VOCABULARY_VERSION} ({', '.join(ENCODER_SLOTS)}). Correct encoder_upstream, or "
+            "append a slot in schemas/encoder_vocabulary.py and raise its version"
         )
     return encoder

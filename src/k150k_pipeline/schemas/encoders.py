@@ -36,7 +36,7 @@ class EncoderLimits:
     highest_crf: int
 
 
-ENCODERS: Mapping[str, EncoderLimits] = {
+ENCODER_LIMITS: Mapping[str, EncoderLimits] = {
     "libx264": EncoderLimits(_X26X_PRESETS, 0, 51),
     "libx265": EncoderLimits(_X26X_PRESETS, 0, 51),
     "libsvtav1": EncoderLimits(tuple(map(str, range(14))), 1, 63),
@@ -51,9 +51,9 @@ def check_sweep(encoder: str, preset: str, crf_sweep: Sequence[int]) -> None:
     Raises:
         InputError: Unknown encoder or preset; no CRF, one twice, or one out of range.
     """
-    if encoder not in ENCODERS:
-        raise InputError(f"encoder {encoder!r} is unknown; there are {', '.join(ENCODERS)}")
-    known = ENCODERS[encoder]
+    if encoder not in ENCODER_LIMITS:
+        raise InputError(f"encoder {encoder!r} is unknown; there are {', '.join(ENCODER_LIMITS)}")
+    known = ENCODER_LIMITS[encoder]
     if preset not in known.presets:
         raise InputError(f"{encoder} has no preset {preset!r}; it has {', '.join(known.presets)}")
     if not crf_sweep:

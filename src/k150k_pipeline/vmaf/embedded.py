@@ -16,7 +16,7 @@ from k150k_pipeline.media.ffmpeg import (
     read_evidence,
 )
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import ToolResult, run_tool, tool_errors
+from k150k_pipeline.media.tools import ToolResult, run_tool, tool_errors
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import Frames, parse_log, select_features

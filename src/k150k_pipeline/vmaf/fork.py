@@ -17,8 +17,8 @@ import numpy as np
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.ffmpeg import conversion_filters, ffmpeg_version, find_ffmpeg
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.media.process import ToolResult, ToolTimeoutError, run_tool
 from k150k_pipeline.media.raw import RawDecoder, RawVideo, ToolRunner, frame_bytes
+from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import Frames, merge_passes, parse_log, select_features

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.ffmpeg import explain, ffmpeg_version, find_ffmpeg
-from k150k_pipeline.media.process import ToolTimeoutError, run_tool
 from k150k_pipeline.media.raw import RawVideo, ToolRunner, descriptor_path
+from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.fr import SCORED
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.embedded import RESTAMP, EmbeddedEngine

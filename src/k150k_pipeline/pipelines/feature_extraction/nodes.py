@@ -29,8 +29,8 @@ from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 from k150k_pipeline.summary import summarise
 from k150k_pipeline.vmaf import ClipScore, Engine, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
-from k150k_pipeline.vmaf.fingerprint import describe_scoring
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY, PLANS, Plan, refuse_small
+from k150k_pipeline.vmaf.scoring import describe_scoring
 from k150k_pipeline.vmaf.verify import compare_plans
 
 logger = logging.getLogger(__name__)

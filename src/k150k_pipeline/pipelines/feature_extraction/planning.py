@@ -11,7 +11,7 @@ from typing import Any
 from k150k_pipeline.errors import InputError, LostRowsError
 from k150k_pipeline.journal import Journal, legacy
 from k150k_pipeline.journal.due import Progress, survey
-from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.journal.handle import Damage
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over

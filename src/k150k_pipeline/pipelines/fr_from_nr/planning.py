@@ -17,7 +17,7 @@ from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.fingerprint import fingerprint
-from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.journal.handle import Damage
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
 from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION

@@ -12,8 +12,8 @@ from k150k_pipeline.download import Downloader, DownloadState, NetworkWatch, wor
 from k150k_pipeline.download.partial import remove_parts
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.journal import Failure
-from k150k_pipeline.journal.journal import JournalWriter
 from k150k_pipeline.journal.worker import Tally
+from k150k_pipeline.journal.writer import JournalWriter
 from k150k_pipeline.media.facts import ClipFacts, read_facts
 from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters
 

@@ -20,7 +20,7 @@ from k150k_pipeline import __version__
 from k150k_pipeline.journal.due import Progress
 from k150k_pipeline.media.facts import ClipFacts
 from k150k_pipeline.media.hashing import hash_file
-from k150k_pipeline.media.process import ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
 from k150k_pipeline.pipelines.clipwise import FAILURE_COLUMNS, count_by, failures_table
 from k150k_pipeline.pipelines.ingest.planning import Known
 from k150k_pipeline.schemas.corpus import CorpusRow

@@ -12,7 +12,7 @@ from k150k_pipeline.download import DownloadState
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
-from k150k_pipeline.journal.journal import Damage
+from k150k_pipeline.journal.handle import Damage
 from k150k_pipeline.media.facts import ClipFacts, describe_probing
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPlan, Label

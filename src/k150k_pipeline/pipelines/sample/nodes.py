@@ -12,7 +12,7 @@ import pandas as pd
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipMakers
 from k150k_pipeline.errors import EngineError
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
-from k150k_pipeline.media.process import run_tool
+from k150k_pipeline.media.tools import run_tool
 from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
 
 _VOTES_PER_CLIP = 5

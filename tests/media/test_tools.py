@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from k150k_pipeline.media.process import ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
 
 
 def gone(pid: int, seconds: float = 2.0) -> bool:
@@ -54,7 +54,7 @@ def test_more_output_than_a_pipe_holds():
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_tool_dies_with_its_parent(tmp_path, death):
     script = (
-        "import sys; from k150k_pipeline.media.process import run_tool; "
+        "import sys; from k150k_pipeline.media.tools import run_tool; "
         f"run_tool(['sh', '-c', 'echo $$ > {tmp_path}/pid; sleep 60'], timeout_s=60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from k150k_pipeline.journal.atomic import replacing, write_text
+from k150k_pipeline.durable import replacing, write_text
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path):
@@ -24,7 +24,7 @@ def test_killed_writer_leaves_the_old_file_and_the_next_one_cleans_up(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
     script = (
-        "import os, sys; from pathlib import Path; from k150k_pipeline.journal.atomic import *\n"
+        "import os, sys; from pathlib import Path; from k150k_pipeline.durable import *\n"
         "with replacing(Path(sys.argv[1])) as t:\n t.write_text('ne'); os.kill(os.getpid(), 9)"
     )
     died = subprocess.run([sys.executable, "-c", script, str(path)])
