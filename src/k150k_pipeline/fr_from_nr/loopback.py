@@ -7,7 +7,6 @@ inside the process, so that neither raw video nor an encode is ever written.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -41,10 +40,10 @@ from k150k_pipeline.media.ffmpeg import (
 from k150k_pipeline.media.raw import descriptor_path
 from k150k_pipeline.media.tools import ToolResult, run_tool, tool_errors
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
+from k150k_pipeline.vmaf.filter import libvmaf_failed
 from k150k_pipeline.vmaf.log import FrameValues
 from k150k_pipeline.vmaf.pairs import pair_graph, read_pair_log
 
-_LIBVMAF_FAILED = re.compile(r"Parsed_libvmaf[^\]]*\] \[(?:error|fatal)\]")
 _BARE = (
     "sidedata=mode=delete",
     "setsar=0",
@@ -172,7 +171,7 @@ class Loopback:
         self, source: Source, result: ToolResult, logs: Sequence[int], packets: Sequence[int]
     ) -> tuple[list[EncodeEvidence], list[FrameValues]]:
         path = source.clip.path
-        if result.returncode and _LIBVMAF_FAILED.search(result.stderr):
+        if libvmaf_failed(result):
             raise ClipError("score", "libvmaf", f"{path}: {explain(result)}")
         if encoder_failed(result):
             raise ClipError("encode", "failed", f"{path}: {explain(result)}")

@@ -93,6 +93,14 @@ def conversion_filters(clip: ClipInfo) -> list[str]:
     return [f"scale=flags=bicubic+accurate_rnd+bitexact{sample_range},format={target}"]
 
 
+def head_filters(first: int | None) -> list[str]:
+    """Return the filter that ends a clip after its first frames; none where all are wanted.
+
+    It stands before filters that change timestamps and pictures; it counts frames, not time.
+    """
+    return [] if first is None else [f"trim=end_frame={first}"]
+
+
 def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
     """Read what a finished ffmpeg decoded.
 
@@ -109,8 +117,15 @@ def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
     return DecodeEvidence(*(int(group) for group in match.groups()))
 
 
-def check_complete(clip: ClipInfo, evidence: DecodeEvidence) -> None:
-    """Compare the decoded frames with what the container claims.
+def check_complete(clip: ClipInfo, evidence: DecodeEvidence, first: int | None = None) -> int:
+    """Compare the decoded frames with what the container claims, and return how many count.
+
+    Args:
+        clip: The clip.
+        evidence: What was decoded of it.
+        first: How many frames were asked for, by :func:`head_filters`; None for all. A clip that
+            has that many is not read to its end, so what it claims beyond them is not compared;
+            the decoder may be a few frames ahead. One that has fewer must be complete.
 
     Raises:
         ClipError: Stage ``decode``; reasons ``corrupt`` (decode errors), ``truncated`` (fewer
@@ -120,8 +135,10 @@ def check_complete(clip: ClipInfo, evidence: DecodeEvidence) -> None:
         raise ClipError("decode", "corrupt", f"{clip.path}: {evidence.errors} decode errors")
     if evidence.frames == 0:
         raise ClipError("decode", "no_frame", f"{clip.path}: no frame could be decoded")
+    if first is not None and evidence.frames >= first:
+        return first
     if clip.frames is None or evidence.frames >= clip.frames:
-        return
+        return evidence.frames
     expected = clip.frames - edit_list_discards(clip.path, clip.stream_index)
     if evidence.frames < expected:
         raise ClipError(
@@ -129,6 +146,7 @@ def check_complete(clip: ClipInfo, evidence: DecodeEvidence) -> None:
             "truncated",
             f"{clip.path}: {evidence.frames} frames decoded, the container claims {expected}",
         )
+    return evidence.frames
 
 
 def explain(result: ToolResult, lines: int = 3) -> str:

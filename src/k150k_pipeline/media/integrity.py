@@ -46,6 +46,4 @@ def decode_all(clip: ClipInfo, timeout_s: float) -> int:
     ]  # fmt: skip
     with tool_errors("decode", clip.path, ffmpeg):
         result = run_tool(command, timeout_s=timeout_s)
-    evidence = read_evidence(clip, result)
-    check_complete(clip, evidence)
-    return evidence.frames
+    return check_complete(clip, read_evidence(clip, result))

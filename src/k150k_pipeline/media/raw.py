@@ -18,6 +18,7 @@ from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.ffmpeg import (
     check_complete,
     decode_arguments,
+    head_filters,
     read_evidence,
     scored_pixel_format,
 )
@@ -80,7 +81,12 @@ class RawDecoder:
 
     @contextmanager
     def decoded(
-        self, clip: ClipInfo, width: int, height: int, filters: Sequence[str]
+        self,
+        clip: ClipInfo,
+        width: int,
+        height: int,
+        filters: Sequence[str],
+        first: int | None = None,
     ) -> Iterator[RawVideo]:
         """Decode a clip to an unnamed file.
 
@@ -89,6 +95,7 @@ class RawDecoder:
             width: Width of a picture after the filters.
             height: Height of a picture after the filters.
             filters: Filters that every frame passes.
+            first: How many frames to decode, from the first on; None for all.
 
         Raises:
             ClipError: Stage ``decode``: the clip is not sound.
@@ -96,9 +103,10 @@ class RawDecoder:
         """
         depth = 8 if scored_pixel_format(clip) == "yuv420p" else 10
         size = frame_bytes(width, height, depth)
-        needed = None if clip.frames is None else clip.frames * size
+        most = min((n for n in (clip.frames, first) if n is not None), default=None)
+        needed = None if most is None else most * size
         with unnamed_file(needed, self.scratch_dir) as descriptor:
-            frames = self._decode(clip, descriptor, filters)
+            frames = self._decode(clip, descriptor, filters, first)
             if os.fstat(descriptor).st_size != frames * size:
                 raise ClipError(
                     "decode",
@@ -108,19 +116,20 @@ class RawDecoder:
                 )
             yield RawVideo(descriptor, width, height, depth, frames)
 
-    def _decode(self, clip: ClipInfo, descriptor: int, filters: Sequence[str]) -> int:
+    def _decode(
+        self, clip: ClipInfo, descriptor: int, filters: Sequence[str], first: int | None
+    ) -> int:
+        chain = ",".join([*head_filters(first), *filters])
         command = [
             *decode_arguments(self.ffmpeg, clip, self.threads),
-            "-map", f"0:{clip.stream_index}", *(["-vf", ",".join(filters)] if filters else []),
+            "-map", f"0:{clip.stream_index}", *(["-vf", chain] if chain else []),
             "-fps_mode", "passthrough", "-pix_fmt", scored_pixel_format(clip),
             "-f", "rawvideo", "-y", descriptor_path(descriptor),
         ]  # fmt: skip
         with tool_errors("decode", clip.path, self.ffmpeg):
             result = self.run(command, timeout_s=self.timeout_s, pass_fds=(descriptor,))
         refuse_full_memory(result, clip.path.name, self.scratch_dir)
-        evidence = read_evidence(clip, result)
-        check_complete(clip, evidence)
-        return evidence.frames
+        return check_complete(clip, read_evidence(clip, result), first)
 
 
 def frame_bytes(width: int, height: int, bit_depth: int) -> int:

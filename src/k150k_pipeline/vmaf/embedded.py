@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from k150k_pipeline.errors import ClipError, EngineError
@@ -13,12 +12,14 @@ from k150k_pipeline.media.ffmpeg import (
     explain,
     ffmpeg_version,
     find_ffmpeg,
+    head_filters,
     read_evidence,
 )
 from k150k_pipeline.media.probe import ClipInfo
 from k150k_pipeline.media.tools import ToolResult, run_tool, tool_errors
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
+from k150k_pipeline.vmaf.filter import RESTAMP, libvmaf_failed, libvmaf_filter
 from k150k_pipeline.vmaf.log import Frames, parse_log, select_features
 from k150k_pipeline.vmaf.plans import (
     IDENTITY,
@@ -30,10 +31,6 @@ from k150k_pipeline.vmaf.plans import (
 
 LACKING = ("ssimulacra2",)
 """Features upstream libvmaf does not have; an identity pair's value is known without it."""
-
-_LIBVMAF_FAILED = re.compile(r"Parsed_libvmaf[^\]]*\] \[(?:error|fatal)\]")
-RESTAMP = ("settb=1", "setpts=N")
-"""Timestamps are rewritten so that two frames with one time stamp are still two frames."""
 
 
 class EmbeddedEngine:
@@ -56,22 +53,23 @@ class EmbeddedEngine:
             model=self._parameters.model,
         )
 
-    def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
+    def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
         """Decode and score a clip in one process; see :class:`Engine`."""
         plan = plan.without((*LACKING, *unmeasurable_features(clip), *undefined_features(clip)))
-        result = self._run(self.command(clip, plan), clip.path)
-        if result.returncode and _LIBVMAF_FAILED.search(result.stderr):
+        result = self._run(self.command(clip, plan, first), clip.path)
+        if libvmaf_failed(result):
             raise ClipError("score", "libvmaf", f"{clip.path}: {explain(result)}")
-        evidence = read_evidence(clip, result)
-        check_complete(clip, evidence)
+        decoded = check_complete(clip, read_evidence(clip, result), first)
         _, frames = parse_log(result.stdout)
-        _check_frame_count(clip, len(frames), evidence.frames)
-        measured = select_features(frames, plan.measured)
-        return ClipScore(clip, len(frames), complete(clip, measured, len(frames)))
+        _check_frame_count(clip, len(frames), decoded)
+        values = complete(clip, select_features(frames, plan.measured), decoded)
+        return ClipScore(clip, decoded, values, whole=decoded != first)
 
-    def command(self, clip: ClipInfo, plan: Plan) -> list[str]:
+    def command(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> list[str]:
         """Return the command that scores a clip and prints libvmaf's log on stdout."""
-        filters = ",".join([*RESTAMP, *conversion_filters(clip), "split[r][d]"])
+        filters = ",".join(
+            [*head_filters(first), *RESTAMP, *conversion_filters(clip), "split[r][d]"]
+        )
         graph = f"[0:{clip.stream_index}]{filters};[r][d]{self._libvmaf(plan)}"
         return [
             *decode_arguments(self._ffmpeg, clip, self._parameters.threads),
@@ -79,12 +77,11 @@ class EmbeddedEngine:
         ]  # fmt: skip
 
     def _libvmaf(self, plan: Plan) -> str:
-        model = f"version={self._parameters.model}" if plan.with_model else ""
-        features = "|".join(f"name={extractor}" for extractor in plan.extractors)
-        threads = self._parameters.threads if self._parameters.threads > 1 else 0
-        return (
-            f"libvmaf=model={model}:feature={features}:n_threads={threads}"
-            ":log_fmt=json:log_path=/dev/stdout"
+        return libvmaf_filter(
+            model=self._parameters.model if plan.with_model else None,
+            extractors=plan.extractors,
+            threads=self._parameters.threads,
+            log_path="/dev/stdout",
         )
 
     def _try_out(self) -> tuple[str, Frames]:

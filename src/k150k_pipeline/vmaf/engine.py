@@ -43,11 +43,14 @@ class ClipScore:
         clip: The clip.
         frames: Number of frames, each scored once.
         values: All 22 features, shape (frames,) each.
+        whole: Whether every frame of the clip was scored; False where scoring was ended after
+            the first frames, even when the clip has no more.
     """
 
     clip: ClipInfo
     frames: int
     values: FrameValues
+    whole: bool = True
 
 
 class Engine(Protocol):
@@ -60,8 +63,14 @@ class Engine(Protocol):
             EngineError: It is missing or lacks what every plan needs.
         """
 
-    def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
-        """Score every frame of a clip.
+    def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
+        """Score every frame of a clip, or its first ones.
+
+        Args:
+            clip: The clip.
+            plan: What is measured and what is filled in.
+            first: How many frames to score, at least 1; None for all. A clip that has fewer
+                must be complete.
 
         Raises:
             ClipError: Stage ``decode`` or ``score``: this clip cannot be scored.

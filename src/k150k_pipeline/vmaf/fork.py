@@ -208,18 +208,19 @@ class _ForkEngine:
         device = ["--no_cuda", "--no_sycl"] if parameters.no_cuda else []
         self._cpu = VmafBinary(parameters.cpu_binary, BUILD_CPU, parameters, device)
 
-    def score(self, clip: ClipInfo, plan: Plan) -> ClipScore:
+    def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
         """Decode a clip to memory and score it; see :class:`~k150k_pipeline.vmaf.engine.Engine`."""
         plan = plan.without((*unmeasurable_features(clip), *undefined_features(clip)))
         filters = conversion_filters(clip)
-        with self._decoder.decoded(clip, clip.width, clip.height, filters) as video:
+        with self._decoder.decoded(clip, clip.width, clip.height, filters, first) as video:
             try:
                 frames = self._score(video, plan)
                 measured = select_features(frames, plan.measured)
             except ClipError as error:
                 detail = f"{clip.path}: {error.detail}"
                 raise ClipError(error.stage, error.reason, detail) from error
-        return ClipScore(clip, len(frames), complete(clip, measured, len(frames)))
+        count = len(frames)
+        return ClipScore(clip, count, complete(clip, measured, count), whole=count != first)
 
     def _score(self, video: RawVideo, plan: Plan) -> Frames:
         raise NotImplementedError

@@ -11,8 +11,9 @@ from k150k_pipeline.media.raw import RawVideo, ToolRunner, descriptor_path
 from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.fr import SCORED
 from k150k_pipeline.schemas.parameters import VmafParameters
-from k150k_pipeline.vmaf.embedded import RESTAMP, EmbeddedEngine
+from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.engine import EngineIdentity
+from k150k_pipeline.vmaf.filter import RESTAMP, libvmaf_filter
 from k150k_pipeline.vmaf.fork import BUILD_CPU, BUILD_CUDA, VmafBinary, cuda_name
 from k150k_pipeline.vmaf.log import FrameValues, parse_log, select_features
 
@@ -123,12 +124,8 @@ def pair_graph(distorted: str, reference: str, parameters: VmafParameters, log_p
     The model alone makes libvmaf return all features it is made of.
     """
     restamp = ",".join(RESTAMP)
-    threads = parameters.threads if parameters.threads > 1 else 0
-    return (
-        f"{distorted}{restamp}[d];{reference}{restamp}[r];"
-        f"[d][r]libvmaf=model=version={parameters.model}:n_threads={threads}"
-        f":log_fmt=json:log_path={log_path}"
-    )
+    scoring = libvmaf_filter(model=parameters.model, threads=parameters.threads, log_path=log_path)
+    return f"{distorted}{restamp}[d];{reference}{restamp}[r];[d][r]{scoring}"
 
 
 def raw_input(video: RawVideo, rate: str) -> list[str]:

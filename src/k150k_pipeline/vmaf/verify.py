@@ -11,6 +11,9 @@ from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.engine import ClipScore
 from k150k_pipeline.vmaf.names import EXTRACTOR_FEATURES
 
+VERIFIED_FRAMES = 24
+"""How many frames of a clip are compared: its first, under both plans the same."""
+
 PRINTED_DIGIT = 1e-6
 """One unit in the last digit that libvmaf prints."""
 

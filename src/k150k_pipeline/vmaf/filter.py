@@ -1,0 +1,37 @@
+"""libvmaf as a filter of ffmpeg: its options, and how ffmpeg says that it failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from k150k_pipeline.media.tools import ToolResult
+
+RESTAMP = ("settb=1", "setpts=N")
+"""Timestamps are rewritten so that two frames with one time stamp are still two frames."""
+
+_FAILED = re.compile(r"Parsed_libvmaf[^\]]*\] \[(?:error|fatal)\]")
+
+
+def libvmaf_filter(
+    *, model: str | None, extractors: Collection[str] = (), threads: int, log_path: str
+) -> str:
+    """Return the filter that scores one link against another and writes a JSON log.
+
+    Args:
+        model: VMAF model to run; None for none.
+        extractors: Extractors to run beside it, in libvmaf's names.
+        threads: Threads of libvmaf.
+        log_path: Where the log goes.
+    """
+    features = "|".join(f"name={extractor}" for extractor in extractors)
+    return (
+        f"libvmaf=model={f'version={model}' if model else ''}"
+        f"{f':feature={features}' if features else ''}"
+        f":n_threads={threads if threads > 1 else 0}:log_fmt=json:log_path={log_path}"
+    )
+
+
+def libvmaf_failed(result: ToolResult) -> bool:
+    """Tell whether it was libvmaf that made ffmpeg fail."""
+    return bool(result.returncode and _FAILED.search(result.stderr))
