@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import time
@@ -10,16 +9,18 @@ from pathlib import Path
 
 from k150k_pipeline.datasets import AtomicJSONLinesDataset, AtomicParquetDataset
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.fr_from_nr import nodes
+from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 
 if __name__ == "__main__":
     root, parquet = Path(sys.argv[1]), len(sys.argv) > 2
     parameters = FrParameters(parquet=parquet)
-    tally = {"ok": 0, "failed": 0, "syncs": 0, "sync_seconds": 0.0}
+    tally = Tally(ok=0, failed=0, syncs=0, sync_seconds=0.0)
     started = time.perf_counter()
     journal = Journal(root / "journal", root / "fr.jsonl")
-    plan = json.loads((root / "plan.json").read_text())
+    plan = FrPlan.model_validate_json((root / "plan.json").read_text())
     rows, _, _, report, *table = nodes.merge_fr(plan, journal, parameters, tally)
     AtomicJSONLinesDataset(filepath=str(journal.output)).save(rows)
     if parquet:

@@ -36,7 +36,7 @@ class NoScoring:
         """Tell that nothing is scored."""
         return EngineIdentity("none", "no-op", "0", "0", "none", self._model)
 
-    def score(self, clip: ClipInfo, _plan: Plan) -> ClipScore:
+    def score(self, clip: ClipInfo, _plan: Plan, _first: int | None = None) -> ClipScore:
         """Return values that were made up beforehand."""
         return ClipScore(clip, _FRAMES, _VALUES)
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import subprocess
 import sys
 import tempfile
@@ -34,7 +33,8 @@ from k150k_pipeline.media.encode import EncodeSettings
 from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.media.tools import run_tool
-from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP, FrClip, FrPlan
+from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
+from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP
 from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
 
 _TIMES = ("run_id", "timestamp", "encode_time_ms", "score_time_ms")
@@ -139,13 +139,13 @@ def measure_merge(clips: int, parquet: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         plan = write_journal(root, clips)
-        (root / "plan.json").write_text(json.dumps(plan))
+        (root / "plan.json").write_text(plan.model_dump_json())
         script = Path(__file__).with_name("_merge_fr.py")
         command = [sys.executable, str(script), folder, *(["parquet"] if parquet else [])]
         subprocess.run(command, check=True)
 
 
-def write_journal(root: Path, clips: int, shards: int = 16) -> dict[str, Any]:
+def write_journal(root: Path, clips: int, shards: int = 16) -> FrPlan:
     """Write journals of made-up sweeps, without an fsync per line; return the plan of their run."""
     journal = Journal(root / "journal", root / "fr.jsonl")
     journal.folder.mkdir()
@@ -174,7 +174,7 @@ def write_journal(root: Path, clips: int, shards: int = 16) -> dict[str, Any]:
         torn_lines=0,
         broken_lines=[],
         started_at=time.time(),
-    ).model_dump()
+    )
 
 
 def make_sweep() -> dict[str, Any]:

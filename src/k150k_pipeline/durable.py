@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -36,6 +38,11 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file by UTF-8 text, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Replace a file by a JSON document with an indent of 1, atomically."""
+    write_text(path, json.dumps(document, indent=1) + "\n")
 
 
 def sync_folder(folder: Path) -> None:

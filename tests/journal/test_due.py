@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from k150k_pipeline.journal import Entry, Failure
-from k150k_pipeline.journal.due import deal, due_clips, survey
+from k150k_pipeline.journal.due import due_clips, survey
 
 clips = st.lists(st.integers(0, 30).map("c{}".format), unique=True, max_size=25).map(sorted)
 outcomes = st.lists(
@@ -20,13 +18,6 @@ outcomes = st.lists(
 def entry(clip: str, ok: bool, fingerprint: str) -> Entry:
     failure = None if ok else Failure("decode", "corrupt", "")
     return Entry(clip, fingerprint, 1, 0.0, 0.0, b"{}" if ok else None, failure)
-
-
-@given(clips, st.integers(1, 12))
-def test_every_clip_is_dealt_to_one_shard(wanted, shards):
-    hands = [deal(wanted, shard, shards) for shard in range(shards)]
-    assert Counter(c for hand in hands for c in hand) == Counter(wanted)
-    assert max(map(len, hands)) - min(map(len, hands)) <= 1
 
 
 @given(clips, outcomes, st.integers(1, 4))

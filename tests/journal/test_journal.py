@@ -126,11 +126,3 @@ def test_writer_that_finished_nothing_leaves_no_file(tmp_path):
     with Journal(tmp_path, tmp_path / "o").writer(0, "f", {}):
         pass
     assert list(tmp_path.iterdir()) == []
-
-
-def test_verdicts_are_kept_per_fingerprint(tmp_path):
-    journal = Journal(tmp_path, tmp_path / "o")
-    assert journal.verdicts() == {}
-    journal.add_verdict("f1", ["a"])
-    journal.add_verdict("f2", ["b", "c"])
-    assert Journal(tmp_path, tmp_path / "o").verdicts() == {"f1": ["a"], "f2": ["b", "c"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,14 +13,13 @@ from k150k_pipeline.media import facts
 from k150k_pipeline.media.boxes import missing_part
 from k150k_pipeline.media.facts import ClipFacts, read_facts
 from k150k_pipeline.media.probe import probe
-from k150k_pipeline.schemas.ingest import IngestParameters
 
 NOT_MEDIA = ("probe", "not_media")
 TRUNCATED = ("probe", "truncated")
 CORRUPT = ("decode", "corrupt")
 SOUND = None
 
-# file: what integrity=header says, what integrity=decode says, what ffprobe (header) says
+# file: what its header says, what decoding says, what ffprobe says
 MALFORMED = {
     "audio_only": (("probe", "no_video"),) * 3,
     "bitflip": (SOUND, CORRUPT, SOUND),
@@ -42,9 +42,9 @@ MALFORMED = {
 }
 
 
-def verdict(path, **parameters):
+def verdict(path, **how):
     try:
-        read_facts(path, IngestParameters(**parameters))
+        read_facts(path, **how)
     except ClipError as error:
         assert error.detail
         return error.stage, error.reason
@@ -57,9 +57,9 @@ def test_malformed_file(shared, name):
     path = shared / "malformed" / f"{name}.mp4"
     by_header, by_decoding, by_ffprobe = MALFORMED[name]
     assert verdict(path) == by_header
-    assert verdict(path, integrity="decode") == by_decoding
+    assert verdict(path, decode_timeout_s=60) == by_decoding
     if shutil.which("ffprobe"):
-        assert verdict(path, probe="ffprobe") == by_ffprobe
+        assert verdict(path, ffprobe_binary=Path("ffprobe")) == by_ffprobe
 
 
 @pytest.mark.shared
@@ -69,7 +69,7 @@ def test_every_malformed_file_is_in_the_table(shared):
 
 def test_facts_of_a_sound_clip(make_clip):
     path = make_clip(source="testsrc2=s=320x240:r=30000/1001:d=1", name="a.mp4")
-    facts = read_facts(path, IngestParameters(integrity="decode"))
+    facts = read_facts(path, decode_timeout_s=60)
     assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (facts.size, facts.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
     assert (facts.width, facts.height, facts.pix_fmt, facts.codec) == (320, 240, "yuv420p", "h264")
@@ -83,7 +83,7 @@ def test_facts_of_a_sound_clip(make_clip):
 )
 def test_codec_is_that_of_the_stream_not_of_the_decoder(make_clip, codec, name):
     path = make_clip("-c:v", codec, name="a.mp4")
-    assert read_facts(path, IngestParameters()).codec == name
+    assert read_facts(path).codec == name
 
 
 @pytest.mark.parametrize("flags", ["+faststart", "+frag_keyframe+empty_moov"])
@@ -96,7 +96,7 @@ def test_any_cut_of_a_file_is_seen_without_decoding(make_clip, flags):
     for keep in range(len(whole) - 1, 40, -max(1, len(whole) // 97)):
         path.write_bytes(whole[:keep])
         seen += missing_part(path) is not None
-        assert verdict(path, integrity="decode") is not SOUND, f"first {keep} bytes"
+        assert verdict(path, decode_timeout_s=60) is not SOUND, f"first {keep} bytes"
     assert seen >= 90
 
 
@@ -124,4 +124,4 @@ def test_a_file_that_goes_while_it_is_looked_at(make_clip, monkeypatch):
 
     monkeypatch.setattr(facts, "probe", probe_and_remove)
     with pytest.raises(ClipError, match="probe: unreadable"):
-        read_facts(make_clip(), IngestParameters())
+        read_facts(make_clip())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from k150k_pipeline.journal import Failure, Journal
+from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.fr_from_nr.nodes import merge_fr
-from k150k_pipeline.schemas.fr_parameters import FrClip, FrParameters, FrPlan
+from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
+from k150k_pipeline.schemas.fr_parameters import FrParameters
 
 
 def test_a_clip_that_failed_before_it_was_finished_is_no_failure(tmp_path):
@@ -20,7 +22,7 @@ def test_a_clip_that_failed_before_it_was_finished_is_no_failure(tmp_path):
         clips_without_label=[], labels_without_clip=[], torn_lines=0, broken_lines=[],
         started_at=0.0,
     )  # fmt: skip
-    tally = {"ok": 1, "failed": 2, "syncs": 3, "sync_seconds": 0.0}
-    _, _, failures, report, *_ = merge_fr(plan.model_dump(), journal, FrParameters(), tally)
+    tally = Tally(ok=1, failed=2, syncs=3, sync_seconds=0.0)
+    _, _, failures, report, *_ = merge_fr(plan, journal, FrParameters(), tally)
     assert failures["clip_name"].tolist() == ["b.mp4"]
     assert (report["counts"]["failed"], report["counts"]["not_yet_tried"]) == (1, 0)

@@ -13,7 +13,7 @@ import pytest
 from k150k_pipeline.datasets import AtomicJSONLinesDataset
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
-from k150k_pipeline.pipelines.clipwise.wiring import add_up
+from k150k_pipeline.pipelines.clipwise import add_up
 from k150k_pipeline.pipelines.ingest import nodes
 from k150k_pipeline.schemas.ingest import DownloadParameters, IngestParameters
 from tests.conftest import encode
@@ -92,7 +92,7 @@ def test_latest_facts_count_whichever_shard_found_them(drop):
     drop.take_in()
     assert drop.rows()["c.mp4"]["src_sha256"] != before["c.mp4"]["src_sha256"]
     drop.take_in()
-    assert drop.plan["probe"] == []
+    assert drop.plan.probe == []
 
 
 def test_a_clip_that_breaks_loses_its_row_and_is_reported(drop):

@@ -9,8 +9,9 @@ import pytest
 
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.ingest.layouts import find_layout
+from k150k_pipeline.pipelines.ingest.plan import DropLabels
 from k150k_pipeline.pipelines.ingest.reading import read_tables
-from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters
+from k150k_pipeline.schemas.ingest import IngestParameters
 
 SMALL = {"min_rows": 1}
 

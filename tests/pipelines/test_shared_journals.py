@@ -8,14 +8,15 @@ import pytest
 from k150k_pipeline.datasets import AtomicParquetDataset
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.feature_extraction.nodes import merge_extraction
+from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
-from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 SCORING = {"engine": "made up"}
-TALLY = {"ok": 0, "failed": 0, "syncs": 0, "sync_seconds": 0.0}
+TALLY = Tally(ok=0, failed=0, syncs=0, sync_seconds=0.0)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def merge(journal: Journal, done_before: int):
         recovered=0, clips_without_label=[], labels_without_clip=[], bad_labels=[],
         torn_lines=0, broken_lines=[], started_at=0.0,
     )  # fmt: skip
-    return merge_extraction(plan.model_dump(), journal, ExtractParameters(), TALLY)
+    return merge_extraction(plan, journal, ExtractParameters(), TALLY)
 
 
 def test_what_another_run_finishes_meanwhile_is_no_lost_row(journals):

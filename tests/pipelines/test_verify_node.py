@@ -10,9 +10,12 @@ from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.pipelines.feature_extraction import nodes
+from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
+from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 from k150k_pipeline.vmaf import make_engine
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
+from k150k_pipeline.vmaf.verify import VERIFIED_FRAMES
 
 
 class Biased:
@@ -21,15 +24,24 @@ class Biased:
     def __init__(self, parameters, feature: str, by: float) -> None:
         self.engine = make_engine(parameters)
         self.feature, self.by = feature, by
-        self.scored = []
+        self.scored, self.frames = [], []
 
-    def score(self, clip, plan):
+    def score(self, clip, plan, first=None):
         self.scored.append((clip.path.name, plan.name))
-        score = self.engine.score(clip, plan)
+        self.frames.append(first)
+        score = self.engine.score(clip, plan, first)
         if plan == IDENTITY:
             return score
         biased = {**score.values, self.feature: score.values[self.feature] + self.by}
         return replace(score, values=biased)
+
+
+def plan_of(due: list[str]) -> ExtractionPlan:
+    return ExtractionPlan(
+        corpus="k150ka", fingerprint="f", accepted=[], scoring={}, mos=dict.fromkeys(due, 3.0),
+        due=due, attempts={}, done_before=0, recovered=0, clips_without_label=[],
+        labels_without_clip=[], bad_labels=[], torn_lines=0, broken_lines=[], started_at=0.0,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -39,12 +51,11 @@ def verify(tiny_clips, tmp_path, monkeypatch):
     def run(feature: str, by: float, **parameters):
         engine = Biased(VmafParameters(), feature, by)
         monkeypatch.setattr(nodes, "make_engine", lambda _: engine)
-        plan = {"due": names, "fingerprint": "f"}
         extract = ExtractParameters(**parameters)
         journal = Journal(tmp_path / str(extract.verify_seed), tmp_path / "out.parquet")
         clips = ClipFolder(tiny_clips)
-        agreed = nodes.verify_plans(plan, clips, journal, extract, VmafParameters())
-        return agreed, engine.scored, journal.verdicts()
+        agreed = nodes.verify_plans(plan_of(names), clips, journal, extract, VmafParameters())
+        return agreed, engine.scored, read_verdicts(journal)
 
     return run
 
@@ -55,7 +66,7 @@ def test_disagreement_stops_the_run_and_shows_both_values(verify, feature, by):
         verify(feature, by, verify_clips=1)
     message = str(caught.value)
     assert f"{feature}_mean: identity plan " in message and "full plan " in message
-    assert "disagree on orig_" in message and "extract.plan=full" in message
+    assert "disagree on the first 6 frames of orig_" in message and "extract.plan=full" in message
 
 
 def test_agreement_is_journaled_and_not_paid_for_twice(verify):
@@ -71,6 +82,37 @@ def test_seed_chooses_the_clips(verify):
     assert len(set(map(tuple, drawn))) > 1
 
 
+def test_verification_says_what_it_does(verify, caplog):
+    with caplog.at_level("INFO", logger="k150k_pipeline"):
+        agreed, *_ = verify("vmaf", 1e-3, verify_clips=2)
+    announced, *done = [record.getMessage() for record in caplog.records]
+    assert announced == (
+        "Verifying that the identity plan and the full plan agree: 2 clips, the first 24 frames "
+        "of each"
+    )
+    assert done == [
+        f"Verified {n} of 2 clips: the plans agree on {name}" for n, name in enumerate(agreed, 1)
+    ]
+
+
+def test_no_more_than_the_first_frames_are_scored(make_clip, tmp_path, monkeypatch):
+    clip = make_clip(source="testsrc2=s=256x256:r=25:d=1.6")
+    engine = Biased(VmafParameters(), "vmaf", 0.0)
+    monkeypatch.setattr(nodes, "make_engine", lambda _: engine)
+    journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
+    arguments = ClipFolder(clip.parent), journal, ExtractParameters(), VmafParameters()
+    assert nodes.verify_plans(plan_of([clip.name]), *arguments) == [clip.name]
+    assert engine.frames == [VERIFIED_FRAMES] * 2
+
+
+def test_verdicts_are_kept_per_fingerprint(tmp_path):
+    journal = Journal(tmp_path, tmp_path / "o")
+    assert read_verdicts(journal) == {}
+    add_verdict(journal, "f1", ["a"])
+    add_verdict(journal, "f2", ["b", "c"])
+    assert read_verdicts(Journal(tmp_path, tmp_path / "o")) == {"f1": ["a"], "f2": ["b", "c"]}
+
+
 @pytest.mark.parametrize("parameters", [{"verify_clips": 0}, {"plan": "full"}])
 def test_nothing_to_verify(verify, parameters):
     assert verify("cambi", 5.0, **parameters) == ([], [], {})
@@ -82,7 +124,7 @@ def test_clips_that_cannot_be_scored_are_drawn_a_bounded_number_of_times(tmp_pat
     journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
     arguments = ClipFolder(tmp_path / "clips"), journal, ExtractParameters(), VmafParameters()
     with caplog.at_level("INFO", logger="k150k_pipeline"):
-        assert nodes.verify_plans({"due": names, "fingerprint": "f"}, *arguments) == []
+        assert nodes.verify_plans(plan_of(names), *arguments) == []
     assert sum("cannot be scored" in r.getMessage() for r in caplog.records) == 20
     assert "Plans not verified: none of 20 clips" in caplog.text
-    assert journal.verdicts() == {}
+    assert read_verdicts(journal) == {}

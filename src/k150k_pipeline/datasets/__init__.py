@@ -13,6 +13,7 @@ from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
 from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset
+from k150k_pipeline.datasets.validated import ValidatedJSONDataset
 
 __all__ = [
     "ArrowParquetDataset",
@@ -28,4 +29,5 @@ __all__ = [
     "JournalDataset",
     "ModelSet",
     "ModelSetDataset",
+    "ValidatedJSONDataset",
 ]

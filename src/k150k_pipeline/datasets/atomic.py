@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 
 from k150k_pipeline.datasets.previews import ImagePreview, JSONPreview, TablePreview
-from k150k_pipeline.durable import replacing, write_text
+from k150k_pipeline.durable import replacing, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # slow to import, for one dataset
@@ -189,7 +189,7 @@ class AtomicJSONDataset(AtomicFileDataset):
 
     def save(self, data: Any) -> None:
         """Replace the file by a document."""
-        write_text(self._filepath, json.dumps(data, indent=1) + "\n")
+        write_json(self._filepath, data)
 
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from k150k_pipeline.journal.precedence import ended_later
 from k150k_pipeline.journal.records import Entry, Failure
 
 
@@ -38,14 +39,14 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
         accepted: Other fingerprints whose rows may be used beside it.
     """
     progress = Progress()
-    failed_at: dict[str, float] = {}
+    last: dict[str, Entry] = {}
     for entry in entries:
         if entry.failure is not None:
             if entry.fingerprint == fingerprint:
                 progress.attempts[entry.clip] += 1
-                if entry.at >= failed_at.get(entry.clip, 0.0):
+                if ended_later(entry, last.get(entry.clip)):
                     progress.failures[entry.clip] = entry.failure
-                    failed_at[entry.clip] = entry.at
+                    last[entry.clip] = entry
             continue
         progress.at_hand.add(entry.clip)
         if entry.fingerprint != fingerprint and entry.fingerprint not in accepted:
@@ -64,8 +65,3 @@ def due_clips(wanted: Sequence[str], progress: Progress, max_attempts: int) -> l
         for clip in wanted
         if clip not in progress.done and progress.attempts[clip] < max_attempts
     ]
-
-
-def deal(clips: Sequence[str], shard: int, shards: int) -> list[str]:
-    """Return one shard's hand when clips are dealt round-robin."""
-    return list(clips[shard::shards])

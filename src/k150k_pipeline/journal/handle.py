@@ -11,21 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from k150k_pipeline.durable import replacing, write_text
-from k150k_pipeline.journal.legacy import LegacyFiles
+from k150k_pipeline.durable import write_json
 from k150k_pipeline.journal.records import (
     Entry,
     decode_entry,
     decode_line,
-    encode_entry,
     encode_header,
-    encode_payload,
 )
 from k150k_pipeline.journal.writer import JournalWriter
 
 _ENTRIES = "shard-*.jsonl"
-_VERDICTS = "verified.jsonl"
 _RUN = "run.json"
+
+TAKEN_OVER = "shard-legacy-"
+"""Files of rows that no run of ours finished begin with this."""
 
 
 @dataclass
@@ -41,7 +40,7 @@ class Journal:
 
     Args:
         folder: Folder of the journal; made when first written to.
-        output: The file derived from it, beside which older scripts left their checkpoint.
+        output: The file derived from it.
         also: Folders of other outputs' journals whose clips count here too; only read.
     """
 
@@ -49,7 +48,6 @@ class Journal:
         self.folder = folder
         self.output = output
         self.also = tuple(also)
-        self.legacy = LegacyFiles(output)
 
     def entries(self, damage: Damage | None = None) -> Iterator[Entry]:
         """Yield every finished clip of every file; a torn last line is passed over.
@@ -91,39 +89,9 @@ class Journal:
         header = encode_header(fingerprint, dict(scoring), {"host": host, "pid": pid})
         return JournalWriter(self.folder / name, fingerprint, header)
 
-    def take_over(
-        self, fingerprint: str, scoring: Mapping[str, Any], payloads: Mapping[str, dict[str, Any]]
-    ) -> None:
-        """Add rows that another program finished, all or none, as one file."""
-        if not payloads:
-            return
-        path = self.folder / f"shard-legacy-{time.time_ns()}.jsonl"
-        header = encode_header(fingerprint, dict(scoring), {"host": socket.gethostname()})
-        now = time.time()
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            file.write(header)
-            for clip, payload in payloads.items():
-                sealed = encode_payload(payload)
-                file.write(encode_entry(Entry(clip, fingerprint, 1, now, 0.0, sealed, None)))
-
-    def verdicts(self) -> dict[str, list[str]]:
-        """Return, per fingerprint, the clips on which both plans were seen to agree."""
-        try:
-            text = (self.folder / _VERDICTS).read_text("utf-8")
-        except FileNotFoundError:
-            return {}
-        complete = text[: text.rfind("\n") + 1].splitlines()
-        return {v["fingerprint"]: v["clips"] for v in map(json.loads, complete)}
-
-    def add_verdict(self, fingerprint: str, clips: list[str]) -> None:
-        """Record that both plans agree on these clips."""
-        known = {**self.verdicts(), fingerprint: clips}
-        lines = [json.dumps({"fingerprint": f, "clips": c}) + "\n" for f, c in known.items()]
-        write_text(self.folder / _VERDICTS, "".join(lines))
-
     def announce(self, run: Mapping[str, Any]) -> None:
         """Record what the present run set out to do, for whoever watches it."""
-        write_text(self.folder / _RUN, json.dumps(run, indent=1) + "\n")
+        write_json(self.folder / _RUN, run)
 
     def announced(self) -> dict[str, Any] | None:
         """Return what the present or last run set out to do; None when there was none."""

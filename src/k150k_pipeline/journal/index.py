@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.handle import Journal
+from k150k_pipeline.journal.precedence import RowChoice
 from k150k_pipeline.journal.records import Entry, decode_entry, decode_line
 
 
@@ -30,9 +31,7 @@ class Place:
 
 
 def index_rows(journal: Journal, fingerprint: str, accepted: Collection[str]) -> dict[str, Place]:
-    """Return the place of each clip's row.
-
-    A clip's first row counts, unless a later one is of the run's own fingerprint.
+    """Return the place of each clip's row, of those that :class:`RowChoice` chooses from.
 
     Args:
         journal: The journal.
@@ -40,11 +39,12 @@ def index_rows(journal: Journal, fingerprint: str, accepted: Collection[str]) ->
         accepted: Other fingerprints whose rows count.
     """
     places: dict[str, Place] = {}
+    choice = RowChoice(fingerprint, accepted)
     for path in journal.files():
         with path.open("rb") as file:
             key = _fingerprint(file.readline())
-            if key == fingerprint or key in accepted:
-                _index_file(file, path, key, fingerprint, places)
+            if choice.usable(key):
+                _index_file(file, path, key, choice, places)
     return places
 
 
@@ -77,14 +77,15 @@ class PlaceReader:
         return entry
 
 
-def _index_file(file: BinaryIO, path: Path, key: str, own: str, places: dict[str, Place]) -> None:
+def _index_file(
+    file: BinaryIO, path: Path, key: str, choice: RowChoice, places: dict[str, Place]
+) -> None:
     offset = file.tell()
     for line in file:
         decoded = decode_line(line)
         if decoded is not None and decoded[0]["status"] == "ok":
             clip = decoded[0]["clip"]
-            before = places.get(clip)
-            if before is None or before.fingerprint != own == key:
+            if choice.takes(clip, key):
                 places[clip] = Place(path, offset, len(line), key)
         offset += len(line)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,10 @@ FORMAT = 1
 _CRC_KEY = b',"crc":"'
 _CRC_LENGTH = len(_CRC_KEY) + 8 + len(b'"}\n')
 _PAYLOAD_KEY = b',"payload":'
+
+
+Payload = dict[str, Any]
+"""What was computed of a clip; its pipeline knows the keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +62,18 @@ class Entry:
         """``ok`` or ``failed``."""
         return "ok" if self.failure is None else "failed"
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> Payload:
         """Return what was computed, parsed only now; empty when the clip failed."""
-        parsed: dict[str, Any] = json.loads(self.payload_json or b"{}")
+        parsed: Payload = json.loads(self.payload_json or b"{}")
         return parsed
 
 
-def encode_payload(payload: dict[str, Any]) -> bytes:
+def encode_payload(payload: Payload) -> bytes:
     """Return a payload as JSON; NaN is written as ``NaN``."""
     return _json(payload)
 
 
-def encode_header(fingerprint: str, scoring: dict[str, Any], writer: dict[str, Any]) -> bytes:
+def encode_header(fingerprint: str, scoring: Mapping[str, Any], writer: Mapping[str, Any]) -> bytes:
     """Return the first line of a journal file."""
     header = {"journal": FORMAT, "fingerprint": fingerprint, "scoring": scoring, "writer": writer}
     return _seal(_json(header)[:-1])
@@ -121,7 +126,7 @@ def decode_entry(line: bytes, fingerprint: str) -> Entry | None:
     )
 
 
-def _json(document: dict[str, Any]) -> bytes:
+def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 

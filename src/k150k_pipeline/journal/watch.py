@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from k150k_pipeline.journal.handle import Journal
+from k150k_pipeline.journal.handle import TAKEN_OVER, Journal
 from k150k_pipeline.journal.records import decode_line
-
-_TAKEN_OVER = "shard-legacy-"
 
 
 @dataclass
@@ -59,7 +57,7 @@ class JournalTail:
     def poll(self) -> Snapshot:
         """Read the new complete lines and return the totals so far."""
         for path in self._journal.files():
-            taken_over = path.name.startswith(_TAKEN_OVER)
+            taken_over = path.name.startswith(TAKEN_OVER)
             for line in self._new_lines(path):
                 self._count(line, taken_over)
         return self.seen

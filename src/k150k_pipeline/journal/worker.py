@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.journal.records import Failure
+from k150k_pipeline.journal.records import Failure, Payload
 from k150k_pipeline.journal.writer import JournalWriter
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What a shard did: clips finished, clips failed, and its fsyncs counted apart."""
+class Tally(BaseModel):
+    """What a shard did.
+
+    Attributes:
+        ok: Number of clips finished.
+        failed: Number of clips failed.
+        syncs: Number of fsyncs of its journal file.
+        sync_seconds: Seconds that it waited for them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ok: int
     failed: int
@@ -24,7 +32,7 @@ class Tally:
 
 def work_through(
     clips: Iterable[str],
-    process: Callable[[str], dict[str, Any]],
+    process: Callable[[str], Payload],
     writer: JournalWriter,
     earlier_attempts: Mapping[str, int],
 ) -> Tally:
@@ -53,4 +61,4 @@ def work_through(
         else:
             writer.ok(clip, attempt, time.perf_counter() - started, payload)
             ok += 1
-    return Tally(ok, failed, writer.syncs, writer.sync_seconds)
+    return Tally(ok=ok, failed=failed, syncs=writer.syncs, sync_seconds=writer.sync_seconds)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 from k150k_pipeline.durable import sync_folder
 from k150k_pipeline.errors import JournalError
-from k150k_pipeline.journal.records import Entry, Failure, encode_entry, encode_payload
+from k150k_pipeline.journal.records import Entry, Failure, Payload, encode_entry, encode_payload
 
 
 class JournalWriter:
@@ -31,7 +30,7 @@ class JournalWriter:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def ok(self, clip: str, attempt: int, seconds: float, payload: dict[str, Any]) -> None:
+    def ok(self, clip: str, attempt: int, seconds: float, payload: Payload) -> None:
         """Record a clip that was processed.
 
         Raises:
@@ -52,7 +51,7 @@ class JournalWriter:
         except OSError as error:
             raise JournalError(
                 f"cannot write the journal {self._path}: {error.strerror or error}. Every clip "
-                "recorded so far is safe; mend this (make room?) and run the same command again"
+                "recorded so far is kept; make room on the disk, then run the same command again"
             ) from error
 
     def _write(self, descriptor: int, line: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,6 @@ from k150k_pipeline.media.ffprobe import ffprobe
 from k150k_pipeline.media.hashing import checksum_mismatch, hash_file
 from k150k_pipeline.media.integrity import check_container, decode_all
 from k150k_pipeline.media.probe import probe
-from k150k_pipeline.schemas.ingest import IngestParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +41,39 @@ class ClipFacts:
     pix_fmt: str
     codec: str
 
-    def as_payload(self) -> dict[str, Any]:
+    def as_payload(self) -> dict[str, str | int | float]:
         """Return the facts as the journal keeps them."""
         return asdict(self)
 
     @classmethod
-    def from_payload(cls, payload: dict[str, Any]) -> Self:
+    def from_payload(cls, payload: Mapping[str, Any]) -> Self:
         """Return facts that :meth:`as_payload` made."""
         return cls(**payload)
 
 
-def read_facts(path: Path, ingest: IngestParameters, checksum: str = "") -> ClipFacts:
-    """Probe a clip, check it as far as ``ingest.integrity`` asks, and hash it.
+def read_facts(
+    path: Path,
+    checksum: str = "",
+    *,
+    ffprobe_binary: Path | None = None,
+    decode_timeout_s: float | None = None,
+) -> ClipFacts:
+    """Probe a clip, check it and hash it.
 
     Args:
         path: The clip.
-        ingest: Block ``ingest``.
         checksum: Hex digest that the clip must have; empty where none is known.
+        ffprobe_binary: What probes it; None for PyAV, which needs no binary.
+        decode_timeout_s: Time limit of decoding every frame, in seconds; None to decode none.
 
     Raises:
         ClipError: The clip is broken; stages ``probe`` and ``decode``.
         EngineError: ffprobe or ffmpeg cannot be run.
     """
     check_container(path)
-    clip = ffprobe(ingest.ffprobe, path) if ingest.probe == "ffprobe" else probe(path)
-    if ingest.integrity == "decode":
-        decode_all(clip, ingest.clip_timeout_s)
+    clip = probe(path) if ffprobe_binary is None else ffprobe(ffprobe_binary, path)
+    if decode_timeout_s is not None:
+        decode_all(clip, decode_timeout_s)
     status = _status(path)
     return ClipFacts(
         sha256=_digest(path, checksum),
@@ -95,8 +102,3 @@ def _digest(path: Path, checksum: str) -> str:
         return hash_file(path)
     except OSError as error:
         raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
-
-
-def describe_probing(ingest: IngestParameters) -> dict[str, str]:
-    """Return what determines the facts, for the journal's fingerprint."""
-    return {"facts": "1", "probe": ingest.probe, "integrity": ingest.integrity}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from k150k_pipeline.schemas.encoders import check_sweep
 from k150k_pipeline.schemas.parameters import (
@@ -107,50 +107,3 @@ class FrParameters(EncodeParameters):
     def _can_encode(self) -> Self:
         check_sweep(self.encoder, self.preset, self.crf_sweep)
         return self
-
-
-class FrClip(BaseModel):
-    """What the NR corpus says of a clip: its MOS, and the SHA-256 that it must have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mos: float | None
-    sha256: str
-
-
-class FrPlan(BaseModel):
-    """What a run sets out to do, fixed before its first clip.
-
-    Attributes:
-        corpus: Corpus whose clips are re-encoded.
-        run_id: Name of the run in the rows it makes.
-        fingerprint: Key of what determines the numbers of this run.
-        accepted: Other fingerprints whose journaled rows are used beside it.
-        scoring: What the fingerprint stands for.
-        clips: Clips that have a corpus row and either a file or FR rows, by name.
-        due: Clips to sweep in this run, sorted.
-        attempts: Failed attempts of earlier runs, for due clips.
-        done_before: Number of wanted clips that had rows when the run began.
-        clips_without_label: Names of clip files that the corpus does not name.
-        labels_without_clip: Names in the corpus that have no clip file and no rows.
-        torn_lines: Journal lines that a killed writer had left unfinished.
-        broken_lines: Journal lines unreadable for another reason, as file:line.
-        started_at: Seconds since the epoch.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    corpus: str
-    run_id: str
-    fingerprint: str
-    accepted: list[str]
-    scoring: dict[str, str | int]
-    clips: dict[str, FrClip]
-    due: list[str]
-    attempts: dict[str, int]
-    done_before: int
-    clips_without_label: list[str]
-    labels_without_clip: list[str]
-    torn_lines: int
-    broken_lines: list[str]
-    started_at: float

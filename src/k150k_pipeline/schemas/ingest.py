@@ -1,11 +1,11 @@
-"""Parameters of ingest, and what its nodes hand to each other."""
+"""Parameters of the ingest pipeline."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from k150k_pipeline.schemas.corpus import CorpusName
 from k150k_pipeline.schemas.parameters import (
@@ -175,86 +175,3 @@ class IngestParameters(Parameters):
     def version(self) -> str:
         """Release of the corpus that goes into every row."""
         return self.corpus_version or DEFAULT_VERSIONS[self.corpus]
-
-
-class Label(BaseModel):
-    """What a drop says of one clip; ``folder`` is the index of its clip folder."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mos: float
-    mos_std_dev: float
-    n_ratings: int
-    url: str
-    checksum: str
-    folder: int
-
-
-class DropLabels(BaseModel):
-    """What the tables of a drop say.
-
-    Attributes:
-        layout: ``manifest``, ``split`` or ``konvid_1k``.
-        tables: Score tables.
-        folders: Clip folder of each table.
-        votes: Vote tables.
-        rows: Label by clip file name, sorted.
-        problems: One message per row left out, with file and line.
-        repeated: Names that occurred again with the same MOS.
-        disagreements: Clips whose votes do not give their MOS.
-        bad_votes: Number of vote rows left out.
-        vote_problems: Why, for the first of them.
-        votes_without_label: Number of clips that have votes and no label.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    layout: str
-    tables: list[str]
-    folders: list[str]
-    votes: list[str]
-    rows: dict[str, Label]
-    problems: list[str]
-    repeated: list[str]
-    disagreements: list[str]
-    bad_votes: int
-    vote_problems: list[str]
-    votes_without_label: int
-
-
-class IngestPlan(BaseModel):
-    """What a run sets out to do, fixed before its first clip.
-
-    Attributes:
-        fingerprint: Key of how clips are probed.
-        accepted: Other fingerprints whose journaled facts are good enough.
-        scoring: What the fingerprint stands for.
-        wanted: Number of labelled clips.
-        fetch: Clips to download and probe, sorted.
-        probe: Clips on the disk to probe, sorted.
-        done_before: Number of wanted clips whose facts were known when the run began.
-        given_up: Why clips that an earlier run could not download are not tried again, by name.
-        left_out: Number of clips that ``ingest.limit`` keeps from being downloaded or probed.
-        labels_without_clip: Labelled clips that are neither on the disk nor have a URL.
-        clips_without_label: Clip files that no label names.
-        torn_lines: Journal lines that a killed writer had left unfinished.
-        broken_lines: Journal lines unreadable for another reason, as file:line.
-        started_at: Seconds since the epoch.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fingerprint: str
-    accepted: list[str]
-    scoring: dict[str, str]
-    wanted: int
-    fetch: list[str]
-    probe: list[str]
-    done_before: int
-    given_up: dict[str, str]
-    left_out: int
-    labels_without_clip: list[str]
-    clips_without_label: list[str]
-    torn_lines: int
-    broken_lines: list[str]
-    started_at: float

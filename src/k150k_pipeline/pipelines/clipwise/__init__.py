@@ -3,20 +3,27 @@
 from k150k_pipeline.pipelines.clipwise.past import announce, read_due, refuse_foreign_rows
 from k150k_pipeline.pipelines.clipwise.results import (
     FAILURE_COLUMNS,
+    Report,
     check_failure_rate,
     count_by,
     failures_table,
 )
+from k150k_pipeline.pipelines.clipwise.shards import add_up, deal
+from k150k_pipeline.pipelines.clipwise.summary import summarise
 from k150k_pipeline.pipelines.clipwise.wiring import Bound, sharded
 
 __all__ = [
     "FAILURE_COLUMNS",
     "Bound",
+    "Report",
+    "add_up",
     "announce",
     "check_failure_rate",
     "count_by",
+    "deal",
     "failures_table",
     "read_due",
     "refuse_foreign_rows",
     "sharded",
+    "summarise",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, due_clips
+from k150k_pipeline.pipelines.clipwise.plan import RunPlan
 
 
 def read_due(
@@ -17,19 +18,6 @@ def read_due(
     """Return the clips still to be processed, and the failed attempts of those tried before."""
     due = due_clips(wanted, progress, max_attempts)
     return due, {name: progress.attempts[name] for name in due if progress.attempts[name]}
-
-
-class RunPlan(Protocol):
-    """What every plan of a clip-wise run has."""
-
-    @property
-    def started_at(self) -> float: ...  # noqa: D102
-    @property
-    def done_before(self) -> int: ...  # noqa: D102
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-    @property
-    def scoring(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 def announce(journal: Journal, plan: RunPlan, *, wanted: int, due: int, flush_every: int) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from k150k_pipeline.errors import FailureRateError
 from k150k_pipeline.journal.due import Progress
+
+Report = dict[str, Any]
+"""The account of a run, a JSON document for people; docs/files.md has its keys."""
 
 FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
 
@@ -40,9 +43,7 @@ def count_by(column: Iterable[str]) -> dict[str, int]:
     return {str(key): int(count) for key, count in sorted(Counter(column).items())}
 
 
-def check_failure_rate(
-    report: Mapping[str, Any], limit: float, parameter: str, output: object
-) -> None:
+def check_failure_rate(report: Report, limit: float, parameter: str, output: object) -> None:
     """End a run whose clips failed too often, after everything good is written.
 
     Args:

@@ -8,7 +8,8 @@ from typing import Any
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-Tally = dict[str, Any]
+from k150k_pipeline.journal.worker import Tally
+from k150k_pipeline.pipelines.clipwise.shards import add_up
 
 
 class Bound:
@@ -66,8 +67,3 @@ def sharded(
         outputs={tally},
         parameters=blocks,
     )
-
-
-def add_up(*tallies: Tally) -> Tally:
-    """Return the sum of what the shards did."""
-    return {key: sum(tally[key] for tally in tallies) for key in tallies[0]}

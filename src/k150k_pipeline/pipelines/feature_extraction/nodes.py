@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -15,27 +12,33 @@ import pyarrow.parquet as pq
 
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.datasets import ClipFolder
-from k150k_pipeline.errors import ClipError, InputError, LostRowsError
-from k150k_pipeline.journal import Journal
-from k150k_pipeline.journal.due import deal, survey
+from k150k_pipeline.errors import InputError, LostRowsError
+from k150k_pipeline.journal import Journal, Payload
+from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.fingerprint import fingerprint
-from k150k_pipeline.journal.worker import work_through
+from k150k_pipeline.journal.worker import Tally, work_through
 from k150k_pipeline.media.probe import probe
-from k150k_pipeline.pipelines.clipwise import check_failure_rate, failures_table, read_due
+from k150k_pipeline.pipelines.clipwise import (
+    Report,
+    check_failure_rate,
+    deal,
+    failures_table,
+    read_due,
+    summarise,
+)
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
-from k150k_pipeline.schemas.extraction import ExtractionPlan
+from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
+from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
+from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
+from k150k_pipeline.pipelines.feature_extraction.verifying import verify_on
 from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
-from k150k_pipeline.summary import summarise
-from k150k_pipeline.vmaf import ClipScore, Engine, make_engine
+from k150k_pipeline.vmaf import ClipScore, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
-from k150k_pipeline.vmaf.plans import FULL, IDENTITY, PLANS, Plan, refuse_small
+from k150k_pipeline.vmaf.plans import PLANS, refuse_small
 from k150k_pipeline.vmaf.scoring import describe_scoring
-from k150k_pipeline.vmaf.verify import compare_plans
 
 logger = logging.getLogger(__name__)
-
-_TRIES_PER_VERIFIED_CLIP = 10
 
 
 def plan_extraction(
@@ -47,7 +50,7 @@ def plan_extraction(
     *,
     corpus: str,
     labels_name: str,
-) -> dict[str, Any]:
+) -> ExtractionPlan:
     """Decide which clips are due, and refuse whatever would waste hours.
 
     Args:
@@ -58,9 +61,6 @@ def plan_extraction(
         vmaf: Block ``vmaf``.
         corpus: Corpus of the run.
         labels_name: What the labels are called in messages.
-
-    Returns:
-        An :class:`ExtractionPlan` as a plain mapping.
 
     Raises:
         InputError: Bad labels or sidecar, no clip folder, no clip with a label, foreign
@@ -105,17 +105,17 @@ def plan_extraction(
         started_at=started_at,
     )
     planning.announce(journal, plan, extract)
-    return plan.model_dump()
+    return plan
 
 
 def verify_plans(
-    plan: dict[str, Any],
+    plan: ExtractionPlan,
     clips: ClipFolder,
     journal: Journal,
     extract: ExtractParameters,
     vmaf: VmafParameters,
 ) -> list[str]:
-    """Score a few due clips under both plans and stop when they disagree.
+    """Score the first frames of a few due clips under both plans; stop when they disagree.
 
     Returns:
         Names of the clips on which both plans agree; empty when there was nothing to verify.
@@ -123,30 +123,20 @@ def verify_plans(
     Raises:
         InputError: The plans disagree beyond the tolerance; both values are in the message.
     """
-    due, key = plan["due"], plan["fingerprint"]
-    if extract.plan != "identity" or not extract.verify_clips or not due:
+    if extract.plan != "identity" or not extract.verify_clips or not plan.due:
         return []
-    if known := journal.verdicts().get(key):
+    if known := read_verdicts(journal).get(plan.fingerprint):
         logger.info("Plans already verified with this engine on %s", ", ".join(known))
         return known
     # Values do not depend on the thread count, so the slow full pass takes all cores.
     engine = make_engine(vmaf.model_copy(update={"threads": usable_cores()}))
-    agreed: list[str] = []
-    tries = min(len(due), _TRIES_PER_VERIFIED_CLIP * extract.verify_clips)
-    for name in random.Random(extract.verify_seed).sample(due, tries):
-        if len(agreed) == extract.verify_clips:
-            break
-        if _plans_agree(engine, clips.find(name), extract):
-            agreed.append(name)
-    if agreed:
-        journal.add_verdict(key, agreed)
-    else:
-        logger.warning("Plans not verified: none of %d clips drawn can be scored", tries)
+    if agreed := verify_on(plan.due, clips, engine, extract):
+        add_verdict(journal, plan.fingerprint, agreed)
     return agreed
 
 
 def score_shard(
-    plan: dict[str, Any],
+    plan: ExtractionPlan,
     verified: list[str],  # noqa: ARG001 - nothing is scored before the plans are verified
     clips: ClipFolder,
     journal: Journal,
@@ -155,7 +145,7 @@ def score_shard(
     *,
     shard: int,
     shards: int,
-) -> dict[str, Any]:
+) -> Tally:
     """Score one shard's clips, journaling each before the next starts.
 
     Args:
@@ -173,16 +163,24 @@ def score_shard(
     """
     engine, scoring_plan = make_engine(vmaf), PLANS[extract.plan]
 
-    def process(name: str) -> dict[str, Any]:
-        return to_payload(_score(engine, clips.find(name), scoring_plan, extract))
+    def process(name: str) -> Payload:
+        clip = probe(clips.find(name))
+        if extract.small_clips == "fail":
+            refuse_small(clip)
+        return to_payload(engine.score(clip, scoring_plan))
 
-    with journal.writer(shard, plan["fingerprint"], plan["scoring"]) as writer:
-        hand = deal(plan["due"], shard, shards)
-        return vars(work_through(hand, process, writer, plan["attempts"]))
+    with journal.writer(shard, plan.fingerprint, plan.scoring) as writer:
+        return work_through(deal(plan.due, shard, shards), process, writer, plan.attempts)
 
 
-def to_payload(score: ClipScore) -> dict[str, Any]:
-    """Return what the journal keeps of a scored clip: size, frames and the 44 values."""
+def to_payload(score: ClipScore) -> Payload:
+    """Return what the journal keeps of a scored clip: size, frames and the 44 values.
+
+    Raises:
+        ValueError: Only the first frames of the clip were scored.
+    """
+    if not score.whole:
+        raise ValueError(f"{score.clip.path}: only the first {score.frames} frames were scored")
     return {
         "width": score.clip.width,
         "height": score.clip.height,
@@ -192,8 +190,8 @@ def to_payload(score: ClipScore) -> dict[str, Any]:
 
 
 def merge_extraction(
-    plan: dict[str, Any], journal: Journal, extract: ExtractParameters, tally: dict[str, Any]
-) -> tuple[pa.Table, pd.DataFrame, dict[str, Any], dict[str, Any]]:
+    plan: ExtractionPlan, journal: Journal, extract: ExtractParameters, tally: Tally
+) -> tuple[pa.Table, pd.DataFrame, Report, Report]:
     """Derive the features table, the failures table and the report from the journal.
 
     Returns:
@@ -204,13 +202,12 @@ def merge_extraction(
         LostRowsError: The rows are not those from before plus those newly finished; no output
             is replaced.
     """
-    todo = ExtractionPlan.model_validate(plan)
-    progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
-    table = outputs.features_table(todo, journal)
+    progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
+    table = outputs.features_table(plan, journal)
     sidecar = outputs.load_sidecar(extract)
-    failures = failures_table(todo.mos.keys() - progress.done, progress, extract.max_attempts)
+    failures = failures_table(plan.mos.keys() - progress.done, progress, extract.max_attempts)
     report = {
-        **outputs.report(todo, table, failures, tally),
+        **outputs.report(plan, table, failures, tally),
         "metadata": outputs.count_matches(table, sidecar),
     }
     report["summary"] = summarise(report)
@@ -219,7 +216,7 @@ def merge_extraction(
     return outputs.join_sidecar(table, sidecar, extract), failures, report, report
 
 
-def account_for_clips(report: dict[str, Any], journal: Journal, extract: ExtractParameters) -> None:
+def account_for_clips(report: Report, journal: Journal, extract: ExtractParameters) -> None:
     """Read the parquet back, then close the books: ``.done``, staging file, failure rate.
 
     Args:
@@ -237,9 +234,10 @@ def account_for_clips(report: dict[str, Any], journal: Journal, extract: Extract
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
             f"with {len(names)}. The journal in {journal.folder} is kept; run again"
         )
-    journal.legacy.write_done(names)
+    checkpoint = LegacyFiles(journal.output)
+    checkpoint.write_done(names)
     if extract.legacy == "take_over":
-        journal.legacy.drop_staging()
+        checkpoint.drop_staging()
     check_failure_rate(report, extract.max_failure_rate, "extract.max_failure_rate", journal.output)
 
 
@@ -252,25 +250,3 @@ def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:
             f"before and {counts['newly_finished']} were finished now. {journal.output} is left as "
             f"it was and the journal in {journal.folder} is kept; please report this"
         )
-
-
-def _score(engine: Engine, path: Path, plan: Plan, extract: ExtractParameters) -> ClipScore:
-    clip = probe(path)
-    if extract.small_clips == "fail":
-        refuse_small(clip)
-    return engine.score(clip, plan)
-
-
-def _plans_agree(engine: Engine, path: Path, extract: ExtractParameters) -> bool:
-    try:
-        identity, full = (_score(engine, path, plan, extract) for plan in (IDENTITY, FULL))
-    except ClipError as error:
-        logger.info("Not verified on a clip that cannot be scored: %s", error)
-        return False
-    if disagreements := compare_plans(identity, full):
-        raise InputError(
-            f"the identity plan and the full plan disagree on {path.name}: "
-            + "; ".join(map(str, disagreements))
-            + ". Use extract.plan=full, and please report this clip"
-        )
-    return True

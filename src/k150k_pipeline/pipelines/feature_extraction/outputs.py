@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ import pandas as pd
 import pyarrow as pa
 
 from k150k_pipeline import __version__
-from k150k_pipeline.journal import Entry, Journal
-from k150k_pipeline.pipelines.clipwise import count_by
-from k150k_pipeline.schemas.extraction import ExtractionPlan
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.precedence import RowChoice
+from k150k_pipeline.journal.worker import Tally
+from k150k_pipeline.pipelines.clipwise import Report, count_by
+from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.schemas.sidecar import Sidecar, join, read_sidecar
@@ -31,18 +33,17 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
     """
     names = np.array(sorted(plan.mos), dtype=object)
     row_of = {name: row for row, name in enumerate(names)}
-    source = np.full(len(names), None, dtype=object)
+    choice = RowChoice(plan.fingerprint, plan.accepted)
     size = np.zeros((len(names), 2), dtype=np.int32)
     values = np.full((len(names), len(VALUE_COLUMNS)), np.nan)
-    for entry in _usable(journal.entries(), plan):
+    for entry in journal.entries():
         row = row_of.get(entry.clip)
-        if row is None or not _preferred(entry, source[row], plan):
+        if row is None or entry.failure or not choice.takes(entry.clip, entry.fingerprint):
             continue
         payload = entry.payload()
-        source[row] = entry.fingerprint
         size[row] = payload["width"], payload["height"]
         values[row] = payload["values"]
-    have = source != np.array(None)
+    have = np.array([name in choice.chosen for name in names], dtype=bool)
     columns: dict[str, pa.Array] = {
         "clip_name": pa.array(names[have], pa.string()),
         "mos": pa.array([plan.mos[name] for name in names[have]], pa.float64()),
@@ -50,7 +51,7 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
         "height": pa.array(size[have, 1], pa.int32()),
         **{c: pa.array(values[have, i], pa.float64()) for i, c in enumerate(VALUE_COLUMNS)},
     }
-    metadata = _metadata(journal, Counter(source[have]))
+    metadata = _metadata(journal, Counter(choice.chosen.values()))
     return pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
 
 
@@ -82,8 +83,8 @@ def report(
     plan: ExtractionPlan,
     table: pa.Table,
     failures: pd.DataFrame,
-    tally: Mapping[str, Any],
-) -> dict[str, Any]:
+    tally: Tally,
+) -> Report:
     """Return the account of a run: every label and every clip is in one of the counts."""
     finished_at = time.time()
     rows = table.num_rows
@@ -95,12 +96,12 @@ def report(
         "fingerprint": plan.fingerprint,
         "started_at": plan.started_at,
         "finished_at": finished_at,
-        "clips_per_second": round((tally["ok"] + tally["failed"]) / seconds, 3),
+        "clips_per_second": round((tally.ok + tally.failed) / seconds, 3),
         "counts": {
             "wanted": len(plan.mos),
             "rows": rows,
             "done_before": plan.done_before,
-            "newly_finished": tally["ok"],
+            "newly_finished": tally.ok,
             "failed": len(failures),
             "not_yet_tried": len(plan.mos) - rows - len(failures),
             "recovered": plan.recovered,
@@ -109,9 +110,9 @@ def report(
             "bad_labels": len(plan.bad_labels),
             "torn_lines": plan.torn_lines,
             "broken_lines": len(plan.broken_lines),
-            "fsyncs": tally["syncs"],
+            "fsyncs": tally.syncs,
         },
-        "fsync_seconds": round(tally["sync_seconds"], 3),
+        "fsync_seconds": round(tally.sync_seconds, 3),
         "failure_rate": len(failures) / max(rows + len(failures), 1),
         "failures_by_reason": count_by(failures["reason"]),
         "rows_scored_with": describe(table)["rows_scored_with"],
@@ -128,16 +129,6 @@ def describe(table: pa.Table) -> dict[str, Any]:
         (table.schema.metadata or {}).get(METADATA_KEY, b'{"rows_scored_with": {}}')
     )
     return described
-
-
-def _usable(entries: Iterable[Entry], plan: ExtractionPlan) -> Iterator[Entry]:
-    usable = {plan.fingerprint, *plan.accepted}
-    return (e for e in entries if e.failure is None and e.fingerprint in usable)
-
-
-def _preferred(entry: Entry, present: str | None, plan: ExtractionPlan) -> bool:
-    """A clip's first row counts, unless a later one is of this run's own engine."""
-    return present is None or (present != plan.fingerprint == entry.fingerprint)
 
 
 def _metadata(journal: Journal, rows_by_fingerprint: Mapping[str, int]) -> dict[bytes, bytes]:

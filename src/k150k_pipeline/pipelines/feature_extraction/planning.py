@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from k150k_pipeline.errors import InputError, LostRowsError
-from k150k_pipeline.journal import Journal, legacy
+from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.handle import Damage
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
+from k150k_pipeline.pipelines.feature_extraction import legacy
+from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
-from k150k_pipeline.schemas.extraction import ExtractionPlan
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 logger = logging.getLogger(__name__)
@@ -123,10 +124,11 @@ def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameter
 
 
 def _refuse_lost_rows(journal: Journal, progress: Progress, damage: Damage) -> None:
-    done = journal.legacy.done()
+    checkpoint = legacy.LegacyFiles(journal.output)
+    done = checkpoint.done()
     if missing := [name for name in done if name not in progress.at_hand]:
         raise LostRowsError(
-            f"{journal.legacy.done_path} lists {len(done)} clips, but {len(missing)} of them have "
+            f"{checkpoint.done_path} lists {len(done)} clips, but {len(missing)} of them have "
             f"no row in the journal, the staging file or the parquet (such as "
             f"{', '.join(missing[:_NAMED])}; {len(damage.broken)} lines of the journal are "
             "unreadable). Remove those lines from it, or the whole file to "

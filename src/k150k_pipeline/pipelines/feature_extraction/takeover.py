@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from k150k_pipeline.journal import Journal, legacy
+from k150k_pipeline.durable import replacing
+from k150k_pipeline.journal import Entry, Journal
+from k150k_pipeline.journal.handle import TAKEN_OVER
+from k150k_pipeline.journal.records import Payload, encode_entry, encode_header, encode_payload
+from k150k_pipeline.pipelines.feature_extraction import legacy
 from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, describe
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 
@@ -26,7 +32,7 @@ def take_over(journal: Journal) -> int:
         Number of rows taken over.
     """
     recovered = _take_over_parquet(journal)
-    staged = journal.legacy.staged_rows()
+    staged = legacy.LegacyFiles(journal.output).staged_rows()
     recovered += _add(journal, legacy.FINGERPRINT, legacy.SCORING, staged)
     if recovered:
         logger.warning("Took over %d rows that stood beside %s", recovered, journal.output)
@@ -56,11 +62,26 @@ def _add(
     if payloads:
         known = {entry.clip for entry in journal.entries() if entry.failure is None}
         payloads = {clip: payload for clip, payload in payloads.items() if clip not in known}
-    journal.take_over(key, scoring, payloads)
+    if payloads:
+        _write(journal, key, scoring, payloads)
     return len(payloads)
 
 
-def _payload(row: Mapping[str, Any]) -> dict[str, Any] | None:
+def _write(
+    journal: Journal, key: str, scoring: Mapping[str, Any], payloads: Mapping[str, Payload]
+) -> None:
+    """Add rows to the journal, all or none, as one file."""
+    path = journal.folder / f"{TAKEN_OVER}{time.time_ns()}.jsonl"
+    header = encode_header(key, dict(scoring), {"host": socket.gethostname()})
+    now = time.time()
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(header)
+        for clip, payload in payloads.items():
+            sealed = encode_payload(payload)
+            file.write(encode_entry(Entry(clip, key, 1, now, 0.0, sealed, None)))
+
+
+def _payload(row: Mapping[str, Any]) -> Payload | None:
     """Return a row as the journal keeps it; None when the row is not whole."""
     try:
         values = [math.nan if row[c] is None else float(row[c]) for c in VALUE_COLUMNS]

@@ -10,12 +10,13 @@ import pandas as pd
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.fr_from_nr import NrInputRow
-from k150k_pipeline.journal import Journal
-from k150k_pipeline.journal.due import deal, survey
-from k150k_pipeline.journal.worker import work_through
-from k150k_pipeline.pipelines.clipwise import check_failure_rate, failures_table
+from k150k_pipeline.journal import Journal, Payload
+from k150k_pipeline.journal.due import survey
+from k150k_pipeline.journal.worker import Tally, work_through
+from k150k_pipeline.pipelines.clipwise import Report, check_failure_rate, deal, failures_table
 from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
-from k150k_pipeline.schemas.fr_parameters import FrParameters, FrPlan
+from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
+from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def plan_fr(
     journal: Journal,
     fr_from_nr: FrParameters,
     vmaf: VmafParameters,
-) -> dict[str, Any]:
+) -> FrPlan:
     """Decide which clips are due, and refuse whatever would waste hours.
 
     Args:
@@ -37,20 +38,17 @@ def plan_fr(
         fr_from_nr: Block ``fr_from_nr``.
         vmaf: Block ``vmaf``.
 
-    Returns:
-        An :class:`FrPlan` as a plain mapping.
-
     Raises:
         InputError: No usable corpus, none of its clips there, or foreign journal rows.
         EngineError: ffmpeg, encoder or engine lack something.
     """
     plan = planning.make_plan(corpus, clips, journal, fr_from_nr, vmaf)
     planning.announce(journal, plan, fr_from_nr)
-    return plan.model_dump()
+    return plan
 
 
 def sweep_shard(
-    plan: dict[str, Any],
+    plan: FrPlan,
     clips: ClipFolder,
     journal: Journal,
     fr_from_nr: FrParameters,
@@ -58,7 +56,7 @@ def sweep_shard(
     *,
     shard: int,
     shards: int,
-) -> dict[str, Any]:
+) -> Tally:
     """Encode and score one shard's clips; all rows of a clip are one journal line.
 
     Args:
@@ -73,19 +71,18 @@ def sweep_shard(
     Returns:
         Counts of finished and failed clips, and of fsyncs with their seconds.
     """
-    todo = FrPlan.model_validate(plan)
-    adapter = planning.make_adapter(fr_from_nr, vmaf, todo.run_id)
+    adapter = planning.make_adapter(fr_from_nr, vmaf, plan.run_id)
 
-    def process(name: str) -> dict[str, Any]:
-        clip = todo.clips[name]
+    def process(name: str) -> Payload:
+        clip = plan.clips[name]
         return adapter.sweep(NrInputRow(name, clips.find(name), clip.mos, clip.sha256))
 
-    with journal.writer(shard, todo.fingerprint, todo.scoring) as writer:
-        return vars(work_through(deal(todo.due, shard, shards), process, writer, todo.attempts))
+    with journal.writer(shard, plan.fingerprint, plan.scoring) as writer:
+        return work_through(deal(plan.due, shard, shards), process, writer, plan.attempts)
 
 
 def merge_fr(
-    plan: dict[str, Any], journal: Journal, fr_from_nr: FrParameters, tally: dict[str, Any]
+    plan: FrPlan, journal: Journal, fr_from_nr: FrParameters, tally: Tally
 ) -> tuple[Any, ...]:
     """Derive the FR corpus, its manifest, the failures table and the report from the journal.
 
@@ -98,18 +95,17 @@ def merge_fr(
         LostRowsError: The clips are not those from before plus those newly finished; no output
             is replaced.
     """
-    todo = FrPlan.model_validate(plan)
-    progress = survey(journal.entries(), todo.fingerprint, todo.accepted)
-    rows = outputs.FrRows(todo, journal)
-    failures = failures_table(todo.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)
-    report = outputs.report(todo, rows, failures, tally)
+    progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
+    rows = outputs.FrRows(plan, journal)
+    failures = failures_table(plan.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)
+    report = outputs.report(plan, rows, failures, tally)
     _refuse_wrong_count(journal, report["counts"])
     logger.info("%s", report["summary"])
     table = (rows.batches(),) if fr_from_nr.parquet else ()
-    return (rows, outputs.manifest(todo, rows, journal), failures, report, *table, report)
+    return (rows, outputs.manifest(plan, rows, journal), failures, report, *table, report)
 
 
-def account_for_rows(report: dict[str, Any], journal: Journal, fr_from_nr: FrParameters) -> None:
+def account_for_rows(report: Report, journal: Journal, fr_from_nr: FrParameters) -> None:
     """Count the corpus as it was written, then judge the failure rate.
 
     Args:

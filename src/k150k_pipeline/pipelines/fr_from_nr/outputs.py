@@ -15,10 +15,10 @@ from k150k_pipeline import __version__
 from k150k_pipeline.fr_from_nr import rows_of
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.index import PlaceReader, index_rows
-from k150k_pipeline.pipelines.clipwise import count_by
+from k150k_pipeline.journal.worker import Tally
+from k150k_pipeline.pipelines.clipwise import Report, count_by, summarise
+from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
 from k150k_pipeline.schemas.fr import CAVEAT, FR_COLUMNS, FR_SCHEMA_VERSION, FrRow
-from k150k_pipeline.schemas.fr_parameters import FrPlan
-from k150k_pipeline.summary import summarise
 
 _BATCH = 5000
 _ARROW_TYPES = {
@@ -82,9 +82,7 @@ def arrow_schema() -> pa.Schema:
     return pa.schema(fields, metadata={"k150k": CAVEAT})
 
 
-def report(
-    plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Mapping[str, Any]
-) -> dict[str, Any]:
+def report(plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Tally) -> Report:
     """Return the account of a run: every clip of the corpus is in one of the counts."""
     finished_at = time.time()
     seconds = max(finished_at - plan.started_at, 1e-3)
@@ -95,22 +93,22 @@ def report(
         "fingerprint": plan.fingerprint,
         "started_at": plan.started_at,
         "finished_at": finished_at,
-        "clips_per_second": round((tally["ok"] + tally["failed"]) / seconds, 3),
+        "clips_per_second": round((tally.ok + tally.failed) / seconds, 3),
         "counts": {
             "wanted": len(plan.clips),
             "rows": rows.clips,
             "fr_rows": rows.total,
             "done_before": plan.done_before,
-            "newly_finished": tally["ok"],
+            "newly_finished": tally.ok,
             "failed": len(failures),
             "not_yet_tried": len(plan.clips) - rows.clips - len(failures),
             "clips_without_label": len(plan.clips_without_label),
             "labels_without_clip": len(plan.labels_without_clip),
             "torn_lines": plan.torn_lines,
             "broken_lines": len(plan.broken_lines),
-            "fsyncs": tally["syncs"],
+            "fsyncs": tally.syncs,
         },
-        "fsync_seconds": round(tally["sync_seconds"], 3),
+        "fsync_seconds": round(tally.sync_seconds, 3),
         "failure_rate": len(failures) / max(rows.clips + len(failures), 1),
         "failures_by_reason": count_by(failures["reason"]),
         "clips_without_label": plan.clips_without_label,
@@ -121,7 +119,7 @@ def report(
     return {**account, "summary": summarise(account)}
 
 
-def manifest(plan: FrPlan, rows: FrRows, journal: Journal) -> dict[str, Any]:
+def manifest(plan: FrPlan, rows: FrRows, journal: Journal) -> Report:
     """Return what a user of the rows must know, to lie beside them."""
     return {
         "caveat": CAVEAT,

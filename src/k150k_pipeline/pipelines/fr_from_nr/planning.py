@@ -20,8 +20,9 @@ from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.handle import Damage
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
+from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
 from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION
-from k150k_pipeline.schemas.fr_parameters import FrClip, FrParameters, FrPlan
+from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
 
 logger = logging.getLogger(__name__)

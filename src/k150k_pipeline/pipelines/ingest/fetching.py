@@ -14,8 +14,10 @@ from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.journal import Failure
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.journal.writer import JournalWriter
-from k150k_pipeline.media.facts import ClipFacts, read_facts
-from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters
+from k150k_pipeline.media.facts import ClipFacts
+from k150k_pipeline.pipelines.ingest.plan import DropLabels
+from k150k_pipeline.pipelines.ingest.probing import probe_clip
+from k150k_pipeline.schemas.ingest import IngestParameters
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,12 @@ def fetch_all(
     for index, folder in enumerate(labels.folders):
         ours = {n for n, label in labels.rows.items() if label.url and label.folder == index}
         remove_parts(Path(folder), ours)
-    return Tally(fetcher.ok, fetcher.failed, writer.syncs, writer.sync_seconds)
+    return Tally(
+        ok=fetcher.ok,
+        failed=fetcher.failed,
+        syncs=writer.syncs,
+        sync_seconds=writer.sync_seconds,
+    )
 
 
 class _Fetcher:
@@ -84,7 +91,7 @@ class _Fetcher:
 
     async def _probe(self, name: str, path: Path, started: float) -> None:
         try:
-            facts = await asyncio.to_thread(read_facts, path, self._ingest)
+            facts = await asyncio.to_thread(probe_clip, path, self._ingest)
         except ClipError as error:
             self._fail(name, error, time.perf_counter() - started)
             return
@@ -112,6 +119,6 @@ class _Fetcher:
 def _refuse_full_disk(error: ClipError) -> None:
     if error.reason == "disk":
         raise InputError(
-            f"cannot write a clip: {error.detail}. Every clip so far is safe; mend this (make "
-            "room?) and run the same command again"
+            f"cannot write a clip: {error.detail}. Every clip so far is kept; make room "
+            "on the disk, then run the same command again"
         ) from error

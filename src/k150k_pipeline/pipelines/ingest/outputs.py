@@ -18,28 +18,31 @@ from pydantic import ValidationError
 
 from k150k_pipeline import __version__
 from k150k_pipeline.journal.due import Progress
+from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.media.facts import ClipFacts
 from k150k_pipeline.media.hashing import hash_file
 from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
-from k150k_pipeline.pipelines.clipwise import FAILURE_COLUMNS, count_by, failures_table
+from k150k_pipeline.pipelines.clipwise import FAILURE_COLUMNS, Report, count_by, failures_table
+from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan
 from k150k_pipeline.pipelines.ingest.planning import Known
 from k150k_pipeline.schemas.corpus import CorpusRow
-from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPlan
+from k150k_pipeline.schemas.ingest import IngestParameters
 
 _PACKAGES = ("aiohttp", "av", "kedro", "numpy", "pandas", "pydantic")
 _NOT_PROBED = ClipFacts("", 0, 0, 0, 0, 0.0, 0.0, "", "")
 _TIME = "ingested_at_utc"
 _NAMED = 3
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+"""A line of the corpus; :class:`CorpusRow` has its keys."""
 
 
 def corpus_rows(
     labels: DropLabels,
     known: Known,
-    earlier: Mapping[str, Mapping[str, Any]],
+    earlier: Mapping[str, Row],
     ingest: IngestParameters,
-) -> Rows:
+) -> list[Row]:
     """Return one row of 15 keys per wanted clip whose facts are known, sorted by name.
 
     Args:
@@ -60,7 +63,7 @@ def corpus_rows(
 
 def _row(
     name: str, labels: DropLabels, facts: ClipFacts, found_at: float, ingest: IngestParameters
-) -> dict[str, Any]:
+) -> Row:
     label = labels.rows[name]
     return CorpusRow(
         src=name,
@@ -81,7 +84,7 @@ def _row(
     ).model_dump()
 
 
-def _keep_time(row: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _keep_time(row: Row, before: Row | None) -> Row:
     if before is None or before != {**row, _TIME: before.get(_TIME)}:
         return row
     try:
@@ -120,8 +123,8 @@ def failed_clips(
     return table.sort_values("clip_name", ignore_index=True)
 
 
-def _remember(name: str, said: str) -> dict[str, Any]:
-    reason, _, detail = said.partition(": ")
+def _remember(name: str, why: str) -> dict[str, str | int]:
+    reason, _, detail = why.partition(": ")
     fields = {"stage": "download", "reason": reason, "detail": detail}
     return {"clip_name": name, **fields, "attempts": 1}
 
@@ -129,11 +132,11 @@ def _remember(name: str, said: str) -> dict[str, Any]:
 def report(
     labels: DropLabels,
     plan: IngestPlan,
-    rows: Rows,
+    rows: list[Row],
     failures: pd.DataFrame,
-    tally: Mapping[str, Any],
+    tally: Tally,
     ingest: IngestParameters,
-) -> dict[str, Any]:
+) -> Report:
     """Return the account of a run: every label is in one of the counts."""
     finished_at = time.time()
     lost = int((failures["stage"] == "download").sum())
@@ -147,13 +150,13 @@ def report(
         "started_at": plan.started_at,
         "finished_at": finished_at,
         "clips_per_second": round(
-            (tally["ok"] + tally["failed"]) / max(finished_at - plan.started_at, 1e-3), 3
+            (tally.ok + tally.failed) / max(finished_at - plan.started_at, 1e-3), 3
         ),
         "counts": {
             "wanted": plan.wanted,
             "rows": len(rows),
             "done_before": plan.done_before,
-            "newly_finished": tally["ok"],
+            "newly_finished": tally.ok,
             "download_failed": lost,
             "broken_clips": len(failures) - lost,
             "labels_without_clip": missing,
@@ -166,7 +169,7 @@ def report(
             "votes_without_label": labels.votes_without_label,
             "torn_lines": plan.torn_lines,
             "broken_lines": len(plan.broken_lines),
-            "fsyncs": tally["syncs"],
+            "fsyncs": tally.syncs,
         },
         "attrition": lost / max(asked, 1),
         "failures_by_reason": count_by(failures["stage"] + "/" + failures["reason"]),
@@ -181,7 +184,7 @@ def report(
     }
 
 
-def same_content(rows: Rows) -> list[list[str]]:
+def same_content(rows: list[Row]) -> list[list[str]]:
     """Return the names of clips whose bytes are equal; each keeps its row and its label."""
     names = defaultdict(list)
     for row in rows:
@@ -190,8 +193,8 @@ def same_content(rows: Rows) -> list[list[str]]:
     return [group for group in names.values() if len(group) > 1]
 
 
-def summarise(report: Mapping[str, Any], output: Path) -> str:
-    """Return the summary line of spec 002, §6, and what a person should look at."""
+def summarise(report: Report, output: Path) -> str:
+    """Return the summary line that the older script printed, and what a person should look at."""
     counts = report["counts"]
     notes = ("labels_without_clip", "clips_without_label", "bad_rows", "disagreements")
     lines = [
@@ -218,8 +221,8 @@ def _note(what: str, names: list[str], count: int | None = None) -> str:
 
 
 def replay_manifest(
-    labels: DropLabels, report: Mapping[str, Any], output: Path, ingest: IngestParameters
-) -> dict[str, Any]:
+    labels: DropLabels, report: Report, output: Path, ingest: IngestParameters
+) -> Report:
     """Return what is needed to make the corpus again and to know that it is the same."""
     return {
         "output": {**_source(output), "rows": report["counts"]["rows"]},
@@ -240,7 +243,7 @@ def replay_manifest(
     }
 
 
-def _source(path: Path) -> dict[str, Any]:
+def _source(path: Path) -> dict[str, str | int]:
     return {"path": str(path), "bytes": path.stat().st_size, "sha256": hash_file(path)}
 
 
@@ -252,7 +255,7 @@ def _git_commit() -> str | None:
     return answer.stdout.decode().strip() if answer.returncode == 0 else None
 
 
-def read_corpus(path: Path) -> dict[str, dict[str, Any]]:
+def read_corpus(path: Path) -> dict[str, Row]:
     """Return the rows of a corpus by name; empty where there is none."""
     if not path.is_file():
         return {}
@@ -261,7 +264,7 @@ def read_corpus(path: Path) -> dict[str, dict[str, Any]]:
         return {row["src"]: row for row in rows if isinstance(row.get("src"), str)}
 
 
-def _parse(line: str) -> dict[str, Any]:
+def _parse(line: str) -> Row:
     try:
         row = json.loads(line)
     except ValueError:

@@ -13,9 +13,12 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.handle import Damage
-from k150k_pipeline.media.facts import ClipFacts, describe_probing
+from k150k_pipeline.journal.precedence import latest
+from k150k_pipeline.media.facts import ClipFacts
 from k150k_pipeline.pipelines import clipwise
-from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, IngestPlan, Label
+from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan, Label
+from k150k_pipeline.pipelines.ingest.probing import describe_probing
+from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.labels import CLIP_SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -67,21 +70,16 @@ def known_facts(
     A download that failed later does not make the facts of the clip untrue.
     """
     usable = set(fingerprints)
-    latest: dict[str, Entry] = {}
-    for entry in journal.entries(damage):
-        if entry.fingerprint in usable and (entry.failure is None or _is_broken(entry)):
-            before = latest.get(entry.clip)
-            if before is None or entry.at >= before.at:
-                latest[entry.clip] = entry
+    looks = (e for e in journal.entries(damage) if e.fingerprint in usable and _is_look(e))
     return {
         name: (ClipFacts.from_payload(entry.payload()), entry.at)
-        for name, entry in latest.items()
+        for name, entry in latest(looks).items()
         if entry.failure is None
     }
 
 
-def _is_broken(entry: Entry) -> bool:
-    return entry.failure is not None and entry.failure.stage != "download"
+def _is_look(entry: Entry) -> bool:
+    return entry.failure is None or entry.failure.stage != "download"
 
 
 def state_path(drop: Path, ingest: IngestParameters) -> Path:

@@ -9,9 +9,10 @@ from typing import Any
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.ingest.layouts import Layout, ScoreFile
+from k150k_pipeline.pipelines.ingest.plan import DropLabels, Label
 from k150k_pipeline.pipelines.ingest.tables import open_table
 from k150k_pipeline.pipelines.ingest.votes import VoteCount, Votes, count_votes
-from k150k_pipeline.schemas.ingest import DropLabels, IngestParameters, Label
+from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.labels import (
     CLIP_SUFFIXES,
     ScoreRow,

@@ -1,4 +1,4 @@
-"""The checkpoint files of the older script (spec 000): ``.done`` and ``.rows.jsonl``."""
+"""The checkpoint that ``extract_k150k_features.py`` keeps: ``.done`` and ``.rows.jsonl``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from k150k_pipeline.durable import write_text
 
 FINGERPRINT = "legacy"
+# These words stand in parquet files and journals that exist: they are a format.
 SCORING = {"engine": "older script (spec 000)", "version": "unknown", "plan": "unknown"}
 
 

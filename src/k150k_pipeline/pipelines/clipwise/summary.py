@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from k150k_pipeline.pipelines.clipwise.results import Report
 
 _NAMED = 3
 
 
-def summarise(report: Mapping[str, Any]) -> str:
+def summarise(report: Report) -> str:
     """Return a few lines on a finished run.
 
     Args:
@@ -28,7 +27,7 @@ def summarise(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _orphans(report: Mapping[str, Any]) -> list[str]:
+def _orphans(report: Report) -> list[str]:
     lines = []
     for what in ("labels_without_clip", "clips_without_label", "bad_labels"):
         if names := report[what]:
@@ -38,5 +37,5 @@ def _orphans(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _failures(report: Mapping[str, Any]) -> list[str]:
+def _failures(report: Report) -> list[str]:
     return [f"  failed: {n} x {reason}" for reason, n in report["failures_by_reason"].items()]

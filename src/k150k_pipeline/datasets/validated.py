@@ -1,0 +1,95 @@
+"""What one node returns and another takes: a pydantic model, kept as a JSON document."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kedro.io import DatasetError
+from kedro.utils import load_obj
+from pydantic import BaseModel, ValidationError
+
+from k150k_pipeline.datasets.atomic import AtomicFileDataset
+from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.durable import write_json
+
+_REMEDY = "run the whole pipeline, not some of its nodes, so that it is made anew"
+
+
+class ValidatedJSONDataset(AtomicFileDataset):
+    """A JSON document that is one pydantic model: whoever loads it gets all of it or an error.
+
+    Args:
+        filepath: The file.
+        model: Class of the model, as ``package.module.Class``.
+    """
+
+    def __init__(
+        self, *, filepath: str, model: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._model = _find_model(model)
+
+    def load(self) -> BaseModel:
+        """Return the model.
+
+        Raises:
+            DatasetError: There is no such file, or it holds something else.
+        """
+        # json: the parser of model_validate_json refuses file names that are not UTF-8.
+        try:
+            with _collector_paused():
+                return self._model.model_validate(json.loads(self._filepath.read_text("utf-8")))
+        except FileNotFoundError as error:
+            raise DatasetError(f"{self._filepath} does not exist: {_REMEDY}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the document"
+            problem = f"is no {self._model.__name__} ({place}: {first['msg']})"
+            raise DatasetError(f"{self._filepath} {problem}: {_REMEDY}") from error
+        except ValueError as error:
+            raise DatasetError(f"{self._filepath} is no JSON ({error}): {_REMEDY}") from error
+
+    def save(self, data: BaseModel) -> None:
+        """Replace the file by a model.
+
+        Raises:
+            DatasetError: It is of another class.
+        """
+        if type(data) is not self._model:
+            raise DatasetError(
+                f"{self._filepath} takes a {self._model.__name__}, not a {type(data).__name__}"
+            )
+        write_json(self._filepath, data.model_dump())
+
+    def preview(self) -> JSONPreview:
+        """Return the document for kedro-viz."""
+        return JSONPreview(self._filepath.read_text("utf-8"))
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "model": self._model.__name__}
+
+
+def _find_model(path: str) -> type[BaseModel]:
+    try:
+        model = load_obj(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DatasetError(f"model: {path} cannot be imported: {error}") from error
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise DatasetError(f"model: {path} is no pydantic model")
+    return model
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking through a plan of all clips while it grows."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,22 @@
+"""Work dealt out to shards, and what they did added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from k150k_pipeline.journal.worker import Tally
+
+
+def deal(clips: Sequence[str], shard: int, shards: int) -> list[str]:
+    """Return the clips of one shard when they are dealt out in turn."""
+    return list(clips[shard::shards])
+
+
+def add_up(*tallies: Tally) -> Tally:
+    """Return the sum of what the shards did."""
+    return Tally(
+        ok=sum(tally.ok for tally in tallies),
+        failed=sum(tally.failed for tally in tallies),
+        syncs=sum(tally.syncs for tally in tallies),
+        sync_seconds=sum(tally.sync_seconds for tally in tallies),
+    )

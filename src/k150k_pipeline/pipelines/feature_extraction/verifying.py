@@ -1,0 +1,72 @@
+"""The identity plan put to the test, on the first frames of a few clips, before a run trusts it."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.errors import ClipError, InputError
+from k150k_pipeline.media.probe import probe
+from k150k_pipeline.schemas.parameters import ExtractParameters
+from k150k_pipeline.vmaf import Engine
+from k150k_pipeline.vmaf.plans import FULL, IDENTITY, refuse_small
+from k150k_pipeline.vmaf.verify import VERIFIED_FRAMES, compare_plans
+
+logger = logging.getLogger(__name__)
+
+_TRIES_PER_CLIP = 10
+
+
+def verify_on(
+    due: list[str], clips: ClipFolder, engine: Engine, extract: ExtractParameters
+) -> list[str]:
+    """Score the first frames of a few due clips under both plans.
+
+    Args:
+        due: Names of the clips to draw from.
+        clips: Folder of the clips.
+        engine: What scores them.
+        extract: Block ``extract``; ``verify_clips`` says how many, ``verify_seed`` which.
+
+    Returns:
+        Names of the clips on which both plans agree; empty when none drawn can be scored.
+
+    Raises:
+        InputError: The plans disagree beyond the tolerance; both values are in the message.
+    """
+    wanted = min(extract.verify_clips, len(due))
+    logger.info(
+        "Verifying that the identity plan and the full plan agree: %d clips, the first %d frames "
+        "of each", wanted, VERIFIED_FRAMES,
+    )  # fmt: skip
+    agreed: list[str] = []
+    tries = min(len(due), _TRIES_PER_CLIP * extract.verify_clips)
+    for name in random.Random(extract.verify_seed).sample(due, tries):
+        if _plans_agree(engine, clips, name, extract):
+            agreed.append(name)
+            logger.info("Verified %d of %d clips: the plans agree on %s", len(agreed), wanted, name)
+        if len(agreed) == wanted:
+            break
+    if not agreed:
+        logger.warning("Plans not verified: none of %d clips drawn can be scored", tries)
+    return agreed
+
+
+def _plans_agree(engine: Engine, clips: ClipFolder, name: str, extract: ExtractParameters) -> bool:
+    try:
+        clip = probe(clips.find(name))
+        if extract.small_clips == "fail":
+            refuse_small(clip)
+        identity, full = (engine.score(clip, plan, VERIFIED_FRAMES) for plan in (IDENTITY, FULL))
+    except ClipError as error:
+        logger.info("Not verified on a clip that cannot be scored: %s", error)
+        return False
+    if disagreements := compare_plans(identity, full):
+        raise InputError(
+            f"the identity plan and the full plan disagree on the first {identity.frames} frames "
+            f"of {name}: "
+            + "; ".join(map(str, disagreements))
+            + ". Use extract.plan=full, and please report this clip"
+        )
+    return True
