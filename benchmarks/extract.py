@@ -3,12 +3,12 @@
 Usage::
 
     python benchmarks/extract.py plans [--clips DIR] [--limit N]
-    python benchmarks/extract.py agreement [--clips DIR] [--limit N]
+    python benchmarks/extract.py agreement [--clips DIR] [--limit N] [--first FRAMES]
     python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
 
 ``plans`` runs the three on the same clips in turn and prints CPU seconds per clip (children
-included) and ratios. ``agreement`` prints how far identity and full plan are apart. ``overhead``
-journals a whole corpus with scoring replaced by a no-op.
+included) and ratios. ``agreement`` prints how far identity and full plan are apart, on whole clips
+or on their first frames. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def main() -> None:
         command = commands.add_parser(name)
         command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
         command.add_argument("--limit", type=int)
+        if name == "agreement":
+            command.add_argument("--first", type=int, help="score only so many frames")
     overhead = commands.add_parser("overhead")
     overhead.add_argument("--clips-count", type=int, default=152_265)
     overhead.add_argument("--workers", type=int, default=2)
@@ -57,9 +59,12 @@ def main() -> None:
     if options.command == "overhead":
         measure_overhead(options.clips_count, options.workers)
         return
-    run = compare_plans if options.command == "plans" else print_agreement
     with clip_folder(options.clips) as folder:
-        run(sorted(folder.glob("*.mp4"))[: options.limit])
+        paths = sorted(folder.glob("*.mp4"))[: options.limit]
+        if options.command == "plans":
+            compare_plans(paths)
+        else:
+            print_agreement(paths, options.first)
 
 
 def machine() -> str:
@@ -121,17 +126,22 @@ def compare_plans(paths: list[Path]) -> None:
     print(f"identity / decode {cpu['identity'] / cpu['decode']:6.2f}")
 
 
-def print_agreement(paths: list[Path]) -> None:
-    """Print, per feature, the largest difference of a clip's mean between the two plans."""
+def print_agreement(paths: list[Path], first: int | None) -> None:
+    """Print, per feature, how far a clip's mean and deviation are apart between the two plans."""
     engine = make_engine(VmafParameters(threads=os.cpu_count() or 1))
     differences = []
     for path in paths:
         clip = probe(path)
-        identity, full = (aggregate(engine.score(clip, p).values)[:22] for p in (IDENTITY, FULL))
+        identity, full = (
+            aggregate(engine.score(clip, plan, first).values) for plan in (IDENTITY, FULL)
+        )
         differences.append(np.abs(np.array(identity) - np.array(full)))
-    print(f"clips: {len(paths)}; largest difference of a clip's mean, identity against full")
-    for feature, largest in zip(FEATURES, np.max(differences, axis=0), strict=True):
-        print(f"{feature:14} {largest:.1e}")
+    what = "all frames" if first is None else f"first {first} frames"
+    print(f"clips: {len(paths)}, {what}; largest differences, identity plan against full plan")
+    print(f"{'':14} mean    deviation")
+    means, deviations = np.max(differences, axis=0).reshape(2, len(FEATURES))
+    for feature, mean, deviation in zip(FEATURES, means, deviations, strict=True):
+        print(f"{feature:14} {mean:.1e} {deviation:.1e}")
 
 
 def cpu_seconds() -> float:

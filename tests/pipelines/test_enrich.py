@@ -56,13 +56,14 @@ def write(tmp_path):
     return write
 
 
-def test_matched_and_missing_are_counted_and_types_are_kept(write, capsys):
+def test_matched_and_missing_are_counted_and_types_are_kept(write, caplog):
     block = EnrichParameters(
         metadata_jsonl=write(rows()[:4]),
         columns=("chug_bit_depth", "chug_framerate_manifest", "chug_orientation"),
     )
-    table, summary = enrich(features(), block)
-    assert json.loads(capsys.readouterr().out) == summary
+    with caplog.at_level("INFO", logger="k150k_pipeline"):
+        table, summary = enrich(features(), block)
+    assert json.loads(caplog.messages[0]) == summary
     assert (summary["rows"], summary["matched"], summary["missing"]) == (6, 4, 2)
     assert summary["cells_filled"]["content_id"] == 4
     assert table.column_names[:48] == list(COLUMNS)
@@ -184,8 +185,9 @@ def test_by_the_command_line(project, write):
         f"--params=enrich.metadata_jsonl={write(rows()[:5])},enrich.columns=[chug_bit_depth]",
     )
     output = project.kedro(*command)
-    (line,) = [line for line in output.splitlines() if line.startswith("{")]
-    assert (json.loads(line)["matched"], json.loads(line)["missing"]) == (5, 1)
+    (logged,) = [line for line in output.splitlines() if '"matched": ' in line]
+    summary = json.loads(logged[logged.index("{") :])
+    assert (summary["matched"], summary["missing"]) == (5, 1)
     once = project.features.read_bytes()
     project.kedro(*command)
     assert project.features.read_bytes() == once

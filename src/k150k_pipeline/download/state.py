@@ -1,4 +1,4 @@
-"""The download-progress file of spec 002, §5: one state per clip, readable and editable."""
+"""The download-progress file: one state per clip, in JSON that a person may read and edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adapter of spec 003: a row of an NR corpus in, one FR row per CRF out."""
+"""The adapter: a row of an NR corpus in, one FR row per CRF out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.fr_from_nr.loopback import Loopback
-from k150k_pipeline.fr_from_nr.rows import Payload, make_payload, rows_of
+from k150k_pipeline.fr_from_nr.rows import SweepPayload, make_payload, rows_of
 from k150k_pipeline.fr_from_nr.source import Source, probe_source
 from k150k_pipeline.fr_from_nr.stepwise import Stepwise
 from k150k_pipeline.fr_from_nr.sweep import SweepIdentity, SweepSettings, SweepStrategy
@@ -141,7 +141,7 @@ class NrToFrAdapter:
         for row in rows:
             yield from self.run(row)
 
-    def sweep(self, row: NrInputRow) -> Payload:
+    def sweep(self, row: NrInputRow) -> SweepPayload:
         """Return what a journal keeps of a clip; :func:`rows_of` makes its rows of that.
 
         Raises:
@@ -161,7 +161,7 @@ class NrToFrAdapter:
         return payload
 
 
-def _check_rows(payload: Payload, row: NrInputRow) -> None:
+def _check_rows(payload: SweepPayload, row: NrInputRow) -> None:
     try:
         for fr_row in rows_of(payload, row.mos):
             FrRow.model_validate(fr_row)

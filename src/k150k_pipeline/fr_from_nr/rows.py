@@ -10,7 +10,7 @@ from k150k_pipeline.fr_from_nr.source import Source
 from k150k_pipeline.fr_from_nr.sweep import ScoredEncode, SweepIdentity, SweepSettings
 from k150k_pipeline.schemas.fr import CANONICAL_6, FR_COLUMNS, FR_SCHEMA_VERSION, STATISTICS
 
-Payload = dict[str, Any]
+SweepPayload = dict[str, Any]
 """What all rows of a clip share under ``clip``, and what each has of its own under ``sweep``."""
 
 
@@ -21,7 +21,7 @@ def make_payload(
     settings: SweepSettings,
     identity: SweepIdentity,
     run_id: str,
-) -> Payload:
+) -> SweepPayload:
     """Return everything of a clip's rows but what the NR corpus says of it.
 
     Args:

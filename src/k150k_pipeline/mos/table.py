@@ -64,10 +64,11 @@ def build_table(
 
     Args:
         features: Features parquet: ``clip_name``, ``mos``, and numbers.
-        corpus: Corpus rows (spec 002, §7); may be empty.
+        corpus: Corpus rows; may be empty.
         columns: Which columns are inputs.
         corpus_name: Corpus of clips that have no corpus row.
-        fr_rows: Re-encodings of the clips (spec 003); their scores become inputs of the source.
+        fr_rows: Re-encodings of the clips that ``fr_from_nr`` made; their scores become inputs
+            of the source.
         inputs: Take these inputs as they are, for a second table beside a first.
 
     Raises:
@@ -232,7 +233,7 @@ def _join_fr(frame: pd.DataFrame, fr_rows: pd.DataFrame) -> pd.DataFrame:
     """Append what each clip scores when it is encoded again; its MOS is that of the source."""
     lacking = [key for key in ("nr_source", "crf", "encoder") if key not in fr_rows.columns]
     if lacking:
-        raise InputError(f"the FR corpus has no key {', '.join(lacking)}; see spec 003")
+        raise InputError(f"the FR corpus has no key {', '.join(lacking)}; see docs/fr_from_nr.md")
     for encoder in fr_rows["encoder"].unique():
         slot_name(str(encoder), "fr")
     source = fr_rows["nr_source"].map(lambda path: PurePosixPath(str(path)).name)

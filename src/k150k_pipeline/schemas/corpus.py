@@ -1,4 +1,4 @@
-"""Rows of a MOS corpus: one clip, its facts and its opinion score (spec 002, §7)."""
+"""Rows of a MOS corpus: one clip, its facts and its opinion score."""
 
 from __future__ import annotations
 

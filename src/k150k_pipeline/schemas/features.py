@@ -1,4 +1,4 @@
-"""The locked columns of the features table (spec 000, "Output schema")."""
+"""The locked columns of the features table."""
 
 from __future__ import annotations
 

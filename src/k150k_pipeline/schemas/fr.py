@@ -1,4 +1,4 @@
-"""Rows of the FR corpus (spec 003): one clip at one CRF, scored against its own decoded upload."""
+"""Rows of the FR corpus: one clip at one CRF, scored against its own decoded upload."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CAVEAT = (
     "distorted source. Within one clip vmaf_score ranks the CRFs; its absolute value does not "
     "compare with rows whose reference is a master. Stratify by fr_from_nr when corpora are mixed."
 )
-"""Spec 003, §1: what a user of these rows must know."""
+"""What a user of these rows must know."""
 
 
 class _FrRowHead(BaseModel):

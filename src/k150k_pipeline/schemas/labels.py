@@ -1,4 +1,4 @@
-"""Score tables: which columns they may have, and what their values may be (spec 002, §11)."""
+"""Score tables: which columns they may have, and what their values may be."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ def _has(frames: Frames, key: str) -> bool:
 
 
 def _with_motion_v2(plan: Plan) -> list[str]:
-    """Return the plan's extractors; the full plan runs ``motion_v2`` too, as spec 000 does."""
+    """Return the plan's extractors, and ``motion_v2`` with the full plan, as older rows had it."""
     return [*plan.extractors, *(["motion_v2"] if plan.name == "full" else [])]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
-from typing import Any
 
 import pyarrow as pa
 
@@ -12,9 +12,11 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.mos_parameters import EnrichParameters
 from k150k_pipeline.schemas.sidecar import join, read_sidecar
 
+logger = logging.getLogger(__name__)
 
-def enrich(features: pa.Table, enrich: EnrichParameters) -> tuple[pa.Table, dict[str, Any]]:
-    """Join a sidecar to a features table and print what was done as JSON.
+
+def enrich(features: pa.Table, enrich: EnrichParameters) -> tuple[pa.Table, dict[str, object]]:
+    """Join a sidecar to a features table, and log what was done as a line of JSON.
 
     Args:
         features: Any table with a column ``clip_name``.
@@ -44,7 +46,7 @@ def enrich(features: pa.Table, enrich: EnrichParameters) -> tuple[pa.Table, dict
         "cells_kept_though_different": joined.kept,
         "contents_in_several_splits": _straddling(joined.table),
     }
-    print(json.dumps(summary))
+    logger.info("%s", json.dumps(summary))
     return joined.table, summary
 
 

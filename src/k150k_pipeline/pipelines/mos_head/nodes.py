@@ -43,7 +43,7 @@ def make_table(
 
     Args:
         features: Features parquet.
-        corpus: Corpus rows (spec 002, §7).
+        corpus: Corpus rows, as ``ingest`` makes them.
         mos_head: Block ``mos_head``.
 
     Returns:

@@ -25,9 +25,11 @@ from k150k_pipeline.vmaf.plans import IDENTITY
 
 logger = logging.getLogger(__name__)
 
+_SHOWN = 20
+
 
 def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameters) -> pd.DataFrame:
-    """Predict MOS for a clip, or for every row of a features parquet; print one line per clip.
+    """Predict MOS for a clip, or for every row of a features parquet; log one line per clip.
 
     Args:
         model_set: The current model set.
@@ -57,7 +59,8 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
         logger.warning("Typical values stand for %s: predictions are rough", ", ".join(absent))
         frame = frame.assign(**dict.fromkeys(absent, np.nan))
     result = pd.DataFrame({"clip_name": frame["clip_name"], "predicted_mos": model.predict(frame)})
-    print(result.to_string(index=False, header=False, max_rows=20))
+    rows = result.to_string(index=False, header=False, max_rows=_SHOWN)
+    logger.info("Predicted MOS:\n%s", rows)
     return result
 
 

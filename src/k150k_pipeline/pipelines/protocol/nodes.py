@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pandas as pd
 
 from k150k_pipeline.mos.types import without_nan
 from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_splits(
@@ -22,7 +25,7 @@ def evaluate_splits(
 def summarise_splits(
     protocol: ProtocolParameters, *parts: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Put the shards together and print every split and the medians.
+    """Put the shards together, and log every split and the medians.
 
     Returns:
         One row per split, and median, mean and SD per measure with the parameters used.
@@ -31,6 +34,6 @@ def summarise_splits(
 
     evaluated = [part.apply(pd.to_numeric) for part in parts if len(part)]
     splits = pd.concat(evaluated).sort_values("split", ignore_index=True)
-    print(published.describe(splits))
+    logger.info("Splits of the protocol:\n%s", published.describe(splits))
     summary = {"measures": published.summarise(splits), "protocol": protocol.model_dump()}
     return splits, without_nan(summary)
