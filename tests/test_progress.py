@@ -11,8 +11,8 @@ import pytest
 from k150k_pipeline import progress
 from k150k_pipeline.journal import Failure, Journal
 from k150k_pipeline.journal.watch import JournalTail
+from k150k_pipeline.pipelines.clipwise import summarise
 from k150k_pipeline.progress import ProgressReporter, eta
-from k150k_pipeline.summary import summarise
 
 
 @pytest.mark.parametrize(

@@ -187,11 +187,11 @@ class ExtractParameters(Parameters):
     max_failure_rate: MaxFailureRate = 0.05
 
     verify_clips: Annotated[int, Field(ge=0, le=1000, json_schema_extra={"unit": "clips"})] = 2
-    """Due clips that are scored under both plans before the first shard. The run stops on a
-    disagreement beyond the tolerance. Clips that cannot be scored are passed over, ten draws per
-    clip at most. This is done once per fingerprint and journal: remove ``verified.jsonl`` from the
-    journal to do it again. It has no effect with ``plan: full``. Change it when you want stronger
-    proof on your own clips: raise it; 0 skips it."""
+    """Due clips that are scored under both plans before the first shard. Of each, the first 24
+    frames are scored. The run stops on a disagreement beyond the tolerance. Clips that cannot be
+    scored are passed over, ten draws per clip at most. This is done once per fingerprint and
+    journal: remove ``verified.jsonl`` from the journal to do it again. It has no effect with
+    ``plan: full``. Change it when you want stronger proof on your own clips: raise it; 0 skips it."""
 
     verify_seed: int = 0
     """Seed of the draw of the clips that are scored under both plans. Change it when you want other
