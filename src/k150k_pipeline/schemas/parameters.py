@@ -191,7 +191,8 @@ class ExtractParameters(Parameters):
     frames are scored. The run stops on a disagreement beyond the tolerance. Clips that cannot be
     scored are passed over, ten draws per clip at most. This is done once per fingerprint and
     journal: remove ``verified.jsonl`` from the journal to do it again. It has no effect with
-    ``plan: full``. Change it when you want stronger proof on your own clips: raise it; 0 skips it."""
+    ``plan: full``. Change it when you want stronger proof on your own clips: raise it; 0 skips
+    it."""
 
     verify_seed: int = 0
     """Seed of the draw of the clips that are scored under both plans. Change it when you want other
