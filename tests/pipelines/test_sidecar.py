@@ -6,7 +6,8 @@ import json
 import pytest
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.schemas.sidecar import read_sidecar, split_of
+from k150k_pipeline.pipelines.sidecar import read_sidecar
+from k150k_pipeline.schemas.sidecar import split_of
 
 
 def write(tmp_path, *rows):
