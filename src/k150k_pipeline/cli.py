@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import _split_params, env_option
-from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.validation import ParameterValidationError
 
-from k150k_pipeline.datasets import JournalDataset
 from k150k_pipeline.errors import (
     EngineError,
     FailureRateError,
@@ -22,11 +17,9 @@ from k150k_pipeline.errors import (
     JournalError,
     LostRowsError,
 )
-from k150k_pipeline.journal.lock import OutputInUseError, read_holder
-from k150k_pipeline.journal.watch import JournalTail
-from k150k_pipeline.pipeline_shape import PipelineShape, current_shape
-from k150k_pipeline.progress import eta
+from k150k_pipeline.journal.lock import OutputInUseError
 from k150k_pipeline.runners.process import WorkerDiedError
+from k150k_pipeline.status import KINDS, status_command
 
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
 _EXPECTED = (
@@ -40,8 +33,6 @@ _EXPECTED = (
     ParameterValidationError,
     WorkerDiedError,
 )
-_RATE_WINDOW_S = 300.0
-_FAILURES_SHOWN = 5
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, name=__file__)
@@ -75,48 +66,5 @@ def _project_run() -> click.Command:
 cli.add_command(_project_run(), name="run")
 
 
-def _add_status_command(name: str, journal: Callable[[PipelineShape], str], what: str) -> None:
-    @cli.command(name, help=f"Tell how far {what} is, during a run or after it.")
-    @env_option
-    @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
-    def status(env: str | None, params: dict[str, Any]) -> None:
-        with KedroSession.create(env=env, runtime_params=params) as session:
-            context = cast(KedroSession, session).load_context()
-            dataset = context.catalog.get(journal(current_shape()))
-        assert isinstance(dataset, JournalDataset)
-        click.echo(describe_status(dataset))
-
-
-_add_status_command("extract-status", lambda s: f"{s.corpus}_journal", "an extraction")
-_add_status_command("ingest-status", lambda s: f"{s.ingest_corpus}_ingest_journal", "an ingestion")
-_add_status_command("fr-status", lambda s: f"{s.fr_prefix}_journal", "an FR corpus")
-
-
-def describe_status(dataset: JournalDataset) -> str:
-    """Return what the journals say: done, failed, due, rate, ETA, last failures."""
-    journal = dataset.journal
-    run = journal.announced()
-    if run is None:
-        return f"No run has begun in {journal.folder}"
-    tail = JournalTail(journal)
-    seen = tail.poll()
-    holder = read_holder(dataset.lock_path)
-    now = time.time()
-    rate = seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now) if holder else 0.0
-    due = max(run["due"] - seen.finished_since(run["started_at"]), 0)
-    state = (
-        f"running: process {holder.get('pid')} on {holder.get('host')}" if holder else "not running"
-    )
-    last_failures = list(seen.failures.items())[-_FAILURES_SHOWN:]
-    lines = [
-        f"{journal.output} ({state})",
-        (
-            f"  wanted {run['wanted']}, done {len(seen.clips)}, "
-            f"failed attempts {seen.failed}, due {due}"
-        ),
-        f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
-        if holder
-        else "  no rate: nothing is running",
-        *(f"  failed: {clip}: {': '.join(why)}" for clip, why in last_failures),
-    ]
-    return "\n".join(lines)
+for _name in KINDS:
+    cli.add_command(status_command(_name))

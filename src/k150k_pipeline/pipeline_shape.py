@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from pydantic import ValidationError
 
@@ -99,7 +98,7 @@ def current_shape() -> PipelineShape:
     """
     if _current is not None:
         return _current
-    loader = OmegaConfigLoader(
+    loader = settings.CONFIG_LOADER_CLASS(
         conf_source=str(settings.CONF_SOURCE),
         env=os.environ.get("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,

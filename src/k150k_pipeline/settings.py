@@ -1,10 +1,12 @@
 """Project settings of Kedro."""
 
+from k150k_pipeline.configuration import ProjectConfigLoader
 from k150k_pipeline.hooks import ProjectHooks
 
 HOOKS = (ProjectHooks(),)
 # Its statistics hook loads every dataset once more and cannot follow ours.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
+CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

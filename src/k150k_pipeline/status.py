@@ -1,0 +1,133 @@
+"""How far the runs are: ``extract-status``, ``ingest-status`` and ``fr-status``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+import click
+from kedro.framework.cli.utils import _split_params, env_option, validate_conf_source
+from kedro.framework.session import KedroSession
+from kedro.io import AbstractDataset, CatalogProtocol
+
+from k150k_pipeline.datasets import JournalDataset
+from k150k_pipeline.journal.lock import read_holder
+from k150k_pipeline.journal.watch import JournalTail
+from k150k_pipeline.progress import eta
+from k150k_pipeline.schemas.parameters import Corpus
+
+_RATE_WINDOW_S = 300.0
+_FAILURES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of run that keeps journals.
+
+    Attributes:
+        block: Parameter block, whose ``corpus`` says which corpus a run is about.
+        journals: Catalog entry of the journal by corpus.
+        what: What a run of this kind makes, for the help text.
+    """
+
+    block: str
+    journals: Mapping[str, str]
+    what: str
+
+
+KINDS = {
+    "extract-status": Kind(
+        "extract",
+        {name: f"{name}_journal" for name in get_args(Corpus)},
+        "extractions are",
+    ),
+    "ingest-status": Kind(
+        "ingest",
+        {name: f"{name}_ingest_journal" for name in ("konvid_150k", "konvid_1k")},
+        "ingestions are",
+    ),
+    "fr-status": Kind(
+        "fr_from_nr",
+        {"konvid_150k": "k150k_fr_journal", "konvid_1k": "konvid_1k_fr_journal"},
+        "FR corpora are",
+    ),
+}
+
+
+def status_command(name: str, command_class: type[click.Command] = click.Command) -> click.Command:
+    """Return the command that reports the runs of one kind, during a run or after it."""
+    kind = KINDS[name]
+
+    @env_option
+    @click.option("--conf-source", callback=validate_conf_source, help="As given to kedro run.")
+    @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
+    def report(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+        entries = _journals_asked_for(kind, params)
+        created = KedroSession.create(env=env, conf_source=conf_source, runtime_params=params)
+        with created as session:
+            catalog = cast(KedroSession, session).load_context().catalog
+        click.echo(describe_runs(_datasets(catalog, entries)))
+
+    text = f"Tell how far {kind.what}: the corpus that --params names, or every one with a run."
+    return click.command(name, cls=command_class, help=text)(report)
+
+
+def describe_runs(datasets: Sequence[JournalDataset]) -> str:
+    """Return what the journals say, the latest run first; without a run, where they would be."""
+    announced = ((dataset.journal.announced(), dataset) for dataset in datasets)
+    runs = [(run, dataset) for run, dataset in announced if run is not None]
+    if not runs:
+        folders = dict.fromkeys(str(dataset.journal.folder) for dataset in datasets)
+        return f"No run has begun in {' or '.join(folders)}"
+    runs.sort(key=lambda found: -found[0]["started_at"])
+    return "\n".join(_describe_run(run, dataset) for run, dataset in runs)
+
+
+def _describe_run(run: Mapping[str, Any], dataset: JournalDataset) -> str:
+    """Return done, failed, due, rate, ETA and last failures of one run."""
+    seen = JournalTail(dataset.journal).poll()
+    holder = read_holder(dataset.lock_path)
+    now = time.time()
+    rate = seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now) if holder else 0.0
+    due = max(run["due"] - seen.finished_since(run["started_at"]), 0)
+    state = (
+        f"running: process {holder.get('pid')} on {holder.get('host')}" if holder else "not running"
+    )
+    last_failures = list(seen.failures.items())[-_FAILURES_SHOWN:]
+    lines = [
+        f"{dataset.journal.output} ({state})",
+        (
+            f"  wanted {run['wanted']}, done {len(seen.clips)}, "
+            f"failed attempts {seen.failed}, due {due}"
+        ),
+        f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
+        if holder
+        else "  no rate: nothing is running",
+        *(f"  failed: {clip}: {': '.join(why)}" for clip, why in last_failures),
+    ]
+    return "\n".join(lines)
+
+
+def _journals_asked_for(kind: Kind, params: Mapping[str, Any]) -> list[str]:
+    """Return the catalog entries of the corpus that the parameters name, or of every corpus."""
+    block = params.get(kind.block)
+    named = block.get("corpus") if isinstance(block, Mapping) else None
+    if named is None:
+        return list(kind.journals.values())
+    corpus = str(named).replace("-", "_")
+    if corpus not in kind.journals:
+        raise click.BadParameter(
+            f"{kind.block}.corpus={named} is not one of {', '.join(kind.journals)}",
+            param_hint="--params",
+        )
+    return [kind.journals[corpus]]
+
+
+def _datasets(
+    catalog: CatalogProtocol[str, AbstractDataset[Any, Any]], entries: Sequence[str]
+) -> list[JournalDataset]:
+    """Return the journals, each folder once: with ``--params journal=…`` all are in one place."""
+    found = (cast(JournalDataset, catalog.get(entry)) for entry in entries)
+    return list({dataset.journal.folder: dataset for dataset in found}.values())
