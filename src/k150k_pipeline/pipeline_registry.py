@@ -35,16 +35,16 @@ def register_pipelines() -> dict[str, Pipeline]:
     fr = fr_from_nr.create_pipeline(
         encode.corpus, shape.fr_prefix, encode.shards, parquet=encode.parquet
     )
-    # The sample's table is made on the way; a user's is chosen with --params features=….
-    sample_head = whole + mos_head.create_pipeline(f"{corpus}_features", labels)
+    features, enriched = f"{shape.table}_features", f"{shape.table}_enriched"
+    head = mos_head.create_pipeline(features, labels)
     return {
         "__default__": whole,
         "ingest": first + take_in,
         "fr_from_nr": (first + take_in if shape.sample.enabled else first) + fr,
         "extract": first + extract,
         "sample": make_sample,
-        "enrich": enrich.create_pipeline(),
-        "mos_head": sample_head if shape.sample.enabled else mos_head.create_pipeline(),
+        "enrich": enrich.create_pipeline(features, enriched),
+        "mos_head": whole + head if shape.sample.enabled else head,
         "predict": predict.create_pipeline(),
-        "protocol": protocol.create_pipeline(shape.protocol_shards),
+        "protocol": protocol.create_pipeline(features, shape.protocol_shards),
     }

@@ -26,13 +26,19 @@ _current: PipelineShape | None = None
 
 @dataclass(frozen=True)
 class PipelineShape:
-    """The parameter blocks that decide which nodes and datasets a run has."""
+    """The parameters that decide which nodes and datasets a run has.
+
+    Attributes:
+        table_is_given: Whether ``--params features=…`` names the table that the pipelines after
+            ``extract`` read.
+    """
 
     extract: ExtractParameters
     ingest: IngestParameters
     fr_from_nr: FrParameters
     protocol: ProtocolParameters
     sample: SampleParameters
+    table_is_given: bool
 
     @property
     def corpus(self) -> str:
@@ -51,6 +57,11 @@ class PipelineShape:
     def ingest_corpus(self) -> str:
         """Prefix of the catalog entries of the corpus that is ingested."""
         return self.ingest.corpus.replace("-", "_")
+
+    @property
+    def table(self) -> str:
+        """Prefix of the catalog entries of the features table that comes after ``extract``."""
+        return "given" if self.table_is_given else self.ingest_corpus
 
     @property
     def fr_prefix(self) -> str:
@@ -77,6 +88,7 @@ def shape_from(parameters: Mapping[str, Any]) -> PipelineShape:
         fr_from_nr=_block(FrParameters, parameters.get("fr_from_nr")),
         protocol=_block(ProtocolParameters, parameters.get("protocol")),
         sample=_block(SampleParameters, parameters.get("sample")),
+        table_is_given=bool(parameters.get("features")),
     )
 
 

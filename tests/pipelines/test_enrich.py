@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from k150k_pipeline.datasets import ArrowParquetDataset
+from k150k_pipeline.datasets import FeaturesDataset
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.enrich.nodes import enrich
 from k150k_pipeline.pipelines.feature_extraction import outputs
@@ -109,7 +109,7 @@ def test_nan_and_untyped_columns_count_as_missing(write):
 def test_twice_is_once_to_the_last_byte(write, tmp_path, overwrite):
     path = tmp_path / "features.parquet"
     features().to_pandas().to_parquet(path, compression="snappy", row_group_size=2)
-    dataset = ArrowParquetDataset(filepath=str(path))
+    dataset = FeaturesDataset(filepath=str(path))
     block = EnrichParameters(
         metadata_jsonl=write(rows()), columns=("chug_bit_depth",), overwrite=overwrite
     )

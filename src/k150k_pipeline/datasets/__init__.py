@@ -1,7 +1,6 @@
 """Kedro datasets that this project needs and kedro-datasets lacks."""
 
 from k150k_pipeline.datasets.atomic import (
-    ArrowParquetDataset,
     AtomicCSVDataset,
     AtomicFigureDataset,
     AtomicFileDataset,
@@ -10,13 +9,13 @@ from k150k_pipeline.datasets.atomic import (
     AtomicParquetDataset,
 )
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
+from k150k_pipeline.datasets.features import FeaturesDataset
 from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset
 from k150k_pipeline.datasets.validated import ValidatedJSONDataset
 
 __all__ = [
-    "ArrowParquetDataset",
     "AtomicCSVDataset",
     "AtomicFigureDataset",
     "AtomicFileDataset",
@@ -25,6 +24,7 @@ __all__ = [
     "AtomicParquetDataset",
     "ClipFolder",
     "ClipFolderDataset",
+    "FeaturesDataset",
     "FolderDataset",
     "JournalDataset",
     "ModelSet",

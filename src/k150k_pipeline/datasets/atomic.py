@@ -49,14 +49,12 @@ class AtomicParquetDataset(AtomicFileDataset):
     """A parquet file, saved from an Arrow table (its metadata included), loaded as a frame."""
 
     def load(self) -> pd.DataFrame:
-        """Return the table as a pandas frame; what it says of itself is in ``attrs["k150k"]``.
+        """Return the table as a pandas frame.
 
         Raises:
             DatasetError: There is no such file, or it is not parquet.
         """
-        table = self._read()
-        frame: pd.DataFrame = table.to_pandas()
-        frame.attrs["k150k"] = (table.schema.metadata or {}).get(b"k150k", b"").decode()
+        frame: pd.DataFrame = self._read().to_pandas()
         return frame
 
     def save(self, data: pa.Table | pa.RecordBatchReader) -> None:
@@ -76,10 +74,7 @@ class AtomicParquetDataset(AtomicFileDataset):
         try:
             return pq.read_table(self._filepath)
         except FileNotFoundError as error:
-            raise DatasetError(
-                f"{self._filepath} does not exist: make it first, or give its place on the command "
-                "line (--params features=…) or in conf/local/catalog.yml"
-            ) from error
+            raise DatasetError(f"{self._filepath} does not exist") from error
         except (pa.ArrowInvalid, OSError) as error:
             raise DatasetError(f"{self._filepath} is not a parquet file: {error}") from error
 
@@ -88,18 +83,6 @@ class AtomicParquetDataset(AtomicFileDataset):
         with pq.ParquetFile(self._filepath) as file:
             head = next(file.iter_batches(nrows), pa.RecordBatch.from_pylist([])).to_pandas()
         return TablePreview(json.loads(head.to_json(orient="split")))
-
-
-class ArrowParquetDataset(AtomicParquetDataset):
-    """A parquet file that is loaded as an Arrow table, with its types and metadata."""
-
-    def load(self) -> pa.Table:
-        """Return the table, each column in one chunk: saved again, it gives the same bytes.
-
-        Raises:
-            DatasetError: There is no such file, or it is not parquet.
-        """
-        return self._read().combine_chunks()
 
 
 class AtomicCSVDataset(AtomicFileDataset):

@@ -37,7 +37,7 @@ _KEPT = (
 
 
 def make_table(
-    features: pd.DataFrame, corpus: pd.DataFrame, mos_head: MosHeadParameters
+    features: pa.Table, corpus: pd.DataFrame, mos_head: MosHeadParameters
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Join features, labels and metadata, and mark which part each clip belongs to.
 
@@ -55,8 +55,8 @@ def make_table(
     fr_rows = None
     if mos_head.fr_corpus is not None:
         fr_rows = read_rows(mos_head.fr_corpus, "mos_head.fr_corpus")
-    described = features.attrs.get("k150k", "")
-    table = build_table(features, corpus, mos_head.columns, mos_head.corpus, fr_rows)
+    described = (features.schema.metadata or {}).get(b"k150k", b"").decode()
+    table = build_table(features.to_pandas(), corpus, mos_head.columns, mos_head.corpus, fr_rows)
     frame = _with_judge(table, mos_head, fr_rows)
     frame["content"] = group_contents(frame, mos_head.splits.group_columns)
     judged = frame["part"] == JUDGE

@@ -13,9 +13,7 @@ PICTURES = ("predicted_true", "residuals", "importance", "folds")
 _BLOCK = "params:mos_head"
 
 
-def create_pipeline(
-    features: str = "mos_head_features", corpus: str = "konvid_150k_corpus"
-) -> Pipeline:
+def create_pipeline(features: str, corpus: str) -> Pipeline:
     """Return the mos_head pipeline.
 
     Args:

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from k150k_pipeline.mos.types import without_nan
 from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
@@ -14,12 +15,20 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate_splits(
-    table: pd.DataFrame, protocol: ProtocolParameters, *, shard: int, shards: int
+    table: pa.Table | pd.DataFrame, protocol: ProtocolParameters, *, shard: int, shards: int
 ) -> pd.DataFrame:
-    """Evaluate the splits that are dealt to one shard; one row per split."""
+    """Evaluate the splits that are dealt to one shard; one row per split.
+
+    Args:
+        table: Features parquet, or a CSV file whose cells are texts.
+        protocol: Block ``protocol``.
+        shard: Number of the shard.
+        shards: How many shards there are.
+    """
     from k150k_pipeline.mos import protocol as published  # scikit-learn: not for every command
 
-    return published.run_protocol(table, protocol, shard, shards)
+    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
+    return published.run_protocol(frame, protocol, shard, shards)
 
 
 def summarise_splits(

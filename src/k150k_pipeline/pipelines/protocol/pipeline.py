@@ -10,10 +10,11 @@ from k150k_pipeline.pipelines.protocol import nodes
 _BLOCK = "params:protocol"
 
 
-def create_pipeline(shards: int) -> Pipeline:
+def create_pipeline(features: str, shards: int) -> Pipeline:
     """Return the protocol pipeline.
 
     Args:
+        features: Dataset of the features parquet.
         shards: Nodes that the splits are dealt to; at most as many as there are splits.
     """
     parts = [f"splits_{shard:04d}" for shard in range(shards)]
@@ -22,7 +23,7 @@ def create_pipeline(shards: int) -> Pipeline:
             *(
                 node(
                     Bound(nodes.evaluate_splits, {"shard": shard, "shards": shards}),
-                    ["protocol_table", _BLOCK],
+                    [features, _BLOCK],
                     part,
                     name=f"shard_{shard:04d}",
                 )
@@ -36,7 +37,7 @@ def create_pipeline(shards: int) -> Pipeline:
             ),
         ],
         namespace="protocol",
-        inputs={"protocol_table"},
+        inputs={features},
         outputs={"protocol_splits", "protocol_summary"},
         parameters={"protocol"},
     )
