@@ -34,8 +34,8 @@ def shapes() -> Iterator[pipeline_shape.PipelineShape]:
     """Yield every graph there can be, with one shard each."""
     extracts = itertools.product(("k150ka", "k150kb"), ("scores", "corpus"))
     chosen = [*extracts, ("konvid_150k", None), ("konvid_1k", None)]
-    for (corpus, labels), whole, parquet, sample in itertools.product(
-        chosen, ("konvid-150k", "konvid-1k"), (True, False), (True, False)
+    for (corpus, labels), whole, parquet, sample, table in itertools.product(
+        chosen, ("konvid-150k", "konvid-1k"), (True, False), (True, False), (None, "/a.parquet")
     ):
         yield shape_from(
             {
@@ -43,6 +43,7 @@ def shapes() -> Iterator[pipeline_shape.PipelineShape]:
                 "ingest": {"corpus": whole, "shards": 1},
                 "fr_from_nr": {"corpus": whole, "parquet": parquet, "shards": 1},
                 "sample": {"enabled": sample},
+                "features": table,
             }
         )
 

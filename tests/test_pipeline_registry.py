@@ -135,8 +135,39 @@ def test_protocol_has_no_shard_without_a_split(register, protocol, shards):
 
 def test_mos_head_reads_features_and_corpus_and_makes_a_model_set(register):
     head = register()["mos_head"]
-    assert data_inputs(head) == {"mos_head_features", "konvid_150k_corpus"}
+    assert data_inputs(head) == {"konvid_150k_features", "konvid_150k_corpus"}
     assert {"mos_model_set", "mos_head_report"} <= head.outputs()
+
+
+@pytest.mark.parametrize("corpus", ["konvid_150k", "konvid_1k"])
+def test_what_comes_after_kedro_run_reads_what_it_makes(register, corpus):
+    pipelines = register(ingest={"corpus": corpus.replace("_", "-")})
+    made = pipelines["__default__"].all_outputs()
+    assert data_inputs(pipelines["mos_head"]) == {f"{corpus}_features", f"{corpus}_corpus"}
+    assert data_inputs(pipelines["enrich"]) == data_inputs(pipelines["protocol"])
+    assert data_inputs(pipelines["protocol"]) == {f"{corpus}_features"}
+    assert data_inputs(pipelines["mos_head"]) <= made
+
+
+@pytest.mark.parametrize(
+    ("parameters", "table"),
+    [
+        ({}, "konvid_150k"),
+        ({"ingest": {"corpus": "konvid-1k"}}, "konvid_1k"),
+        ({"ingest": {"corpus": "konvid-1k"}, "features": "/a.parquet"}, "given"),
+        ({"extract": {"corpus": "k150kb"}, "features": ""}, "konvid_150k"),
+    ],
+)
+def test_which_table_comes_next(parameters, table):
+    assert shape_from(parameters).table == table
+
+
+def test_a_given_table_is_read_and_never_written_by_extract(register):
+    pipelines = register(features="/a.parquet")
+    assert data_inputs(pipelines["mos_head"]) == {"given_features", "konvid_150k_corpus"}
+    assert pipelines["enrich"].outputs() == {"given_enriched", "enrich_summary"}
+    for name in ("__default__", "extract"):
+        assert not {"given_features", "given_enriched"} & pipelines[name].datasets()
 
 
 def test_sample_environment_makes_the_table_of_mos_head_on_the_way(register):

@@ -23,6 +23,7 @@ from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
 from tests.conftest import Project, copy_project
 
 CLIPS = 300
+FEATURES = "data/04_feature/full_features_konvid_150k.parquet"
 SMALL = """
 mos_head:
   models: [ridge, trees]
@@ -73,6 +74,7 @@ class Head:
 
     def __init__(self, root: Path) -> None:
         self.project = Project(copy_project(root))
+        self.project.features = root / FEATURES
         self.root = root
         (root / "conf/local/parameters.yml").write_text(SMALL)
         self.write(made_up(CLIPS, seed=1, votes=5))
@@ -101,7 +103,7 @@ class Head:
         head.root, head.models = root, root / "data/06_models/mos_head"
         head.project = Project.__new__(Project)
         head.project.root = root
-        head.project.features = root / "data/04_feature/full_features_k150k.parquet"
+        head.project.features = root / FEATURES
         return head
 
     def files(self) -> dict[str, bytes]:

@@ -1,0 +1,143 @@
+"""The wheel: built from a copy of the checkout, installed in a folder of its own, run in others.
+
+The wheel's dependencies are those of the environment of the tests; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import CHECKOUT
+
+pytestmark = pytest.mark.packaging
+
+NEEDED = ("src", "conf", "pyproject.toml", "README.md", "LICENSE")
+SECRET = "secret: 1\n"
+
+
+def pip(*arguments: str) -> None:
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")
+    subprocess.run([sys.executable, "-m", "pip", *arguments, *quiet], check=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a wheel of a checkout whose user has parameters of their own in conf/local."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    for name in NEEDED:
+        subprocess.run(["cp", "-a", str(CHECKOUT / name), str(checkout)], check=True)
+    (checkout / "conf/local/parameters.yml").write_text(SECRET)
+    pip("wheel", "--no-build-isolation", "--wheel-dir", str(checkout / "dist"), str(checkout))
+    (found,) = (checkout / "dist").glob("*.whl")
+    return found
+
+
+class Installed:
+    """An installation in a folder whose path has a hidden part, as ``.venv`` has."""
+
+    def __init__(self, wheel: Path, root: Path) -> None:
+        self.site = root / ".env/site-packages"
+        pip("install", "--target", str(self.site), str(wheel))
+
+    def run(self, folder: Path, *command: str, ok: bool = True) -> str:
+        """Run a command in a folder; return stdout and stderr."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("KEDRO")}
+        run = subprocess.run(
+            command,
+            cwd=folder,
+            env={**own, "PYTHONPATH": str(self.site), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        assert (run.returncode == 0) is ok, run.stdout
+        return run.stdout
+
+    def k150k(self, folder: Path, *arguments: str, ok: bool = True) -> str:
+        return self.run(folder, str(self.site / "bin/k150k"), *arguments, ok=ok)
+
+    def files(self) -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in self.site.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return Installed(wheel, tmp_path_factory.mktemp("installed"))
+
+
+def test_the_wheel_has_all_that_it_needs_and_nothing_of_the_user(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {n.partition("k150k_pipeline/")[2] for n in archive.namelist()}
+        assert not any(SECRET.encode() in archive.read(name) for name in archive.namelist())
+    kept = [
+        p for p in (CHECKOUT / "conf").rglob("*") if p.suffix == ".yml" and "local" not in str(p)
+    ]
+    expected = {str(p.relative_to(CHECKOUT)) for p in kept}
+    expected |= {
+        str(p.relative_to(CHECKOUT / "src/k150k_pipeline"))
+        for p in (CHECKOUT / "src").rglob("*")
+        if p.suffix in {".py", ".json"} or p.name == "py.typed"
+    }
+    assert len(kept) > 10 and expected <= names
+    assert {n for n in names - expected if n} == {"conf/local/.gitkeep"}
+
+
+def test_extract_in_a_folder_with_nothing_in_it(installed, tmp_path, tiny_clips):
+    folder, out = tmp_path / "empty", tmp_path / "out/features.parquet"
+    folder.mkdir()
+    scores = tmp_path / "scores.csv"
+    names = sorted(path.name for path in tiny_clips.iterdir())
+    pd.DataFrame({"video_name": names, "video_score": 3.0}).to_csv(scores, index=False)
+    before = installed.files()
+    params = (
+        f"clips_dir={tiny_clips},scores={scores},out={out},extract.verify_clips=0,extract.shards=2"
+    )
+    run = ("run", "--pipelines=extract", "--params", params)
+    said = installed.k150k(folder, *run)
+    assert "8 of 8 clips have a row" in said and "Kedro is sending" not in said
+    assert pd.read_parquet(out)["clip_name"].tolist() == names
+    assert [path.name for path in folder.iterdir()] == ["data"]
+    assert "wanted 8, done 8" in installed.k150k(folder, "extract-status")
+    assert installed.files() == before
+
+
+def test_conf_beside_changes_what_it_names_and_the_module_is_the_same_command(installed, tmp_path):
+    (tmp_path / "conf/local").mkdir(parents=True)
+    (tmp_path / "conf/local/globals.yml").write_text("data: elsewhere\n")
+    module = (sys.executable, "-m", "k150k_pipeline")
+    said = installed.run(tmp_path, *module, "extract-status")
+    assert f"{tmp_path}/elsewhere/02_intermediate/k150ka_journal" in said
+    given = tmp_path / "given/local"
+    given.mkdir(parents=True)
+    (given / "globals.yml").write_text("data: third\n")
+    said = installed.k150k(tmp_path, "fr-status", f"--conf-source={given.parent}")
+    assert f"{tmp_path}/third/02_intermediate/k150k_fr_journal" in said
+
+
+def test_kedro_outside_a_project_says_where_to_go(installed, tmp_path):
+    kedro = (sys.executable, "-m", "kedro")
+    said = installed.run(tmp_path, *kedro, "run", "--pipelines=extract", ok=False)
+    assert f"{tmp_path} is in no Kedro project: cd to the checkout of k150k-pipeline" in said
+    assert "or run `k150k run --pipelines=extract` here" in said
+    assert "No such command" not in said and "usage data" not in said
+
+
+def test_another_kedro_project_is_not_taken_for_ours(installed, tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.kedro]\npackage_name = "other"\n')
+    (tmp_path / "sub").mkdir()
+    said = installed.k150k(tmp_path / "sub", "run", ok=False)
+    assert said.startswith(f"Error: {tmp_path} is the Kedro project other")
+    assert said.count("\n") == 1
+
+
+def test_a_mistake_is_told_without_a_traceback(installed, tmp_path):
+    said = installed.k150k(tmp_path, "run", "--pipelinez=extract", ok=False)
+    assert "No such option" in said and "Traceback" not in said
