@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 import click
 from kedro.framework.cli.utils import _split_params, env_option, validate_conf_source
-from kedro.framework.session import KedroSession
+from kedro.framework.project import settings
 from kedro.io import AbstractDataset, CatalogProtocol
 
 from k150k_pipeline.datasets import JournalDataset
@@ -65,9 +65,9 @@ def status_command(name: str, command_class: type[click.Command] = click.Command
     @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
     def report(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
         entries = _journals_asked_for(kind, params)
-        created = KedroSession.create(env=env, conf_source=conf_source, runtime_params=params)
-        with created as session:
-            catalog = cast(KedroSession, session).load_context().catalog
+        given = {"env": env, "conf_source": conf_source, "runtime_params": params}
+        with settings.SESSION_CLASS.create(**given) as session:
+            catalog = session.load_context().catalog
         click.echo(describe_runs(_datasets(catalog, entries)))
 
     text = f"Tell how far {kind.what}: the corpus that --params names, or every one with a run."
