@@ -177,6 +177,7 @@ def test_no_sidecar_named():
 
 
 def test_by_the_command_line(project, write):
+    project.features = project.features.with_name("full_features_konvid_150k.parquet")
     project.features.parent.mkdir(parents=True)
     pq.write_table(features(), project.features)
     command = (
