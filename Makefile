@@ -24,7 +24,7 @@ viz: sample            ## draw the pipelines into build/, with previews of the s
 		$(BIN)/kedro viz build --include-previews
 
 test: install          ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadgroup $(PYTEST_ARGS)
 
 lint: install          ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -40,14 +40,15 @@ def corpus(project, tiny_clips):
 
 
 def point_of_death(corpus, number: int, draw: random.Random) -> Callable[[], bool]:
-    """Return what a run has reached when it is killed: a plan, some clips more, or every clip."""
+    """Return what a run has reached when it is killed: a plan, some clips more, or the last clip.
+
+    A run that has fewer clips to do lives to its end.
+    """
     before, done = announced_at(corpus.journal), journaled(corpus.journal).total()
-    if number % 5 == 0:
-        return lambda: announced_at(corpus.journal) > before
-    every = len(clip_names(corpus))
-    wanted = every if number % 5 == 4 else min(done + draw.randint(1, STEP), every)
+    left = len(clip_names(corpus)) - done
+    more = {0: 0, 4: left or 1}.get(number % 5, draw.randint(1, STEP))
     return lambda: (
-        journaled(corpus.journal).total() >= wanted and announced_at(corpus.journal) > before
+        announced_at(corpus.journal) > before and journaled(corpus.journal).total() >= done + more
     )
 
 

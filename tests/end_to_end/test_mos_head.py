@@ -1,4 +1,4 @@
-"""``mos_head``, ``predict`` and ``protocol`` by the real command line."""
+"""``mos_head``, ``predict`` and ``protocol`` by the command line."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from k150k_pipeline.datasets.model_set import read_current
 from k150k_pipeline.mos.predict import OnnxHead
 from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
 from tests.conftest import Project, copy_project
+
+pytestmark = pytest.mark.xdist_group("mos_head")  # the head is trained once
 
 CLIPS = 300
 SMALL = """
@@ -85,10 +87,9 @@ class Head:
         corpus.parent.mkdir(parents=True, exist_ok=True)
         corpus.write_text(corpus_rows(frame))
 
-    def run(self, *arguments: str, ok: bool = True) -> str:
-        """Run in one process, which starts faster; the sample's test uses the default runner."""
-        command = ("run", "--pipelines=mos_head", "--runner=SequentialRunner")
-        return self.project.kedro(*command, *arguments, ok=ok)
+    def run(self, *arguments: str, ok: bool = True, default_runner: bool = False) -> str:
+        command = ("run", "--pipelines=mos_head", *arguments)
+        return self.project.kedro(*command, ok=ok, default_runner=default_runner)
 
     def copy(self, root: Path) -> Head:
         """Return a project like this one, its results included."""
@@ -158,7 +159,7 @@ def test_same_seed_same_bytes(head):
     pictures = sorted((head.root / "data/08_reporting").glob("*.png"))
     drawn = [picture.read_bytes() for picture in pictures]
     shutil.rmtree(head.models)
-    head.run()
+    head.run(default_runner=True)
     assert head.files() == before and (head.models / "current").readlink() == version
     assert [picture.read_bytes() for picture in pictures] == drawn
 
@@ -183,7 +184,7 @@ def test_predictions_of_a_parquet_are_those_of_the_model(head, tmp_path):
 
 
 def test_protocol_prints_every_split_and_the_medians(head):
-    output = head.project.kedro("run", "--pipelines=protocol")
+    output = head.project.kedro("run", "--pipelines=protocol", default_runner=True)
     splits = pd.read_csv(head.root / "data/08_reporting/protocol_splits.csv")
     assert splits["split"].tolist() == [1, 2, 3] and splits["seed"].tolist() == [9, 18, 27]
     median = splits["test_plcc"].median()
@@ -266,14 +267,16 @@ def test_predict_without_a_model_set(head):
 
 def test_sample_runs_through_and_holds(tmp_path):
     project = Project(copy_project(tmp_path))
-    output = project.kedro("run", "--env=sample", "--pipelines=mos_head", SAMPLE)
+    run = ("run", "--env=sample", "--pipelines=mos_head", SAMPLE)
+    output = project.kedro(*run, default_runner=True)
     assert "MOS_HOLD" in output and "are too few to judge any model by" in output
     current = tmp_path / "data/sample/06_models/mos_head/current"
     assert (current / "MOS_HOLD.json").exists() and not (current / "MOS_PROMOTE.json").exists()
     assert "votes CSV" in json.loads((current / "MOS_HOLD.json").read_text())["ceiling"]["source"]
     clip = sorted((tmp_path / "data/sample/01_raw/konvid-150k/k150ka_extracted").iterdir())[0]
     said = project.kedro(
-        "run", "--env=sample", "--pipelines=predict", f"--params=predict.source={clip}"
+        *("run", "--env=sample", "--pipelines=predict", f"--params=predict.source={clip}"),
+        default_runner=True,
     )
     found = pd.read_csv(tmp_path / "data/sample/07_model_output/predicted_mos.csv")
     assert found["clip_name"].tolist() == [clip.name] and 1 <= found["predicted_mos"][0] <= 5

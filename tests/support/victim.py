@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -83,13 +84,18 @@ class Victim:
         before the kill spreads the kills over what comes between two such points.
         """
         time.sleep(moments.uniform(0, _JITTER_S) if moments else 0)
-        descendants = [p.pid for p in self.family()] if whole_tree else []
-        for pid in {self.pid, *descendants}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        if whole_tree:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._kill_the_rest()
+        else:
+            os.kill(self.pid, signal.SIGKILL)
         self.process.wait(timeout=HANG_GUARD_S)
+
+    def _kill_the_rest(self) -> None:
+        """Kill the tools, which have groups of their own, unless they have died already."""
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def survivors(self) -> list[psutil.Process]:
         """Return who lives on though the run is dead."""
