@@ -17,6 +17,10 @@ from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import Engine, make_engine
 from tests.support.kedro_server import HANG_GUARD_S, kedro_server
 
+# Tests share the cores. Threads of OpenMP that wait for each other on busy cores take ten times as
+# long; libraries read this when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
 

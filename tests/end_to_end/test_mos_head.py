@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +15,7 @@ from k150k_pipeline.datasets.model_set import read_current
 from k150k_pipeline.mos.predict import OnnxHead
 from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
 from tests.conftest import Project, copy_project
+from tests.support.victim import Victim
 
 pytestmark = pytest.mark.xdist_group("mos_head")  # the head is trained once
 
@@ -105,6 +100,10 @@ class Head:
         head.project.features = root / "data/04_feature/full_features_k150k.parquet"
         return head
 
+    def has_new_version(self) -> bool:
+        """Return whether a version is written, or is there, beside the first one."""
+        return len(list((self.models / "versions").iterdir())) > 1
+
     def files(self) -> dict[str, bytes]:
         return dict(read_current(self.models).files)
 
@@ -154,7 +153,9 @@ def test_pictures_and_metrics_are_there(head):
     assert next(iter(metrics["importance"])) == "motion_mean"
 
 
-def test_same_seed_same_bytes(head):
+def test_same_seed_same_bytes(head, monkeypatch):
+    """Whatever the number of threads and processes, and the seed of Python's hashes."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     before, version = head.files(), (head.models / "current").readlink()
     pictures = sorted((head.root / "data/08_reporting").glob("*.png"))
     drawn = [picture.read_bytes() for picture in pictures]
@@ -220,24 +221,19 @@ def test_promotion_takes_the_place_of_the_hold(head, tmp_path):
     assert verdicts == ["MOS_PROMOTE.json"]
 
 
-def test_killed_at_random_moments_the_set_is_old_or_new(head, tmp_path):
+@pytest.mark.serial
+def test_killed_at_any_step_the_set_is_old_or_new(head, tmp_path):
     head = head.copy(tmp_path / "project")
     old = head.files()
     head.write(made_up(CLIPS, seed=5, votes=5))
-    moments = random.Random(3)
-    for _ in range(3):
-        run = subprocess.Popen(
-            [sys.executable, "-m", "kedro", "run", "--pipelines=mos_head"],
-            cwd=head.root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(timeout=moments.uniform(2.0, 8.0))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+    for step in ("Training table:", "trees: PLCC", "MOS_HOLD: judged", "a version is written"):
+        run = Victim.fork(["run", "--pipelines=mos_head"], head.root)
+        if step == "a version is written":
+            run.reaches(head.has_new_version)
+        else:
+            assert run.reaches(lambda run=run, step=step: step in run.output())
+        run.kill()
+        assert run.survivors() == []
         files = head.files()
         if files != old:  # then nothing of the old set is left
             assert all(files[name] != content for name, content in old.items())
