@@ -221,7 +221,6 @@ def test_promotion_takes_the_place_of_the_hold(head, tmp_path):
     assert verdicts == ["MOS_PROMOTE.json"]
 
 
-@pytest.mark.serial
 def test_killed_at_any_step_the_set_is_old_or_new(head, tmp_path):
     head = head.copy(tmp_path / "project")
     old = head.files()
