@@ -28,7 +28,7 @@ docs: install          ## write docs/parameters.md, the base YAML and the pictur
 	$(BIN)/python scripts/draw_house.py
 
 test: install          ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadgroup $(PYTEST_ARGS)
 
 lint: install          ## style, types, import contracts
 	$(BIN)/ruff check .

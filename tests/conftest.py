@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,12 +15,26 @@ import pytest
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import Engine, make_engine
+from tests.support.kedro_server import HANG_GUARD_S, kedro_server
+
+# Tests share the cores. Threads of OpenMP that wait for each other on busy cores take ten times as
+# long; libraries read this when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
 FEW_SHARDS = "\n".join(f"{name}: {{shards: 8}}" for name in ("extract", "ingest", "fr_from_nr"))
 
+KEDRO = (sys.executable, "-m", "kedro")
+
 MakeClip = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests marked ``serial`` to one of the processes that share the tests."""
+    for item in items:
+        if item.get_closest_marker("serial"):
+            item.add_marker(pytest.mark.xdist_group("serial"))
 
 
 def encode(target: Path, source: str, *options: str) -> Path:
@@ -68,7 +82,7 @@ def tiny_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Project:
-    """A project of its own with a K150K-A drop, run by the real command line."""
+    """A project of its own with a K150K-A drop, run by the command line."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -97,30 +111,51 @@ class Project:
         frame = pd.DataFrame({"video_name": mos.keys(), "video_score": mos.values()})
         frame.to_csv(self.scores, index=False)
 
-    def command(self, *arguments: str, params: str = "") -> list[str]:
+    def extract(self, *arguments: str, params: str = "") -> list[str]:
+        """Return the arguments of an extract run that verifies no plan."""
         defaults = "extract.verify_clips=0"
         joined = f"{defaults},{params}" if params else defaults
-        kedro = [sys.executable, "-m", "kedro", "run", "--pipelines=extract"]
-        return [*kedro, f"--params={joined}", *arguments]
+        return ["run", "--pipelines=extract", f"--params={joined}", *arguments]
 
-    def run(self, *arguments: str, params: str = "", ok: bool = True) -> str:
+    def run(
+        self, *arguments: str, params: str = "", ok: bool = True, default_runner: bool = False
+    ) -> str:
         """Run ``kedro run --pipelines=extract``; return stdout and stderr."""
-        return self.kedro(*self.command(*arguments, params=params)[3:], ok=ok)
+        run = self.extract(*arguments, params=params)
+        return self.kedro(*run, ok=ok, default_runner=default_runner)
 
-    def kedro(self, *arguments: str, ok: bool = True) -> str:
-        run = subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=self.root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        assert (run.returncode == 0) is ok, run.stdout
-        return run.stdout
+    def kedro(self, *arguments: str, ok: bool = True, default_runner: bool = False) -> str:
+        """Run a command of Kedro; return stdout and stderr.
+
+        The command runs in a fork of the Kedro server and runs its pipelines with the
+        SequentialRunner. With ``default_runner`` it is ``python -m kedro`` and starts its workers,
+        at three seconds a call.
+        """
+        if default_runner:
+            status, output = run_to_end([*KEDRO, *arguments], self.root)
+        else:
+            plain = any(a.startswith("--runner") for a in arguments) or arguments[0] != "run"
+            runner = () if plain else ("--runner=SequentialRunner",)
+            call = kedro_server().start([*arguments, *runner], self.root)
+            status, output = call.wait(), call.output()
+        assert (status == 0) is ok, output
+        return output
 
     def table(self) -> pd.DataFrame:
         return pd.read_parquet(self.features)
+
+
+def run_to_end(command: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Run a command in a folder; return its exit status, and stdout and stderr in one."""
+    run = subprocess.run(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=HANG_GUARD_S,
+    )
+    return run.returncode, run.stdout
 
 
 def copy_project(root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: nothing lost, nothing twice, nobody left behind."""
+"""kill -9 all along a run: nothing lost, nothing twice, nobody left behind."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import random
 import resource
 import signal
 import subprocess
-import time
+from collections.abc import Callable
 
 import psutil
 import pytest
 
+from tests.conftest import KEDRO
+from tests.support.journals import announced_at, journaled
 from tests.support.victim import Victim
 
 KILLS = 20
+STEP = 8
+"""A run is killed after so many clips at most."""
+
+pytestmark = pytest.mark.serial
 
 
 def clip_names(project) -> list[str]:
@@ -33,41 +39,55 @@ def corpus(project, tiny_clips):
     return project
 
 
+def point_of_death(corpus, number: int, draw: random.Random) -> Callable[[], bool]:
+    """Return what a run has reached when it is killed: a plan, some clips more, or the last clip.
+
+    A run that has fewer clips to do lives to its end.
+    """
+    before, done = announced_at(corpus.journal), journaled(corpus.journal).total()
+    left = len(clip_names(corpus)) - done
+    more = {0: 0, 4: left or 1}.get(number % 5, draw.randint(1, STEP))
+    return lambda: (
+        announced_at(corpus.journal) > before and journaled(corpus.journal).total() >= done + more
+    )
+
+
 @pytest.mark.parametrize("whole_tree", [True, False], ids=["whole tree", "parent alone"])
-def test_random_kills(corpus, whole_tree):
+def test_kills_all_along_a_run(corpus, whole_tree):
     corpus.run()
     expected = corpus.features.read_bytes()
     forget(corpus)
-    moments = random.Random(f"seed {whole_tree}")
+    draw = random.Random(f"seed {whole_tree}")
     killed = mid_run = 0
     while killed < KILLS:
-        victim = Victim(corpus.command(), corpus.root)
-        try:
-            victim.process.wait(timeout=moments.uniform(0.8, 3.5))
-        except subprocess.TimeoutExpired:
-            victim.kill(whole_tree)
+        point = point_of_death(corpus, killed, draw)
+        victim = Victim.fork(corpus.extract(), corpus.root)
+        if victim.reaches(point):
+            victim.kill(whole_tree, draw)
             killed += 1
-            assert victim.survivors_after(2.0) == []
+            assert victim.survivors() == []
+            assert set(journaled(corpus.journal).values()) <= {1}
             mid_run += not corpus.features.exists() and any(corpus.journal.glob("shard-*"))
         else:
+            assert victim.process.wait() == 0
             assert corpus.features.read_bytes() == expected
             forget(corpus)
     corpus.run()
     assert corpus.features.read_bytes() == expected
     assert corpus.done.read_text().splitlines() == clip_names(corpus)
-    assert mid_run >= 3, "the kills missed the part that matters"
+    assert journaled(corpus.journal) == dict.fromkeys(clip_names(corpus), 1)
+    assert mid_run >= KILLS // 2, "the kills missed the part that matters"
 
 
 def test_interrupt_stops_at_once_and_leaves_nobody(corpus, tiny_clips):
-    corpus.add_clips(tiny_clips, copies=30)
-    victim = Victim(corpus.command(), corpus.root)
-    deadline = time.monotonic() + 30
-    while not any(corpus.journal.glob("shard-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(victim.process.pid, signal.SIGINT)
-    assert victim.process.wait(timeout=5) != 0
-    assert victim.survivors_after(2.0) == []
+    corpus.add_clips(tiny_clips, copies=16)
+    victim = Victim.start([*KEDRO, *corpus.extract()], corpus.root)
+    assert victim.reaches(lambda: journaled(corpus.journal).total() > 0)
+    os.killpg(victim.pid, signal.SIGINT)
+    assert victim.process.wait() != 0
+    assert victim.survivors() == []
     assert not corpus.features.exists()
+    assert journaled(corpus.journal).total() < len(clip_names(corpus)) // 2, "not at once"
     corpus.run()
     assert len(corpus.table()) == len(clip_names(corpus))
 
@@ -78,7 +98,7 @@ def test_full_disk_ends_the_run_with_its_reason_and_loses_nothing(corpus):
     expected = corpus.features.read_bytes()
     forget(corpus)
     run = subprocess.run(
-        corpus.command(params="extract.shards=1"),
+        [*KEDRO, *corpus.extract(params="extract.shards=1")],
         cwd=corpus.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -96,22 +116,13 @@ def test_full_disk_ends_the_run_with_its_reason_and_loses_nothing(corpus):
 
 
 def test_worker_killed_for_memory_ends_the_run_with_its_reason(corpus, tiny_clips):
-    corpus.add_clips(tiny_clips, copies=30)
-    run = subprocess.Popen(
-        corpus.command(),
-        cwd=corpus.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    deadline = time.monotonic() + 30
-    while not any(corpus.journal.glob("shard-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    workers = [p for p in psutil.Process(run.pid).children() if is_worker(p)]
+    corpus.add_clips(tiny_clips, copies=16)
+    victim = Victim.start([*KEDRO, *corpus.extract()], corpus.root)
+    assert victim.reaches(lambda: journaled(corpus.journal).total() > 0)
+    workers = [p for p in psutil.Process(victim.pid).children() if is_worker(p)]
     workers[0].kill()
-    output, _ = run.communicate(timeout=20)
-    assert run.returncode != 0
-    assert "a worker process died" in output and "Traceback" not in output
+    assert victim.process.wait() > 0
+    assert "a worker process died" in victim.output() and "Traceback" not in victim.output()
     corpus.run()
     assert len(corpus.table()) == len(clip_names(corpus))
 

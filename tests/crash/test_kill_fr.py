@@ -1,24 +1,27 @@
-"""kill -9 at random moments of a sweep: five rows for every clip, never fewer, never more."""
+"""kill -9 all along a sweep: five rows for every clip, never fewer, never more."""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
-import subprocess
-import sys
-import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from tests.conftest import encode
 from tests.fr_from_nr.conftest import numbers
+from tests.support.journals import announced_at, journaled
 from tests.support.victim import Victim
 
 KILLS = 20
 CLIPS = 12
+STEP = 3
+"""A sweep is killed after so many clips at most."""
 PARAMS = "fr_from_nr.preset=ultrafast,fr_from_nr.shards=4,fr_from_nr.encode_dir=data/encodes"
+
+pytestmark = pytest.mark.serial
 
 
 class Sweep:
@@ -38,34 +41,26 @@ class Sweep:
                 encode(project.clips / name, source, "-pix_fmt", "yuv420p")
                 file.write(json.dumps({"src": name, "mos": 1 + index / 4}) + "\n")
 
-    def command(self, keep: bool = False) -> list[str]:
-        kedro = [sys.executable, "-m", "kedro", "run", "--pipelines=fr_from_nr"]
-        return [*kedro, f"--params={PARAMS},fr_from_nr.keep_encodes={str(keep).lower()}"]
+    def arguments(self, keep: bool = False) -> list[str]:
+        params = f"{PARAMS},fr_from_nr.keep_encodes={str(keep).lower()}"
+        return ["run", "--pipelines=fr_from_nr", f"--params={params}"]
 
     def run(self) -> None:
-        subprocess.run(self.command(), cwd=self.project.root, check=True, stdout=subprocess.DEVNULL)
+        self.project.kedro(*self.arguments())
 
     def rows(self) -> list[dict]:
         return [json.loads(line) for line in self.output.read_text().splitlines()]
 
-    def journaled(self) -> Counter[str]:
-        """Return how many whole lines each clip has in the journal."""
-        lines = [
-            line
-            for path in self.journal.glob("shard-*")
-            for line in path.read_text().splitlines(keepends=True)[1:]
-            if line.endswith("\n")
-        ]
-        return Counter(json.loads(line)["clip"] for line in lines)
+    def point_of_death(self, number: int, draw: random.Random) -> Callable[[], bool]:
+        """Return what a run has reached when it is killed: a plan, or some clips more.
 
-    def await_plan(self, victim: Victim) -> None:
-        """Wait until a run has planned, however slow the machine is, or has ended."""
-        begun = time.time()
-        announced = self.journal / "run.json"
-        while victim.process.poll() is None and time.time() < begun + 60:
-            if announced.exists() and announced.stat().st_mtime >= begun - 0.5:
-                return
-            time.sleep(0.02)
+        A run that has fewer clips to do lives to its end.
+        """
+        before, done = announced_at(self.journal), journaled(self.journal).total()
+        wanted = done + (draw.randint(1, STEP) if number % 4 else 0)
+        return lambda: (
+            announced_at(self.journal) > before and journaled(self.journal).total() >= wanted
+        )
 
     def forget(self) -> None:
         for folder in (self.journal, self.output.parent):
@@ -77,32 +72,28 @@ def sweep(project):
     return Sweep(project)
 
 
-def test_random_kills_of_a_sweep(sweep):
+def test_kills_all_along_a_sweep(sweep):
     sweep.run()
     expected = numbers(sweep.rows())
     assert Counter(row["src"] for row in expected) == {f"{i:02d}.mp4": 5 for i in range(CLIPS)}
     sweep.forget()
-    moments = random.Random("fr")
+    draw = random.Random("fr")
     killed = mid_sweep = 0
     while killed < KILLS:
-        victim = Victim(sweep.command(keep=killed % 4 > 1), sweep.project.root)
-        try:
-            if killed % 2:
-                victim.process.wait(timeout=moments.uniform(0.5, 3.5))
-            else:
-                sweep.await_plan(victim)
-                victim.process.wait(timeout=moments.uniform(0.0, 1.2))
-        except subprocess.TimeoutExpired:
-            victim.kill()
+        point = sweep.point_of_death(killed, draw)
+        victim = Victim.fork(sweep.arguments(keep=killed % 4 > 1), sweep.project.root)
+        if victim.reaches(point):
+            victim.kill(moments=draw)
             killed += 1
-            assert victim.survivors_after(2.0) == []
-            done = sweep.journaled()
+            assert victim.survivors() == []
+            done = journaled(sweep.journal)
             assert set(done.values()) <= {1}
             mid_sweep += 0 < len(done) < CLIPS
         else:
+            assert victim.process.wait() == 0
             assert numbers(sweep.rows()) == expected
             sweep.forget()
     sweep.run()
     assert numbers(sweep.rows()) == expected
-    assert set(sweep.journaled().values()) == {1}
-    assert mid_sweep >= 3, "the kills missed the part that matters"
+    assert set(journaled(sweep.journal).values()) == {1}
+    assert mid_sweep >= KILLS // 2, "the kills missed the part that matters"

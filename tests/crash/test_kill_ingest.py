@@ -1,28 +1,33 @@
-"""kill -9 at random moments of a download: the same corpus, and nothing left lying about."""
+"""kill -9 all along a download: the same corpus, and nothing left lying about."""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 
 import pytest
 
 from tests.support.http_server import Reply, ScriptedServer
+from tests.support.journals import announced_at, journaled
 from tests.support.victim import Victim
 
 KILLS = 20
 CLIPS = 24
+STEP = 5
+"""A run is killed after so many requests, or clips, at most."""
 PARAMS = "ingest.min_rows=1,ingest.download.allow_private=true,ingest.download.concurrency=3"
+
+pytestmark = pytest.mark.serial
 
 
 class Download:
     """A project whose manifest points at a slow server; every fifth clip is not there."""
 
     def __init__(self, project, server, tiny_clips) -> None:
-        self.project = project
+        self.project, self.server = project, server
+        self.journal = project.root / "data/02_intermediate/konvid_150k_ingest_journal"
         self.corpus = project.root / "data/02_intermediate/konvid_150k.jsonl"
         self.clips = project.drop / "clips"
         sources = sorted(tiny_clips.glob("*.mp4"))
@@ -36,12 +41,11 @@ class Download:
             lines.append(f"{index:02d}.mp4,{url},{1 + index % 5}")
         (project.drop / "manifest.csv").write_text("\n".join(lines) + "\n")
 
-    def command(self) -> list[str]:
-        kedro = [sys.executable, "-m", "kedro", "run", "--pipelines=ingest"]
-        return [*kedro, f"--params={PARAMS}"]
+    def arguments(self) -> list[str]:
+        return ["run", "--pipelines=ingest", f"--params={PARAMS}"]
 
     def run(self) -> None:
-        self.project.kedro("run", "--pipelines=ingest", f"--params={PARAMS}")
+        self.project.kedro(*self.arguments())
 
     def rows(self) -> list[dict]:
         """Return the corpus apart from its timestamps."""
@@ -50,6 +54,17 @@ class Download:
 
     def parts(self) -> list[str]:
         return sorted(path.name for path in self.clips.glob("*.part*"))
+
+    def point_of_death(self, number: int, draw: random.Random) -> Callable[[], bool]:
+        """Return what a run has reached when it is killed: a download, or a look at some clips."""
+        before, more = announced_at(self.journal), draw.randint(1, STEP)
+        if number % 5 == 0:
+            looked_at = journaled(self.journal).total() + more
+            return lambda: (
+                announced_at(self.journal) > before and journaled(self.journal).total() >= looked_at
+            )
+        asked = len(self.server.requests) + more
+        return lambda: len(self.server.requests) >= asked and bool(self.parts())
 
     def forget(self) -> None:
         shutil.rmtree(self.project.root / "data/02_intermediate", ignore_errors=True)
@@ -63,23 +78,23 @@ def download(project, tiny_clips):
         yield Download(project, server, tiny_clips)
 
 
-def test_random_kills_of_a_download(download):
+def test_kills_all_along_a_download(download):
     download.run()
     expected = download.rows()
     assert len(expected) == CLIPS - CLIPS // 5 and download.parts() == []
     download.forget()
-    moments = random.Random("ingest")
+    draw = random.Random("ingest")
     killed = mid_transfer = 0
     while killed < KILLS:
-        victim = Victim(download.command(), download.project.root)
-        try:
-            victim.process.wait(timeout=moments.uniform(1.0, 4.0))
-        except subprocess.TimeoutExpired:
-            victim.kill()
+        point = download.point_of_death(killed, draw)
+        victim = Victim.fork(download.arguments(), download.project.root)
+        if victim.reaches(point):
+            victim.kill(moments=draw)
             killed += 1
-            assert victim.survivors_after(2.0) == []
+            assert victim.survivors() == []
             mid_transfer += bool(download.parts())
         else:
+            assert victim.process.wait() == 0
             assert download.rows() == expected and download.parts() == []
             download.forget()
     download.run()
@@ -88,4 +103,4 @@ def test_random_kills_of_a_download(download):
     progress = json.loads((download.project.drop / ".download-progress.json").read_text())
     states = [progress[f"{i:02d}.mp4"]["state"] for i in range(CLIPS)]
     assert states == ["failed" if i % 5 == 4 else "done" for i in range(CLIPS)]
-    assert mid_transfer >= 3, "the kills missed the part that matters"
+    assert mid_transfer >= KILLS // 2, "the kills missed the part that matters"

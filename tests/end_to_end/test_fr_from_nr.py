@@ -1,4 +1,4 @@
-"""``kedro run --pipelines=fr_from_nr`` on tiny clips, by the real command line."""
+"""``kedro run --pipelines=fr_from_nr`` on tiny clips, by the command line."""
 
 from __future__ import annotations
 

@@ -38,9 +38,7 @@ class Ingest:
     def run(self, params: str = "", *, pipeline: str | None = "ingest", ok: bool = True) -> str:
         chosen = [f"--pipelines={pipeline}"] if pipeline else []
         joined = f"{SMALL},{params}" if params else SMALL
-        # Without worker processes a run starts in half the time; the crash tests have them.
-        plain = "--runner=SequentialRunner"
-        return self.project.kedro("run", plain, *chosen, f"--params={joined}", ok=ok)
+        return self.project.kedro("run", *chosen, f"--params={joined}", ok=ok)
 
     def rows(self) -> dict[str, dict]:
         lines = self.corpus.read_text("utf-8").splitlines()

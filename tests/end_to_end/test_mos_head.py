@@ -1,16 +1,10 @@
-"""``mos_head``, ``predict`` and ``protocol`` by the real command line."""
+"""``mos_head``, ``predict`` and ``protocol`` by the command line."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +15,9 @@ from k150k_pipeline.datasets.model_set import read_current
 from k150k_pipeline.mos.predict import OnnxHead
 from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
 from tests.conftest import Project, copy_project
+from tests.support.victim import Victim
+
+pytestmark = pytest.mark.xdist_group("mos_head")  # the head is trained once
 
 CLIPS = 300
 FEATURES = "data/04_feature/full_features_konvid_150k.parquet"
@@ -87,10 +84,9 @@ class Head:
         corpus.parent.mkdir(parents=True, exist_ok=True)
         corpus.write_text(corpus_rows(frame))
 
-    def run(self, *arguments: str, ok: bool = True) -> str:
-        """Run in one process, which starts faster; the sample's test uses the default runner."""
-        command = ("run", "--pipelines=mos_head", "--runner=SequentialRunner")
-        return self.project.kedro(*command, *arguments, ok=ok)
+    def run(self, *arguments: str, ok: bool = True, default_runner: bool = False) -> str:
+        command = ("run", "--pipelines=mos_head", *arguments)
+        return self.project.kedro(*command, ok=ok, default_runner=default_runner)
 
     def copy(self, root: Path) -> Head:
         """Return a project like this one, its results included."""
@@ -105,6 +101,10 @@ class Head:
         head.project.root = root
         head.project.features = root / FEATURES
         return head
+
+    def has_new_version(self) -> bool:
+        """Return whether a version is written, or is there, beside the first one."""
+        return len(list((self.models / "versions").iterdir())) > 1
 
     def files(self) -> dict[str, bytes]:
         return dict(read_current(self.models).files)
@@ -155,12 +155,14 @@ def test_pictures_and_metrics_are_there(head):
     assert next(iter(metrics["importance"])) == "motion_mean"
 
 
-def test_same_seed_same_bytes(head):
+def test_same_seed_same_bytes(head, monkeypatch):
+    """Whatever the number of threads and processes, and the seed of Python's hashes."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     before, version = head.files(), (head.models / "current").readlink()
     pictures = sorted((head.root / "data/08_reporting").glob("*.png"))
     drawn = [picture.read_bytes() for picture in pictures]
     shutil.rmtree(head.models)
-    head.run()
+    head.run(default_runner=True)
     assert head.files() == before and (head.models / "current").readlink() == version
     assert [picture.read_bytes() for picture in pictures] == drawn
 
@@ -185,7 +187,7 @@ def test_predictions_of_a_parquet_are_those_of_the_model(head, tmp_path):
 
 
 def test_protocol_prints_every_split_and_the_medians(head):
-    output = head.project.kedro("run", "--pipelines=protocol")
+    output = head.project.kedro("run", "--pipelines=protocol", default_runner=True)
     splits = pd.read_csv(head.root / "data/08_reporting/protocol_splits.csv")
     assert splits["split"].tolist() == [1, 2, 3] and splits["seed"].tolist() == [9, 18, 27]
     median = splits["test_plcc"].median()
@@ -221,24 +223,18 @@ def test_promotion_takes_the_place_of_the_hold(head, tmp_path):
     assert verdicts == ["MOS_PROMOTE.json"]
 
 
-def test_killed_at_random_moments_the_set_is_old_or_new(head, tmp_path):
+def test_killed_at_any_step_the_set_is_old_or_new(head, tmp_path):
     head = head.copy(tmp_path / "project")
     old = head.files()
     head.write(made_up(CLIPS, seed=5, votes=5))
-    moments = random.Random(3)
-    for _ in range(3):
-        run = subprocess.Popen(
-            [sys.executable, "-m", "kedro", "run", "--pipelines=mos_head"],
-            cwd=head.root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(timeout=moments.uniform(2.0, 8.0))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+    for step in ("Training table:", "trees: PLCC", "MOS_HOLD: judged", "a version is written"):
+        run = Victim.fork(["run", "--pipelines=mos_head"], head.root)
+        if step == "a version is written":
+            run.reaches(head.has_new_version)
+        else:
+            assert run.reaches(lambda run=run, step=step: step in run.output())
+        run.kill()
+        assert run.survivors() == []
         files = head.files()
         if files != old:  # then nothing of the old set is left
             assert all(files[name] != content for name, content in old.items())
@@ -268,14 +264,16 @@ def test_predict_without_a_model_set(head):
 
 def test_sample_runs_through_and_holds(tmp_path):
     project = Project(copy_project(tmp_path))
-    output = project.kedro("run", "--env=sample", "--pipelines=mos_head", SAMPLE)
+    run = ("run", "--env=sample", "--pipelines=mos_head", SAMPLE)
+    output = project.kedro(*run, default_runner=True)
     assert "MOS_HOLD" in output and "are too few to judge any model by" in output
     current = tmp_path / "data/sample/06_models/mos_head/current"
     assert (current / "MOS_HOLD.json").exists() and not (current / "MOS_PROMOTE.json").exists()
     assert "votes CSV" in json.loads((current / "MOS_HOLD.json").read_text())["ceiling"]["source"]
     clip = sorted((tmp_path / "data/sample/01_raw/konvid-150k/k150ka_extracted").iterdir())[0]
     said = project.kedro(
-        "run", "--env=sample", "--pipelines=predict", f"--params=predict.source={clip}"
+        *("run", "--env=sample", "--pipelines=predict", f"--params=predict.source={clip}"),
+        default_runner=True,
     )
     found = pd.read_csv(tmp_path / "data/sample/07_model_output/predicted_mos.csv")
     assert found["clip_name"].tolist() == [clip.name] and 1 <= found["predicted_mos"][0] <= 5

@@ -13,17 +13,20 @@ from k150k_pipeline.media.probe import probe
 from k150k_pipeline.pipelines.sample.nodes import LABEL_WITHOUT_CLIP, RECIPES, clip_name
 from tests.conftest import Project, copy_project
 
+pytestmark = pytest.mark.xdist_group("sample")  # the two runs are made once
+
 SHORT = "--params=sample.seconds=0.4,extract.verify_clips=1"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Return two projects that ran the sample, each on its own."""
+    """Return two projects that ran the sample, one in a single process and one in several."""
     roots = []
-    for name in ("first", "second"):
+    for name, several in (("first", False), ("second", True)):
         root = tmp_path_factory.mktemp(name)
         project = Project(copy_project(root))
-        project.kedro("run", "--env=sample", "--pipeline=extract", SHORT)
+        run = ("run", "--env=sample", "--pipeline=extract", SHORT)
+        project.kedro(*run, default_runner=several)
         roots.append(root / "data/sample")
     return roots
 

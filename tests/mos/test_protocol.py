@@ -17,6 +17,8 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.protocol import describe, run_protocol, summarise
 from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
 
+pytestmark = pytest.mark.xdist_group("protocol")  # the plain protocol is run once
+
 GRID = {"c_log2": (1, 5, 3), "gamma_log2": (-6, 0, 3)}
 C, GAMMA = np.logspace(1, 5, 3, base=2), np.logspace(-6, 0, 3, base=2)
 SEEDS = {"grid": GRID, "splits": 3}

@@ -2,55 +2,115 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
+import tempfile
 import time
-import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
-MARK = "K150K_TEST_RUN"
+from tests.support.kedro_server import HANG_GUARD_S, ForkedKedro, kedro_server
+
+SURVIVAL_GUARD_S = 30.0
+"""Seconds after which a process that should have died with its parent is taken to live on."""
+
+_JITTER_S = 0.05
 
 
 class Victim:
-    """A run in a process group of its own, whose every descendant can be found by a mark."""
+    """A run of Kedro in a session of its own, to which all its descendants belong.
 
-    def __init__(self, command: list[str], folder: Path) -> None:
-        self.mark = uuid.uuid4().hex
-        self.process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, MARK: self.mark},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            # A test run started in the background hands down an ignored SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    Args:
+        process: A process that leads a session.
+        output: Returns what it has written so far.
+    """
+
+    def __init__(
+        self, process: ForkedKedro | subprocess.Popen[bytes], output: Callable[[], str]
+    ) -> None:
+        self.process = process
+        self.output = output
+
+    @classmethod
+    def fork(cls, arguments: Sequence[str], folder: Path) -> Victim:
+        """Start a run from the Kedro server; its default runner starts workers all the same."""
+        process = kedro_server().start(arguments, folder)
+        return cls(process, process.output)
+
+    @classmethod
+    def start(cls, command: Sequence[str], folder: Path) -> Victim:
+        """Start a command as a shell does."""
+        with tempfile.NamedTemporaryFile(delete=False, dir=folder) as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # A test run started in the background hands down an ignored SIGINT.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        return cls(process, Path(output.name).read_text)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def reaches(self, condition: Callable[[], bool]) -> bool:
+        """Wait until a condition holds; False if the run ends before it does."""
+        return wait_until(lambda: condition() or self.ended()) and not self.ended()
 
     def family(self) -> list[psutil.Process]:
-        return [p for p in psutil.process_iter() if self._is_marked(p)]
+        return [p for p in psutil.process_iter() if self._is_member(p)]
 
-    def _is_marked(self, process: psutil.Process) -> bool:
+    def _is_member(self, process: psutil.Process) -> bool:
         try:
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            return alive and process.environ().get(MARK) == self.mark
-        except psutil.Error:
+            return os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, ProcessLookupError):
             return False
 
-    def kill(self, whole_tree: bool = True) -> None:
-        victims = [p.pid for p in self.family()] if whole_tree else []
-        for pid in [self.process.pid, *victims]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self.process.wait()
+    def kill(self, whole_tree: bool = True, moments: random.Random | None = None) -> None:
+        """Kill the run with SIGKILL, a moment later if moments are drawn, and see it end.
 
-    def survivors_after(self, seconds: float) -> list[psutil.Process]:
-        deadline = time.monotonic() + seconds
-        while (left := self.family()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return left
+        What a run has reached is always the same point of its work. The moment that passes
+        before the kill spreads the kills over what comes between two such points.
+        """
+        time.sleep(moments.uniform(0, _JITTER_S) if moments else 0)
+        if whole_tree:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._kill_the_rest()
+        else:
+            os.kill(self.pid, signal.SIGKILL)
+        self.process.wait(timeout=HANG_GUARD_S)
+
+    def _kill_the_rest(self) -> None:
+        """Kill the tools, which have groups of their own, unless they have died already."""
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def survivors(self) -> list[psutil.Process]:
+        """Return who lives on though the run is dead."""
+        wait_until(lambda: not self.family(), SURVIVAL_GUARD_S, fail=False)
+        return self.family()
+
+
+def wait_until(
+    condition: Callable[[], bool], seconds: float = HANG_GUARD_S, fail: bool = True
+) -> bool:
+    """Wait for a condition, however slow the machine is; fail if nothing comes at all."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            assert not fail, f"not so within {seconds:g} s"
+            return False
+        time.sleep(0.005)
+    return True

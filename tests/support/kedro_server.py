@@ -1,0 +1,177 @@
+"""Kedro's command line without the seconds in which Python imports it.
+
+A server that has everything imported forks a process for each call. Such a process has its own
+session, working directory, environment, output and exit status, and goes through Kedro's own entry
+point. Two things it cannot show: a start of Python that fails, and results that depend on the
+seed of Python's hashes, which all forks share. For those there is ``python -m kedro``.
+
+As a program it answers calls on the socket whose descriptor is its argument.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HANG_GUARD_S = 300.0
+"""Seconds after which a process is taken to hang; far beyond what any test needs."""
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_MESSAGE_BYTES = 1 << 17
+# No onnxruntime: it starts a thread that no fork has, and for which it waits at its end.
+_IMPORTED = (
+    "kedro.framework.cli",
+    "kedro.framework.session",
+    "kedro.runner",
+    "kedro_viz.launchers.cli.main",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
+    "onnx",
+    "sklearn.ensemble",
+    "sklearn.inspection",
+    "sklearn.linear_model",
+    "sklearn.neural_network",
+    "sklearn.svm",
+    "k150k_pipeline.cli",
+    "k150k_pipeline.pipeline_registry",
+    "k150k_pipeline.settings",
+)
+
+
+class ForkedKedro:
+    """A call that the server has been given, as ``subprocess.Popen`` shows a process.
+
+    Attributes:
+        pid: Process id, which is that of its session too.
+        returncode: Exit status, negative after a signal; None while it is not known.
+    """
+
+    def __init__(self, pid: int, status: socket.socket, output: Any) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._status = status
+        self._output = output
+
+    def poll(self) -> int | None:
+        """Return the exit status if the process has ended."""
+        try:
+            return self.wait(0)
+        except (TimeoutError, BlockingIOError):
+            return None
+
+    def wait(self, timeout: float = HANG_GUARD_S) -> int:
+        """Return the exit status once the process has ended.
+
+        Raises:
+            TimeoutError: It has not.
+        """
+        if self.returncode is None:
+            self._status.settimeout(timeout)
+            self.returncode = int(self._status.recv(_MESSAGE_BYTES))
+            self._status.close()
+        return self.returncode
+
+    def output(self) -> str:
+        """Return what the process has written to stdout and stderr so far."""
+        end = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), end, 0).decode()
+
+
+class KedroServer:
+    """The server as a test process sees it; it ends when the test process does."""
+
+    def __init__(self) -> None:
+        self._calls, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            subprocess.Popen(
+                [sys.executable, "-c", f"import {__name__} as s; s.main()", str(theirs.fileno())],
+                cwd=_CHECKOUT,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+
+    def start(self, arguments: Sequence[str], folder: Path) -> ForkedKedro:
+        """Start ``python -m kedro`` with arguments in a folder."""
+        request = {"argv": list(arguments), "cwd": str(folder), "env": dict(os.environ)}
+        status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        status.settimeout(HANG_GUARD_S)
+        output = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the call)
+        with theirs:
+            descriptors = [output.fileno(), theirs.fileno()]
+            socket.send_fds(self._calls, [json.dumps(request).encode()], descriptors)
+        return ForkedKedro(int(status.recv(_MESSAGE_BYTES)), status, output)
+
+
+@functools.cache
+def kedro_server() -> KedroServer:
+    """Return the server of this test process."""
+    return KedroServer()
+
+
+def _serve(calls: socket.socket) -> None:
+    """Answer calls until the test process is gone; return in the processes of Kedro alone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(calls, _MESSAGE_BYTES, 2)
+        if not message:
+            os._exit(0)
+        output, status = descriptors
+        if not os.fork():
+            calls.close()
+            _fork_and_report(socket.socket(fileno=status))
+            _take_place(json.loads(message), output)
+            return
+        os.close(output)
+        os.close(status)
+
+
+def _fork_and_report(status: socket.socket) -> None:
+    """Fork the process of Kedro, wait for its end and report it; return in that process."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if child:
+        status.send(str(child).encode())
+        _, ended = os.waitpid(child, 0)
+        status.send(str(os.waitstatus_to_exitcode(ended)).encode())
+        os._exit(0)
+    status.close()
+
+
+def _take_place(request: dict[str, Any], output: int) -> None:
+    """Make this process what a shell would have started."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.path[0] = request["cwd"]
+    sys.argv = ["python -m kedro", *request["argv"]]
+
+
+def main() -> None:
+    """Serve; in a forked process, run Kedro."""
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else each fork copies every page at its first collection
+    _serve(socket.socket(fileno=int(sys.argv[1])))
+    from kedro.framework import project
+    from kedro.framework.cli import main as kedro
+
+    project.LOGGING.__init__()  # it looked for conf/logging.yml when it was imported
+    kedro()
