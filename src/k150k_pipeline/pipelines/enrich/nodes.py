@@ -9,7 +9,7 @@ from collections import defaultdict
 import pyarrow as pa
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.pipelines.sidecar import join, read_sidecar
+from k150k_pipeline.pipelines.sidecar_join import join, read_sidecar
 from k150k_pipeline.schemas.mos_parameters import EnrichParameters
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from k150k_pipeline.journal.precedence import RowChoice
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.clipwise import Report, count_by
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
-from k150k_pipeline.pipelines.sidecar import Sidecar, join, read_sidecar
+from k150k_pipeline.pipelines.sidecar_join import Sidecar, join, read_sidecar
 from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.pipelines.sidecar import read_sidecar
+from k150k_pipeline.pipelines.sidecar_join import read_sidecar
 from k150k_pipeline.schemas.sidecar import split_of
 
 
