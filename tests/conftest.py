@@ -11,15 +11,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import Engine, make_engine
-from tests.support.kedro_server import HANG_GUARD_S, kedro_server
+from tests.support.kedro_server import kedro_server
+from tests.support.waiting import HANG_GUARD_S
 
 # Tests share the cores. Threads of OpenMP that wait for each other on busy cores take ten times as
 # long; libraries read this when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"

@@ -14,16 +14,20 @@ from k150k_pipeline.errors import ClipError
 from k150k_pipeline.schemas.ingest import DownloadParameters
 from tests.conftest import encode
 from tests.support.http_server import ScriptedServer
+from tests.support.waiting import HANG_GUARD_S
 
 QUICK: dict[str, Any] = {
     "allow_private": True,
     "attempts": 3,
     "backoff_s": 0.01,
     "max_backoff_s": 0.02,
-    "connect_timeout_s": 2.0,
-    "stall_timeout_s": 0.5,
-    "clip_timeout_s": 10.0,
+    "connect_timeout_s": HANG_GUARD_S,
+    "stall_timeout_s": HANG_GUARD_S,
+    "clip_timeout_s": HANG_GUARD_S,
 }
+
+STALL_S = 1.0
+"""Seconds in which a busy machine still sends the next bytes, unless the server stalls."""
 
 
 class Inbox:

@@ -25,7 +25,8 @@ results = st.one_of(
 written = st.lists(st.tuples(names, results, st.integers(0, 3)), max_size=20)
 somewhere = st.floats(0, 1, exclude_max=True)
 ordinary = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -15,6 +15,7 @@ from k150k_pipeline.mos.export import check_export, probe_inputs, to_onnx
 from k150k_pipeline.mos.models import Head, fit_head
 from k150k_pipeline.mos.predict import OnnxHead
 from k150k_pipeline.schemas.mos_parameters import MODEL_KINDS
+from tests.support.waiting import HANG_GUARD_S
 
 INPUTS = list("abcde")
 ALONE = """
@@ -81,7 +82,9 @@ def test_file_runs_with_onnxruntime_and_numpy_alone(head, frame, tmp_path):
     (tmp_path / "m.onnx").write_bytes(to_onnx(head, {}))
     inputs = probe_inputs(frame, INPUTS, 1)
     np.savez(rows, **{c: inputs[c].to_numpy() for c in INPUTS})
-    subprocess.run([sys.executable, "-c", ALONE, model, rows, answer], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", ALONE, model, rows, answer], check=True, timeout=HANG_GUARD_S
+    )
     found = np.load(answer)
     assert found.shape == (len(inputs), 1)
     assert np.abs(found[:, 0] - head.predict(inputs)).max() <= 1e-5

@@ -20,7 +20,7 @@ def write_stand_in(path: Path, **misbehaviour: Any) -> Path:
 
 def write_hanging_tool(path: Path, record: Path) -> Path:
     """Write an executable that writes its process id to a file and hangs."""
-    return write_script(path, f"echo $$ > {shlex.quote(str(record))}\nexec sleep 120")
+    return write_script(path, f"echo $$ > {shlex.quote(str(record))}\nexec sleep 1000")
 
 
 def write_script(path: Path, commands: str) -> Path:

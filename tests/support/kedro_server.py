@@ -24,8 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-HANG_GUARD_S = 300.0
-"""Seconds after which a process is taken to hang; far beyond what any test needs."""
+from tests.support.waiting import HANG_GUARD_S
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _MESSAGE_BYTES = 1 << 17

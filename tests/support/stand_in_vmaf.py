@@ -146,7 +146,7 @@ def record(arguments: argparse.Namespace, misbehaviour: Misbehaviour) -> None:
 
 def misbehave(misbehaviour: Misbehaviour) -> None:
     if misbehaviour.get("hangs"):
-        time.sleep(120)
+        time.sleep(1000)
     if name := misbehaviour.get("signal"):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.kill(os.getpid(), getattr(signal, name))

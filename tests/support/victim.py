@@ -14,10 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.kedro_server import HANG_GUARD_S, ForkedKedro, kedro_server
-
-SURVIVAL_GUARD_S = 30.0
-"""Seconds after which a process that should have died with its parent is taken to live on."""
+from tests.support.kedro_server import ForkedKedro, kedro_server
+from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, wait_until
 
 _JITTER_S = 0.05
 
@@ -66,7 +64,8 @@ class Victim:
 
     def reaches(self, condition: Callable[[], bool]) -> bool:
         """Wait until a condition holds; False if the run ends before it does."""
-        return wait_until(lambda: condition() or self.ended()) and not self.ended()
+        wait_until(lambda: condition() or self.ended())
+        return not self.ended()
 
     def family(self) -> list[psutil.Process]:
         return [p for p in psutil.process_iter() if self._is_member(p)]
@@ -99,18 +98,5 @@ class Victim:
 
     def survivors(self) -> list[psutil.Process]:
         """Return who lives on though the run is dead."""
-        wait_until(lambda: not self.family(), SURVIVAL_GUARD_S, fail=False)
+        comes_true(lambda: not self.family(), DEATH_GUARD_S)
         return self.family()
-
-
-def wait_until(
-    condition: Callable[[], bool], seconds: float = HANG_GUARD_S, fail: bool = True
-) -> bool:
-    """Wait for a condition, however slow the machine is; fail if nothing comes at all."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            assert not fail, f"not so within {seconds:g} s"
-            return False
-        time.sleep(0.005)
-    return True

@@ -221,7 +221,7 @@ def test_small_clip_keeps_empty_columns(engine, make_clip):
 
 
 def test_time_limit(make_clip):
-    engine = make_engine(VmafParameters(clip_timeout_s=0.01))
+    engine = make_engine(VmafParameters(clip_timeout_s=0.001))
     with pytest.raises(ClipError, match="timeout"):
         engine.score(probe(make_clip()), IDENTITY)
 

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from k150k_pipeline.media.probe import ClipInfo
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 from k150k_pipeline.vmaf.plans import IDENTITY
 from tests.support.binaries import write_hanging_tool
+from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, in_time, wait_until
 from tests.vmaf.conftest import Bench
 
 Clips = dict[str, ClipInfo]
@@ -63,9 +63,13 @@ def test_nothing_is_left_after_a_failure_of_the_binary(
     bench: Bench, clips: Clips, misbehaviour: dict[str, Any]
 ) -> None:
     bench.write("cpu", **misbehaviour)
-    limit = 3 if "hangs" in misbehaviour else 60
-    with pytest.raises(ClipError):
-        CpuEngine(bench.changed(clip_timeout_s=limit)).score(clips["eight_bit"], IDENTITY)
+
+    def fails(limit: float) -> None:
+        with pytest.raises(ClipError):
+            CpuEngine(bench.changed(clip_timeout_s=limit)).score(clips["eight_bit"], IDENTITY)
+        assert bench.has_run("cpu"), "too early"
+
+    in_time(fails, 1 if "hangs" in misbehaviour else HANG_GUARD_S)
     (run,) = bench.runs("cpu")
     assert lies_in(run["reference"], bench.memory)
     assert is_dead(run["pid"])
@@ -131,7 +135,9 @@ def test_a_full_disk_ends_the_run_and_blames_no_clip(bench: Bench, clips: Clips)
         pytest.skip("this machine lets nobody mount a small disk")
     command = [*own_mounts, "sh", "-c", mount_and_run, str(bench.scratch)]
     score = scoring_command(bench, clips["eight_bit"], bench.folder / "nowhere")
-    result = subprocess.run([*command, *score], capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        [*command, *score], capture_output=True, text=True, timeout=HANG_GUARD_S
+    )
     assert result.returncode == 1
     assert "EngineError: no room to decode eight_bit.mp4" in result.stderr
 
@@ -139,7 +145,7 @@ def test_a_full_disk_ends_the_run_and_blames_no_clip(bench: Bench, clips: Clips)
 def test_nothing_survives_a_kill_while_scoring(bench: Bench, clips: Clips) -> None:
     bench.write("cpu", hangs=True)
     with child_that_scores(bench, clips["eight_bit"]) as child:
-        wait_until(lambda: bench.has_run("cpu") and bench.runs("cpu") != [], 30)
+        wait_until(lambda: bench.has_run("cpu") and bench.runs("cpu") != [])
         (run,) = bench.runs("cpu")
         assert lies_in(run["reference"], bench.memory)
         kill_and_check(bench, child, run["pid"])
@@ -149,7 +155,7 @@ def test_nothing_survives_a_kill_while_decoding(bench: Bench, clips: Clips) -> N
     record = bench.folder / "decoder.pid"
     ffmpeg = write_hanging_tool(bench.folder / "ffmpeg", record)
     with child_that_scores(bench, clips["eight_bit"], ffmpeg=ffmpeg) as child:
-        wait_until(lambda: record.exists() and record.read_text().endswith("\n"), 30)
+        wait_until(lambda: record.exists() and record.read_text().endswith("\n"))
         kill_and_check(bench, child, int(record.read_text()))
 
 
@@ -178,7 +184,7 @@ def kill_and_check(bench: Bench, child: subprocess.Popen[bytes], tool: int) -> N
     assert bench.leftovers() == []
     child.kill()
     assert child.wait() == -signal.SIGKILL
-    wait_until(lambda: is_dead(tool), 2)
+    assert comes_true(lambda: is_dead(tool), DEATH_GUARD_S)
     assert bench.leftovers() == []
 
 
@@ -197,10 +203,3 @@ def is_dead(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not so within {seconds} s"
-        time.sleep(0.02)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.binaries import write_stand_in
 from tests.support.stand_in_vmaf import KEYS
+from tests.support.waiting import HANG_GUARD_S
 
 SIZE = 256
 FRAMES = 2
@@ -97,4 +98,4 @@ def run(
         *(argument for name in extractors for argument in ("--feature", name)),
         "--json", "--output", folder / "log.json", "--quiet", "--no_cuda", "--no_sycl",
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_GUARD_S)
