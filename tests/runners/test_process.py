@@ -91,7 +91,11 @@ def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_
 
 @pytest.mark.parametrize(
     ("scenario", "error"),
-    [("die", "WorkerDiedError: a worker process died"), ("fail", "ValueError: no such luck")],
+    [
+        ("die", "WorkerDiedError: a worker process died"),
+        ("die late", "BrokenProcessPool: "),
+        ("fail", "ValueError: no such luck"),
+    ],
 )
 def test_first_failure_ends_the_run_though_nodes_run_and_wait(start, tmp_path, scenario, error):
     run = start(scenario)

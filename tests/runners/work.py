@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from k150k_pipeline.pipelines.clipwise import Bound
 from k150k_pipeline.runners import ProcessRunner
+from k150k_pipeline.runners.pool import LimitedPool
 
 PATIENCE_S = 120.0  # of a test that is going to fail
 
@@ -104,7 +106,27 @@ SCENARIOS = {
 }
 
 
-def main(scenario: str, folder: Path) -> None:
+class Job:
+    """What a pool sees of Kedro's task."""
+
+    node = SimpleNamespace(namespace="narrow")
+
+    def __init__(self, function: Callable[..., None], folder: Path) -> None:
+        self.function, self.folder = function, folder
+
+    def __call__(self) -> None:
+        self.function(self.folder, None)
+
+
+def die_late(folder: Path) -> None:
+    """Submit a task whose worker dies when the pool has settled down to wait for another one."""
+    with LimitedPool({"narrow": 2}, max_workers=2, mp_context=get_context("spawn")) as pool:
+        pool.submit(Job(hold, folder))
+        wait_until(lambda: "+hold" in events(folder))
+        pool.submit(Job(die, folder)).result()
+
+
+def run_nodes(scenario: str, folder: Path) -> None:
     configure_project("k150k_pipeline")
     blocks = {"narrow": SimpleNamespace(workers=2), "wide": SimpleNamespace(workers=4)}
     catalog = SharedMemoryDataCatalog(
@@ -113,8 +135,12 @@ def main(scenario: str, folder: Path) -> None:
             **{f"params:{name}": MemoryDataset(block) for name, block in blocks.items()},
         }
     )
+    ProcessRunner().run(SCENARIOS[scenario], catalog)
+
+
+def main(scenario: str, folder: Path) -> None:
     try:
-        ProcessRunner().run(SCENARIOS[scenario], catalog)
+        die_late(folder) if scenario == "die late" else run_nodes(scenario, folder)
     except BaseException as error:
         record(folder, f"{type(error).__name__}: {error}")
         raise

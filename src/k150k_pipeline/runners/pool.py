@@ -89,6 +89,16 @@ class LimitedPool(ProcessPoolExecutor):
                 future: Future[Node] = super().submit(task)
                 lane.running.append(future)
                 future.add_done_callback(promise.follow)
+                self._watch_every_worker()
+
+    def _watch_every_worker(self) -> None:
+        """Let the pool's own thread see a worker that ``submit`` may have started.
+
+        ``submit`` wakes that thread before it starts the worker. The thread then waits without
+        the new one and would not notice its death before another task ends.
+        """
+        with self._shutdown_lock:
+            self._executor_manager_thread_wakeup.wakeup()
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
         """Wait for the workers to end; on an exception, make them."""
