@@ -10,36 +10,15 @@ from typing import Any, cast
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params, env_option
-from kedro.framework.session import KedroSession
-from kedro.io import DatasetError
-from kedro.validation import ParameterValidationError
 
+from k150k_pipeline.command import DEFAULT_RUNNER, ProjectCommand
 from k150k_pipeline.datasets import JournalDataset
-from k150k_pipeline.errors import (
-    EngineError,
-    FailureRateError,
-    InputError,
-    JournalError,
-    LostRowsError,
-)
-from k150k_pipeline.journal.lock import OutputInUseError, read_holder
+from k150k_pipeline.journal.lock import read_holder
 from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.pipeline_shape import PipelineShape, current_shape
 from k150k_pipeline.progress import eta
-from k150k_pipeline.runners.process import WorkerDiedError
+from k150k_pipeline.session import ProjectSession
 
-DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
-_EXPECTED = (
-    DatasetError,
-    EngineError,
-    FailureRateError,
-    InputError,
-    JournalError,
-    LostRowsError,
-    OutputInUseError,
-    ParameterValidationError,
-    WorkerDiedError,
-)
 _RATE_WINDOW_S = 300.0
 _FAILURES_SHOWN = 5
 
@@ -49,22 +28,9 @@ def cli() -> None:
     """Commands of the k150k-pipeline project."""
 
 
-class _Run(click.Command):
-    """``kedro run``, whose expected errors are a message rather than a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except _EXPECTED as error:
-            raise click.ClickException(str(error)) from None
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("What is finished is kept: the same command goes on from there", err=True)
-            raise
-
-
 def _project_run() -> click.Command:
     run = copy.copy(kedro_run)
-    run.__class__ = _Run
+    run.__class__ = ProjectCommand
     run.params = [copy.copy(parameter) for parameter in kedro_run.params]
     for parameter in run.params:
         if parameter.name == "runner":
@@ -76,12 +42,14 @@ cli.add_command(_project_run(), name="run")
 
 
 def _add_status_command(name: str, journal: Callable[[PipelineShape], str], what: str) -> None:
-    @cli.command(name, help=f"Tell how far {what} is, during a run or after it.")
+    @cli.command(
+        name, cls=ProjectCommand, help=f"Tell how far {what} is, during a run or after it."
+    )
     @env_option
     @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
     def status(env: str | None, params: dict[str, Any]) -> None:
-        with KedroSession.create(env=env, runtime_params=params) as session:
-            context = cast(KedroSession, session).load_context()
+        with ProjectSession.create(env=env, runtime_params=params) as session:
+            context = cast(ProjectSession, session).load_context()
             dataset = context.catalog.get(journal(current_shape()))
         assert isinstance(dataset, JournalDataset)
         click.echo(describe_status(dataset))

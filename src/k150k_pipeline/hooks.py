@@ -27,6 +27,8 @@ class ProjectHooks:
     def __init__(self) -> None:
         self._locks: list[RunLock] = []
         self._reporters: list[ProgressReporter] = []
+        self.finished = 0
+        """Clips that the run has finished, counted when it ends."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -41,12 +43,16 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Take the locks and start watching.
+        """Check the files, take the locks and start watching.
 
         Raises:
+            InputError: A folder is where a file is expected, or the catalog lacks an entry.
             OutputInUseError: Another run works on the same output.
         """
-        self._stop()  # a run that was interrupted in a notebook fires no closing hook
+        self.stop()  # a run that was interrupted in a notebook fires no closing hook
+        self.finished = 0
+        _refuse_missing_entries(pipeline, catalog)
+        _refuse_folders(pipeline, catalog)
         journals = _journals(pipeline, catalog)
         for path in sorted(_lock_paths(pipeline, catalog, journals)):
             lock = RunLock(path)
@@ -59,17 +65,18 @@ class ProjectHooks:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Let go, and say where the outputs are."""
-        self._stop()
+        self.stop()
         _log_places(pipeline, catalog)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Let go; what is in the journal stays there."""
-        self._stop()
+        self.stop()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End what goes on beside a run, and count what the run has finished."""
         while self._reporters:
-            self._reporters.pop().stop()
+            self.finished += self._reporters.pop().stop()
         while self._locks:
             self._locks.pop().release()
 
@@ -78,6 +85,22 @@ def _refuse_braces(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if isinstance(value, str) and ("{" in value or "}" in value):
             raise InputError(f"{name}={value} has a brace in it; give a path without {{ and }}")
+
+
+def _refuse_missing_entries(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    missing = sorted(name for name in pipeline.inputs() if name not in catalog)
+    if missing:
+        raise InputError(
+            f"the catalog has no entry {', '.join(missing)}: is a file of conf/base missing?"
+        )
+
+
+def _refuse_folders(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Refuse a folder in the place of a file before anything is computed for it."""
+    for name in sorted(pipeline.inputs() | pipeline.all_outputs()):
+        file = catalog.get(name)
+        if isinstance(file, AtomicFileDataset) and file.path.is_dir():
+            raise InputError(f"{name}: {file.path} is a folder: give the place of a file")
 
 
 def _journals(pipeline: Pipeline, catalog: DataCatalog) -> list[JournalDataset]:

@@ -54,11 +54,12 @@ class ProgressReporter:
         """Start watching."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Take a last look and end."""
+    def stop(self) -> int:
+        """Take a last look and end; return how many clips the run has finished."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
+        return self._tail.poll().ok
 
     def _watch(self) -> None:
         run = self._await_plan()

@@ -110,6 +110,8 @@ class AtomicCSVDataset(AtomicFileDataset):
     def load(self) -> pd.DataFrame:
         """Return the table; cells that a row lacks, and empty ones, are empty strings.
 
+        Its ``attrs["path"]`` is the place of the file, for messages.
+
         Raises:
             DatasetError: There is no such file, it is no CSV file, or a row has more cells than
                 the header.
@@ -124,7 +126,9 @@ class AtomicCSVDataset(AtomicFileDataset):
                 cells = [self._fit(row, len(header), line) for line, row in rows]
         except InputError as error:
             raise DatasetError(str(error)) from error
-        return pd.DataFrame(cells, columns=header, dtype=str)
+        frame = pd.DataFrame(cells, columns=header, dtype=str)
+        frame.attrs["path"] = str(self._filepath)
+        return frame
 
     def _fit(self, cells: list[str], width: int, line: int) -> list[str]:
         if any(cell.strip() for cell in cells[width:]):

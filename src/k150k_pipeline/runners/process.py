@@ -68,7 +68,7 @@ class ProcessRunner(ParallelRunner):
         )
 
     def _suggest_resume_scenario(self, *_: Any) -> None:
-        self._logger.warning("What is finished is kept. Run the same command again to go on")
+        """Say nothing: Kedro's hint names nodes, and the command knows what is kept."""
 
     def _run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> None:
         self._limits = worker_limits(pipeline, catalog, self._requested_workers)
@@ -76,9 +76,8 @@ class ProcessRunner(ParallelRunner):
             super()._run(pipeline, catalog, *args, **kwargs)
         except BrokenProcessPool as error:
             raise WorkerDiedError(
-                "a worker process died without a word: killed, or out of memory. Every clip "
-                "finished so far is in the journal; run the same command again to go on "
-                "(with fewer extract.workers if memory ran out)"
+                "a worker process died without a word: killed, or out of memory. If memory ran "
+                "out, use fewer workers (--runner-params max_workers=N)"
             ) from error
 
 
