@@ -127,11 +127,9 @@ def check_runner(options: Mapping[str, Any]) -> None:
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(unknown("runner", name, [*_kedro_runners(), DEFAULT_RUNNER])) from error
     known = inspect.signature(runner).parameters
-    for key, value in options["runner_params"].items():
+    for key in options["runner_params"]:
         if key not in known:
             raise InputError(unknown("runner parameter", key, known))
-        if key == "max_workers" and not (isinstance(value, int) and value > 0):
-            raise InputError(f"--runner-params max_workers={value}: give a whole number above 0")
 
 
 def _kedro_runners() -> list[str]:
