@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.constrain import Constrain
 from rich.progress import (
     BarColumn,
     Progress,
@@ -210,6 +211,13 @@ class _Bars:
         self._bar.update(row, completed=job.finished, count=count, note=job.describe())
 
 
+class _Rows(Progress):
+    """Rows with room at the end for the ``^C`` that a terminal echoes: no row wraps by it."""
+
+    def get_renderable(self) -> Constrain:
+        return Constrain(super().get_renderable(), console().width - len("^C") - 1)
+
+
 def _progress() -> Progress:
     columns = (
         SpinnerColumn(finished_text=" "),
@@ -219,7 +227,7 @@ def _progress() -> Progress:
         TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     elapsed = [TimeElapsedColumn()] if console().width >= _WIDE else []
-    return Progress(
+    return _Rows(
         *columns,
         *elapsed,
         console=console(),
