@@ -92,8 +92,8 @@ class ProjectHooks:
             lock.acquire()
             self._locks.append(lock)
         self._reporter = ProgressReporter({name: j.journal for name, j in journals.items()})
-        self._reporter.start()
         logger.info("Running %s", ", ".join(sorted(_pipelines(pipeline))))
+        self._reporter.start()
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -24,10 +25,19 @@ _STANDARD = (1, 2)
 _LAST_LINES_S = 2.0
 
 
+class _OneAtATime(Console):
+    """A console that prints for one thread after the other."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does."""
+        with DRAWING:
+            super().print(*objects, **options)
+
+
 @cache
 def console() -> Console:
     """Return the console on stderr; there is one, since a second would write over its bar."""
-    return Console(stderr=True, highlight=False)
+    return _OneAtATime(stderr=True, highlight=False)
 
 
 class LinesAbove(io.TextIOBase):
@@ -43,10 +53,9 @@ class LinesAbove(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Print the lines that are whole; the console wraps none of them."""
-        with DRAWING:
-            *lines, self._rest = (self._rest + text).split("\n")
-            if lines:
-                self._console.print(Text("\n".join(lines)), soft_wrap=True)
+        *lines, self._rest = (self._rest + text).split("\n")
+        if lines:
+            self._console.print(Text("\n".join(lines)), soft_wrap=True)
         return len(text)
 
 
@@ -68,8 +77,7 @@ def _handlers() -> list[logging.Handler]:
 def _move(handler: logging.Handler, moved: ExitStack) -> None:
     if isinstance(handler, RichHandler) and handler.console.is_terminal:
         moved.callback(setattr, handler, "console", handler.console)
-        moved.callback(setattr, handler, "lock", handler.lock)
-        handler.console, handler.lock = console(), DRAWING
+        handler.console = console()
     elif isinstance(handler, logging.StreamHandler) and _is_terminal(handler.stream):
         moved.callback(handler.setStream, handler.stream)
         handler.setStream(LinesAbove(console()))

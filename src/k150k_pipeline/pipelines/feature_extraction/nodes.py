@@ -70,11 +70,9 @@ def plan_extraction(
     """
     started_at = time.time()
     outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
+    where = scores.attrs.get("path", labels_name)
     labels = read_labels(
-        scores,
-        where=scores.attrs.get("path", labels_name),
-        scale=extract.score_scale,
-        bad_rows=extract.bad_labels,
+        scores, where=where, scale=extract.score_scale, bad_rows=extract.bad_labels
     )
     mos, present = planning.match_labels(labels.mos, clips.names())
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
@@ -90,7 +88,7 @@ def plan_extraction(
             f"{clips.describe()}"
         )
     if not present:
-        logger.warning("Rows from before are used alone: %s", clips.describe())
+        logger.warning("Only rows from before are used: %s", clips.describe())
     due, attempts = read_due(wanted[: extract.limit], progress, extract.max_attempts)
     plan = ExtractionPlan(
         corpus=corpus,
