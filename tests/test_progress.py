@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import logging
+import queue
+import sys
 import time
 
 import pytest
 
-from k150k_pipeline import progress
+from k150k_pipeline.hooks import describe_step
 from k150k_pipeline.journal import Failure, Journal
 from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.pipelines.clipwise import summarise
 from k150k_pipeline.progress import ProgressReporter, eta
+from tests.support.screen import TerminalRun
 
 
 @pytest.mark.parametrize(
@@ -49,50 +51,167 @@ def test_tail_counts_what_is_new_and_waits_for_whole_lines(tmp_path):
     assert seen.finished_since(0) == 7 and seen.finished_since(time.time() + 1) == 0
 
 
-def test_lines_every_so_many_clips(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(progress, "_INTERVAL_S", 0.05)
-    journal = Journal(tmp_path, tmp_path / "o")
-    with caplog.at_level(logging.INFO, logger="k150k_pipeline"):
-        reporter = ProgressReporter(journal)
-        reporter.start()
-        journal.announce({"started_at": time.time(), "due": 10, "flush_every": 3})
-        for _ in range(2):
-            write(journal, 3, 0)
-            time.sleep(0.3)
-        write(journal, 3, 1)
-        reporter.stop()
-    lines = [record.getMessage() for record in caplog.records]
-    # The last four may be seen as they are written, or all at once.
-    numbers = [line.removesuffix(" of 10 clips") for line in (x.split(":")[0] for x in lines)]
-    assert numbers in (["3", "6", "10"], ["3", "6", "9", "10"])
-    assert "1 failed, ETA 0:00:00" in lines[-1] and "clips/s" in lines[-1]
+class Lines(logging.Handler):
+    """The lines of the log, which a test can wait for."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._queue: queue.Queue[str] = queue.Queue()
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._queue.put(record.getMessage())
+
+    def next(self) -> str:
+        self.seen.append(self._queue.get(timeout=60))
+        return self.seen[-1]
+
+    def rest(self) -> list[str]:
+        return [self._queue.get() for _ in range(self._queue.qsize())]
 
 
-def test_bar_on_a_terminal(tmp_path, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+@pytest.fixture
+def lines():
+    handler, log = Lines(), logging.getLogger("k150k_pipeline")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield handler
+    log.removeHandler(handler)
+    log.setLevel(level)
 
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(progress, "_INTERVAL_S", 0.05)
-    journal = Journal(tmp_path, tmp_path / "o")
-    reporter = ProgressReporter(journal)
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path, tmp_path / "o")
+
+
+def announce(journal: Journal, due: int, flush_every: int = 3) -> None:
+    journal.announce({"started_at": time.time(), "due": due, "flush_every": flush_every})
+
+
+def test_a_line_every_so_many_clips_and_one_at_the_end(journal, lines):
+    reporter = ProgressReporter({"k150ka": journal}, poll_s=0.01, line_every_s=3600)
     reporter.start()
-    journal.announce({"started_at": time.time(), "due": 4, "flush_every": 200})
-    time.sleep(0.2)
-    write(journal, 3, 1)
-    reporter.stop()
-    assert "4/4" in terminal.getvalue() and "1 failed" in terminal.getvalue()
+    announce(journal, 10)
+    for expected in ("3 of 10", "6 of 10"):
+        write(journal, 3, 0)
+        assert lines.next().startswith(f"k150ka: {expected} clips: ")
+    write(journal, 2, 0)
+    assert reporter.stop() == 8
+    (last,) = lines.rest()
+    assert last.startswith("k150ka: 8 of 10 clips: ") and "0 failed, ETA" in last
 
 
-def test_a_run_with_nothing_due_says_nothing(tmp_path, caplog):
-    journal = Journal(tmp_path, tmp_path / "o")
-    reporter = ProgressReporter(journal)
+def test_the_last_clip_is_a_line_at_once(journal, lines):
+    reporter = ProgressReporter({"k150ka": journal}, poll_s=0.01, line_every_s=3600)
     reporter.start()
-    journal.announce({"started_at": time.time(), "due": 0, "flush_every": 1})
+    announce(journal, 2, flush_every=200)
+    write(journal, 1, 1)
+    while "2 of 2 clips" not in lines.next():
+        continue
+    assert "1 failed, ETA 0:00:00" in lines.seen[-1]
+    assert reporter.stop() == 1 and lines.rest() == []
+
+
+def test_off_a_terminal_there_are_lines_though_no_clip_finishes(journal, lines):
+    reporter = ProgressReporter({"k150ka": journal}, poll_s=0.01, line_every_s=0.02)
+    reporter.start()
+    assert lines.next().startswith("still planning, 0:00:0")
+    announce(journal, 2)
+    while not lines.next().startswith("k150ka: 0 of 2 clips: 0.00 clips/s, 0 failed, ETA ?"):
+        assert lines.seen[-1].startswith("still planning")
+    assert lines.next() == lines.seen[-2]
+    write(journal, 2, 0)
+    while not lines.next().startswith("still writing"):
+        assert lines.seen[-1].startswith("k150ka: ")
     reporter.stop()
-    assert caplog.records == []
+
+
+def test_a_run_without_journals_says_that_it_works(lines):
+    reporter = ProgressReporter({}, poll_s=0.01, line_every_s=0.02)
+    reporter.start()
+    assert lines.next().startswith("still working")
+    assert reporter.stop() == 0
+
+
+def test_a_run_with_nothing_due_says_nothing(journal, lines):
+    reporter = ProgressReporter({"k150ka": journal})
+    reporter.start()
+    announce(journal, 0)
+    assert reporter.stop() == 0 and lines.rest() == []
+
+
+def test_what_an_earlier_run_announced_and_finished_does_not_count(journal, lines):
+    announce(journal, 5)
+    write(journal, 5, 0)
+    reporter = ProgressReporter({"k150ka": journal}, poll_s=0.01)
+    reporter.start()
+    assert reporter.stop() == 0 and lines.rest() == []
+
+
+CROWD = """
+import logging, os, sys, threading, time
+from pathlib import Path
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.progress import ProgressReporter
+from k150k_pipeline.terminal import worker_output
+
+def log(thread):
+    for i in range(60):
+        logging.info("thread %d line %d", thread, i)
+
+def work(output):
+    for i in range(60):
+        os.write(output.fileno(), f"worker line {i}\\n".encode())
+
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+journal = Journal(Path("journal"), Path("o"))
+reporter = ProgressReporter({"clips": journal}, poll_s=0.002)
+reporter.start()
+with worker_output() as output:
+    threads = [threading.Thread(target=log, args=(k,)) for k in range(3)]
+    threads.append(threading.Thread(target=work, args=(output,)))
+    for thread in threads:
+        thread.start()
+    journal.announce({"started_at": time.time(), "due": 40, "flush_every": 3})
+    with journal.writer(0, "f", {}) as writer:
+        for i in range(40):
+            writer.ok(f"c{i}", 1, 0.1, {})
+    for thread in threads:
+        thread.join()
+reporter.stop()
+print("after the bar")
+"""
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_no_line_of_the_log_or_of_a_worker_is_glued_to_the_bar(tmp_path, columns):
+    run = TerminalRun([sys.executable, "-c", CROWD], tmp_path, columns)
+    assert run.end() == 0
+    screen = [line for line in run.screen() if line]
+    expected = {f"thread {k} line {i}" for k in range(3) for i in range(60)}
+    expected |= {f"worker line {i}" for i in range(60)} | {"after the bar"}
+    assert len(screen) == len(expected) + 1
+    (bar,) = set(screen) - expected
+    assert "clips" in bar and "40/40" in bar and len(bar) <= columns
+    assert run.written.count(b"\x1b[?25l") == run.written.count(b"\x1b[?25h") == 1
+
+
+@pytest.mark.parametrize(
+    ("node", "line"),
+    [
+        ("extract.plan", "extract: planning"),
+        ("extract.verify", "extract: verifying that both plans agree"),
+        ("ingest.merge", "ingest: writing"),
+        ("extract.score.shard_0000", None),
+        ("extract.score.add_up", None),
+        ("mos_head.cross_validate_ridge", "mos_head: cross validate ridge"),
+        ("complete_drop", "complete drop"),
+    ],
+)
+def test_steps_are_named(node, line):
+    assert describe_step(node) == line
 
 
 def test_summary_names_counts_orphans_and_reasons():

@@ -11,6 +11,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 
 from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset
 from k150k_pipeline.errors import InputError
@@ -21,12 +22,46 @@ from k150k_pipeline.progress import ProgressReporter
 logger = logging.getLogger(__name__)
 
 
+_STEPS = {
+    "account": "checking what was written",
+    "merge": "writing",
+    "plan": "planning",
+    "predict": "predicting",
+    "read": "reading the drop",
+    "train": "training",
+    "verify": "verifying that both plans agree",
+}
+"""What the log calls a step, where its name does not say it."""
+
+_SHARDS_AFTER = {
+    "extract.verify": "extract: scoring",
+    "fr_from_nr.plan": "fr_from_nr: encoding and scoring",
+    "ingest.plan": "ingest: downloading and probing what is due",
+}
+"""Lines of the log by the node after which the shards begin, in no order of their own."""
+
+
+def describe_step(node: str) -> str | None:
+    """Return the line of the log for a node that begins; None for a shard, which is one of many.
+
+    Args:
+        node: Name of the node with its namespaces, such as ``extract.plan``.
+    """
+    *namespaces, step = node.split(".")
+    if step in ("add_up", "fetch") or step.startswith("shard_"):
+        return None
+    words = _STEPS.get(step, step.replace("_", " "))
+    return f"{namespaces[0]}: {words}" if namespaces else words
+
+
 class ProjectHooks:
     """Locks every journal that a run writes to, and shows how far it has come."""
 
     def __init__(self) -> None:
         self._locks: list[RunLock] = []
-        self._reporters: list[ProgressReporter] = []
+        self._reporter: ProgressReporter | None = None
+        self.finished = 0
+        """Clips that the run has finished, counted when it ends."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -41,35 +76,53 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Take the locks and start watching.
+        """Check the files, take the locks and start watching.
 
         Raises:
+            InputError: A folder is where a file is expected, or the catalog lacks an entry.
             OutputInUseError: Another run works on the same output.
         """
-        self._stop()  # a run that was interrupted in a notebook fires no closing hook
+        self.stop()  # a run that was interrupted in a notebook fires no closing hook
+        self.finished = 0
+        _refuse_missing_entries(pipeline, catalog)
+        _refuse_folders(pipeline, catalog)
         journals = _journals(pipeline, catalog)
         for path in sorted(_lock_paths(pipeline, catalog, journals)):
             lock = RunLock(path)
             lock.acquire()
             self._locks.append(lock)
-        self._reporters = [ProgressReporter(dataset.journal) for dataset in journals]
-        for reporter in self._reporters:
-            reporter.start()
+        self._reporter = ProgressReporter({name: j.journal for name, j in journals.items()})
+        logger.info("Running %s", ", ".join(sorted(_pipelines(pipeline))))
+        self._reporter.start()
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Log which step begins, in the process that takes it."""
+        if step := describe_step(node.name):
+            logger.info("%s", step)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Log that the shards begin, where this node was all that they waited for."""
+        if step := _SHARDS_AFTER.get(node.name):
+            logger.info("%s", step)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Let go, and say where the outputs are."""
-        self._stop()
+        self.stop()
         _log_places(pipeline, catalog)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Let go; what is in the journal stays there."""
-        self._stop()
+        self.stop()
 
-    def _stop(self) -> None:
-        while self._reporters:
-            self._reporters.pop().stop()
+    def stop(self) -> None:
+        """End what goes on beside a run, and count what the run has finished."""
+        if self._reporter is not None:
+            self.finished = self._reporter.stop()
+            self._reporter = None
         while self._locks:
             self._locks.pop().release()
 
@@ -80,18 +133,43 @@ def _refuse_braces(parameters: Mapping[str, Any]) -> None:
             raise InputError(f"{name}={value} has a brace in it; give a path without {{ and }}")
 
 
-def _journals(pipeline: Pipeline, catalog: DataCatalog) -> list[JournalDataset]:
-    datasets = [catalog.get(name) for name in sorted(pipeline.datasets())]
-    return [dataset for dataset in datasets if isinstance(dataset, JournalDataset)]
+def _pipelines(pipeline: Pipeline) -> set[str]:
+    return {node.namespace.split(".")[0] for node in pipeline.nodes if node.namespace}
+
+
+def _refuse_missing_entries(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    missing = sorted(name for name in pipeline.inputs() if name not in catalog)
+    if missing:
+        raise InputError(
+            f"the catalog has no entry {', '.join(missing)}: is a file of conf/base missing?"
+        )
+
+
+def _refuse_folders(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Refuse a folder in the place of a file before anything is computed for it."""
+    for name in sorted(pipeline.inputs() | pipeline.all_outputs()):
+        file = catalog.get(name)
+        if isinstance(file, AtomicFileDataset) and file.path.is_dir():
+            raise InputError(f"{name}: {file.path} is a folder: give the place of a file")
+
+
+def _journals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, JournalDataset]:
+    """Return the journals by the name of what they are of."""
+    datasets = {name: catalog.get(name) for name in sorted(pipeline.datasets())}
+    return {
+        name.removesuffix("_journal"): dataset
+        for name, dataset in datasets.items()
+        if isinstance(dataset, JournalDataset)
+    }
 
 
 def _lock_paths(
-    pipeline: Pipeline, catalog: DataCatalog, journals: list[JournalDataset]
+    pipeline: Pipeline, catalog: DataCatalog, journals: dict[str, JournalDataset]
 ) -> set[Path]:
     """Return the locks of a run: of its journals, and of every file that lies outside them."""
     outputs = [catalog.get(name) for name in pipeline.all_outputs() if "." not in name]
     files = {file.lock_path for file in outputs if isinstance(file, AtomicFileDataset)}
-    return files | {journal.lock_path for journal in journals}
+    return files | {journal.lock_path for journal in journals.values()}
 
 
 def _log_places(pipeline: Pipeline, catalog: DataCatalog) -> None:

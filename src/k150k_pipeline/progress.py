@@ -1,4 +1,4 @@
-"""One progress bar for all shards, fed by the journals they write."""
+"""How far a run is: bars on a terminal, lines of the log elsewhere, fed by the journals."""
 
 from __future__ import annotations
 
@@ -6,107 +6,243 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console
+from rich.constrain import Constrain
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 from k150k_pipeline.journal import Journal
-from k150k_pipeline.journal.watch import JournalTail, Snapshot
+from k150k_pipeline.journal.watch import JournalTail
+from k150k_pipeline.terminal import DRAWING, console, log_above
 
 logger = logging.getLogger(__name__)
 
-_INTERVAL_S = 0.5
 _RATE_WINDOW_S = 300.0
+_WIDE = 80  # columns; a narrower terminal has no room for the time elapsed
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def eta(remaining: int, rate: float) -> str:
     """Return the time left as ``h:mm:ss``; ``?`` while nothing has finished."""
-    if rate <= 0:
-        return "?"
-    minutes, seconds = divmod(round(remaining / rate), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+    return duration(remaining / rate) if rate > 0 else "?"
+
+
+class _Job:
+    """What one journal says of the run.
+
+    Attributes:
+        name: Name of the journal.
+        run: What the run announced in it; None until then.
+        finished: Attempts that have ended.
+        logged: Attempts that had ended when a line was last written.
+    """
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.run: dict[str, Any] | None = None
+        self.finished = self.logged = 0
+        self._journal = journal
+        self._created = time.time()
+        self._tail = JournalTail(journal, skip_existing=True)
+
+    @property
+    def due(self) -> int:
+        return int(self.run["due"]) if self.run else 0
+
+    @property
+    def complete(self) -> bool:
+        return self.run is not None and self.finished >= self.due
+
+    @property
+    def kept(self) -> int:
+        """Clips that the run finished without a failure."""
+        return self._tail.poll().ok
+
+    def look(self) -> None:
+        """Read what was added to the journal."""
+        if self.run is None:
+            run = self._journal.announced()
+            if run is None or run["started_at"] < self._created:
+                return
+            self.run = run
+        seen = self._tail.poll()
+        self.finished = seen.ok + seen.failed
+
+    def describe(self) -> str:
+        """Return rate, failures and time left."""
+        assert self.run is not None
+        seen, now = self._tail.seen, time.time()
+        rate = seen.rate(max(self.run["started_at"], now - _RATE_WINDOW_S), now)
+        left = eta(max(self.due - self.finished, 0), rate)
+        return f"{rate:.2f} clips/s, {seen.failed} failed, ETA {left}"
+
+    def line(self) -> str:
+        """Return the job as a line of the log."""
+        return f"{self.name}: {self.finished} of {self.due} clips: {self.describe()}"
 
 
 class ProgressReporter:
-    """A thread that tails a journal: a bar on a terminal, log lines elsewhere.
+    """A thread that watches the journals of a run.
 
     Args:
-        journal: The journal that the shards write.
+        journals: Journals that the run writes, by name; may be none.
+        poll_s: Seconds between two looks.
+        line_every_s: Off a terminal, most seconds without a line.
     """
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._started = time.time()
-        self._tail = JournalTail(journal, skip_existing=True)
+    def __init__(
+        self,
+        journals: Mapping[str, Journal],
+        *,
+        poll_s: float = 0.5,
+        line_every_s: float = 30.0,
+    ) -> None:
+        self._jobs = [_Job(name, journal) for name, journal in journals.items()]
+        self._poll_s = poll_s
+        self._line_every_s = line_every_s
+        self._started = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
-        self._logged = 0
 
     def start(self) -> None:
         """Start watching."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Take a last look and end."""
+    def stop(self) -> int:
+        """Take a last look and end; return how many clips the run has finished."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
+        return sum(job.kept for job in self._jobs)
 
     def _watch(self) -> None:
-        run = self._await_plan()
-        if run is None or not run["due"]:
-            return
-        if sys.stderr.isatty():
-            self._show_bar(run)
+        if console().is_terminal:
+            self._show_bars()
         else:
-            self._write_lines(run)
+            self._write_lines()
 
-    def _await_plan(self) -> dict[str, Any] | None:
+    def _look(self) -> bool:
+        """Wait, then read every journal; return whether the run has ended."""
+        ended = self._ended.wait(self._poll_s)
+        for job in self._jobs:
+            job.look()
+        return ended
+
+    def _phase(self) -> str | None:
+        """Return what goes on beside clips; None while they are being finished."""
+        if any(job.run and not job.complete for job in self._jobs):
+            return None
+        if all(job.complete for job in self._jobs):
+            return "writing" if self._jobs else "working"
+        return "planning"
+
+    def _show_bars(self) -> None:
+        with log_above(), _Bars() as bars:
+            ended = False
+            while not ended:
+                ended = self._look()
+                bars.draw(self._jobs, None if ended else self._phase())
+
+    def _write_lines(self) -> None:
+        last_line = time.monotonic()
         while True:
-            ended = self._ended.wait(_INTERVAL_S)
-            run = self._journal.announced()
-            if run is not None and run["started_at"] >= self._started:
-                return run
-            if ended:
-                return None
-
-    def _show_bar(self, run: dict[str, Any]) -> None:
-        columns = (
-            TextColumn("clips"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task: TaskID = bar.add_task("clips", total=run["due"], note="")
-            while True:
-                ended = self._ended.wait(_INTERVAL_S)
-                seen = self._tail.poll()
-                finished = seen.ok + seen.failed
-                bar.update(task, completed=finished, note=self._describe(run, seen))
-                if ended or finished >= run["due"]:
-                    return
-
-    def _write_lines(self, run: dict[str, Any]) -> None:
-        while True:
-            ended = self._ended.wait(_INTERVAL_S)
-            seen = self._tail.poll()
-            finished = seen.ok + seen.failed
-            ended = ended or finished >= run["due"]
-            if finished - self._logged >= run["flush_every"] or (ended and finished):
-                self._logged = finished
-                logger.info("%d of %d clips: %s", finished, run["due"], self._describe(run, seen))
+            ended = self._look()
+            lines = [job.line() for job in self._jobs if _is_news(job, ended)]
+            if not lines and not ended and time.monotonic() - last_line >= self._line_every_s:
+                lines = self._unchanged()
+            for line in lines:
+                logger.info("%s", line)
+                last_line = time.monotonic()
             if ended:
                 return
 
-    def _describe(self, run: dict[str, Any], seen: Snapshot) -> str:
-        now = time.time()
-        rate = seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now)
-        remaining = run["due"] - seen.ok - seen.failed
-        return f"{rate:.2f} clips/s, {seen.failed} failed, ETA {eta(remaining, rate)}"
+    def _unchanged(self) -> list[str]:
+        phase = self._phase()
+        if phase is None:
+            return [job.line() for job in self._jobs if job.run and not job.complete]
+        return [f"still {phase}, {duration(time.monotonic() - self._started)} since the start"]
+
+
+class _Bars:
+    """A row for each job, and one for what goes on beside them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, TaskID] = {}
+        self._bar = _progress()
+        self._beside = self._bar.add_task("planning", total=1, count="", note="")
+
+    def __enter__(self) -> _Bars:
+        with DRAWING:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with DRAWING:
+            self._bar.stop()
+
+    def draw(self, jobs: Iterable[_Job], phase: str | None) -> None:
+        """Show how far the jobs are, and what goes on beside them; None hides that row."""
+        with DRAWING:
+            for job in jobs:
+                self._show(job)
+            self._bar.update(self._beside, description=phase or "", visible=phase is not None)
+            self._bar.refresh()
+
+    def _show(self, job: _Job) -> None:
+        if not job.due:
+            return
+        if job.name not in self._rows:
+            self._rows[job.name] = self._bar.add_task(job.name, total=job.due, count="", note="")
+        count, row = f"{job.finished}/{job.due}", self._rows[job.name]
+        self._bar.update(row, completed=job.finished, count=count, note=job.describe())
+
+
+class _Rows(Progress):
+    """Rows with room at the end for the ``^C`` that a terminal echoes: no row wraps by it."""
+
+    def get_renderable(self) -> Constrain:
+        return Constrain(super().get_renderable(), console().width - len("^C") - 1)
+
+
+def _progress() -> Progress:
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+        TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
+    elapsed = [TimeElapsedColumn()] if console().width >= _WIDE else []
+    return _Rows(
+        *columns,
+        *elapsed,
+        console=console(),
+        auto_refresh=False,
+        expand=True,
+        redirect_stdout=sys.stdout.isatty(),
+    )
+
+
+def _is_news(job: _Job, ended: bool) -> bool:
+    """Tell whether enough has been finished since the last line for another one."""
+    new = job.finished - job.logged
+    if job.run is None or not new:
+        return False
+    if new >= job.run["flush_every"] or job.complete or ended:
+        job.logged = job.finished
+        return True
+    return False

@@ -2,8 +2,10 @@
 
 from k150k_pipeline.configuration import ProjectConfigLoader
 from k150k_pipeline.hooks import ProjectHooks
+from k150k_pipeline.session import ProjectSession
 
 HOOKS = (ProjectHooks(),)
+SESSION_CLASS = ProjectSession
 # Its statistics hook loads every dataset once more and cannot follow ours.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 CONFIG_LOADER_CLASS = ProjectConfigLoader

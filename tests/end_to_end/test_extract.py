@@ -207,7 +207,7 @@ def test_paths_on_the_command_line(corpus, tmp_path):
     ("params", "expected"),
     [
         ("extract.plan=ful,extract.limit=0,vmaf.backend=gpu", ["plan", "limit", "backend"]),
-        ("extract.plna=full", ["plna", "Extra inputs"]),
+        ("extract.plna=full", ["extract.plna is unknown. Did you mean extract.plan?"]),
         ("vmaf.backend=cpu", ["core/build-cpu/tools/vmaf does not exist", "meson setup"]),
         ("vmaf.backend=cuda", ["core/build-cpu/tools/vmaf does not exist", "ninja"]),
         ("vmaf.ffmpeg=/nowhere/ffmpeg", ["/nowhere/ffmpeg does not exist"]),

@@ -148,12 +148,12 @@ def test_the_forks_binary_yields_the_same_rows(fr, tmp_path):
     [
         (
             "fr_from_nr.crf_sweep=18+18,fr_from_nr.sweep=18,fr_from_nr.strategy=both",
-            ["Extra inputs", "strategy"],
+            ["fr_from_nr.sweep is unknown", "fr_from_nr.strategy: 'both'"],
         ),
         ("fr_from_nr.crf_sweep=18+18", ["[18] more than once"]),
         ("fr_from_nr.strategy=loopback,vmaf.backend=cpu", ["loopback scores inside ffmpeg"]),
         ("corpus=/nowhere.jsonl", ["/nowhere.jsonl does not exist"]),
-        ("", ["none of the 1 rows of the corpus JSONL names a clip in"]),
+        ("", ["none of the 1 rows of the corpus JSONL names a clip: named are"]),
     ],
 )
 def test_mistakes_are_refused_before_any_clip_is_touched(fr, params, expected):

@@ -436,10 +436,13 @@ def test_sample(tmp_path, project):
     [
         ("drop=/nowhere/at/all", "the drop /nowhere/at/all does not exist"),
         ("ingest.min_rows=100", "are too few for KonViD-150k"),
-        ("ingest.probe=guess", "probe\n  Input should be 'pyav', 'ffprobe' or 'none'"),
-        ("ingest.download.concurrency=0", "download.concurrency\n"),
+        (
+            "ingest.probe=guess",
+            "ingest.probe: 'guess' is not allowed. Allowed: pyav, ffprobe or none",
+        ),
+        ("ingest.download.concurrency=0", "ingest.download.concurrency: 0 is not allowed"),
         ("ingest.download.retry_failed=not_fuond", "'not_fuond' is no class of reason"),
-        ("ingest.typo=1", "typo\n  Extra inputs are not permitted"),
+        ("ingest.typo=1", "ingest.typo is unknown"),
         ("ingest.probe=ffprobe,ingest.ffprobe=/nope", "cannot run /nope (ingest.ffprobe)"),
     ],
 )

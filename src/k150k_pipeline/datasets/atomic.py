@@ -16,6 +16,8 @@ from kedro.io import AbstractDataset, DatasetError
 
 from k150k_pipeline.datasets.previews import ImagePreview, JSONPreview, TablePreview
 from k150k_pipeline.durable import replacing, write_json
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.tables import open_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # slow to import, for one dataset
@@ -89,18 +91,35 @@ class AtomicCSVDataset(AtomicFileDataset):
     """A CSV file with every cell as text when loaded (no value is guessed away)."""
 
     def load(self) -> pd.DataFrame:
-        """Return the table; a byte-order mark is dropped, empty cells are empty strings."""
-        try:
-            return pd.read_csv(
-                self._filepath, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-            )
-        except FileNotFoundError as error:
+        """Return the table; cells that a row lacks, and empty ones, are empty strings.
+
+        Its ``attrs["path"]`` is the place of the file, for messages.
+
+        Raises:
+            DatasetError: There is no such file, it is no CSV file, or a row has more cells than
+                the header.
+        """
+        if not self._filepath.exists():
             raise DatasetError(
                 f"{self._filepath} does not exist: put it there, or give its place on the command "
                 "line (--params scores=…) or in conf/local/catalog.yml"
-            ) from error
-        except ValueError as error:
-            raise DatasetError(f"{self._filepath} is not a CSV file: {error}") from error
+            )
+        try:
+            with open_table(self._filepath) as (header, rows):
+                cells = [self._fit(row, len(header), line) for line, row in rows]
+        except InputError as error:
+            raise DatasetError(str(error)) from error
+        frame = pd.DataFrame(cells, columns=header, dtype=str)
+        frame.attrs["path"] = str(self._filepath)
+        return frame
+
+    def _fit(self, cells: list[str], width: int, line: int) -> list[str]:
+        if any(cell.strip() for cell in cells[width:]):
+            raise InputError(
+                f"{self._filepath} line {line}: {len(cells)} cells in {width} columns. Quote cells "
+                "that hold the delimiter"
+            )
+        return cells[:width] + [""] * (width - len(cells))
 
     def save(self, data: pd.DataFrame) -> None:
         """Replace the file by a frame, without its index."""

@@ -15,6 +15,8 @@ from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.durable import replacing
 from k150k_pipeline.errors import InputError
 
+_NAMED = 3
+
 ClipMakers = Mapping[str, Callable[[Path], None]]
 """Clip name to a function that writes the clip to a path."""
 
@@ -44,11 +46,30 @@ class ClipFolder:
         """
         there = [folder for folder in (self.path, *self.more) if folder.is_dir()]
         if not there:
+            wrong = "is a file, not a folder" if self.path.is_file() else "does not exist"
             raise InputError(
-                f"clip folder {self} does not exist: put the clips there, or name their "
+                f"clip folder {self} {wrong}: put the clips there, or name their "
                 "folder with --params clips_dir=… or in conf/local/catalog.yml"
             )
         return sorted({name for folder in there for name in self._list(folder)})
+
+    def describe(self) -> str:
+        """Return what the folders hold, for a message about clips that are not found.
+
+        Where there is no clip, but a folder below has some, that folder is named.
+        """
+        if names := self.names():
+            return f"{self} has {len(names)} clips, such as {', '.join(names[:_NAMED])}"
+        endings = ", ".join((self.suffix,) if isinstance(self.suffix, str) else self.suffix)
+        folders = [f for f in (self.path, *self.more) if f.is_dir()]
+        below = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_dir())
+        with_clips = next((path for path in below if self._list(path)), None)
+        if with_clips is None:
+            return f"{self} has no clip ({endings}). Name another with --params clips_dir=…"
+        return (
+            f"{self} has no clip ({endings}), but {with_clips} has some: give that one "
+            f"(--params clips_dir={with_clips})"
+        )
 
     def by_stem(self) -> dict[str, str]:
         """Return the clip file names by stem, an MP4 before others; empty without the folder."""

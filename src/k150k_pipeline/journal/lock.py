@@ -39,7 +39,7 @@ class RunLock:
 
         Raises:
             OutputInUseError: Another process has it; the message names host and process.
-            InputError: Its folder cannot be written to.
+            InputError: Its folder cannot be written to, or the disk is full.
         """
         descriptor = self._open()
         try:
@@ -50,19 +50,26 @@ class RunLock:
                 raise OutputInUseError(_describe(self._path)) from None
             logger.warning("%s: this file system has no locks (%s)", self._path, error.strerror)
             return
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps(_holder()).encode())
+        except OSError as error:
+            os.close(descriptor)
+            raise self._unwritable(error) from error
         self._descriptor = descriptor
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(_holder()).encode())
 
     def _open(self) -> int:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise InputError(
-                f"cannot write the lock {self._path}: {error.strerror}. A run locks every place "
-                "that it writes to: make it writable, or name another one"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"cannot write the lock {self._path}: {error.strerror}. A run locks every place "
+            "that it writes to: make it writable, or name another one"
+        )
 
     @contextmanager
     def held(self) -> Iterator[None]:

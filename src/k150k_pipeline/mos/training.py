@@ -19,6 +19,7 @@ from k150k_pipeline.mos.predict import CARD, ONNX, SIDECAR
 from k150k_pipeline.mos.table import votes_of
 from k150k_pipeline.mos.types import without_nan
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
+from k150k_pipeline.tables import open_table
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,11 @@ def ceiling_of(labelled: pd.DataFrame, mos_head: MosHeadParameters) -> Ceiling:
 
 def _read_csv(path: Path, parameter: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=str)
-    except OSError as error:
-        raise InputError(f"{parameter}: {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{parameter}: {path} is not a CSV file: {error}") from error
+        with open_table(path) as (header, rows):
+            cells = [row[: len(header)] for _, row in rows]
+    except InputError as error:
+        raise InputError(f"{parameter}: {error}") from error
+    return pd.DataFrame(cells, columns=header, dtype=str)
 
 
 def _files(

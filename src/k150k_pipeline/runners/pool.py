@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,16 @@ from kedro.runner.task import Task
 def pipeline_of(node: Node) -> str:
     """Return the pipeline that a node belongs to: its outermost namespace, or an empty name."""
     return (node.namespace or "").split(".")[0]
+
+
+@contextmanager
+def interrupts_kept_from_children() -> Iterator[None]:
+    """Block Ctrl-C in a block: processes that start in it inherit that, and say nothing of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Promise(Future[Node]):
@@ -86,7 +98,8 @@ class LimitedPool(ProcessPoolExecutor):
         for lane in self._lanes.values():
             while lane.waiting and lane.has_room():
                 task, promise = lane.waiting.popleft()
-                future: Future[Node] = super().submit(task)
+                with interrupts_kept_from_children():
+                    future: Future[Node] = super().submit(task)
                 lane.running.append(future)
                 future.add_done_callback(promise.follow)
                 self._watch_every_worker()

@@ -7,6 +7,7 @@ import signal
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 from kedro.framework import project
@@ -19,7 +20,8 @@ from kedro.runner.runner import AbstractRunner
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.media.tools import die_with_parent
-from k150k_pipeline.runners.pool import LimitedPool, pipeline_of
+from k150k_pipeline.runners.pool import LimitedPool, interrupts_kept_from_children, pipeline_of
+from k150k_pipeline.terminal import worker_output, write_to
 
 
 class WorkerDiedError(RuntimeError):
@@ -45,7 +47,9 @@ class ProcessRunner(ParallelRunner):
         # ParallelRunner's own __init__ starts its manager process without a death signal.
         AbstractRunner.__init__(self, is_async=is_async)
         self._manager = ParallelRunnerManager()
-        self._manager.start(initializer=_serve, initargs=(os.getpid(),))
+        with interrupts_kept_from_children():
+            self._manager.start(initializer=_serve, initargs=(os.getpid(),))
+        self._output: Connection | None = None
         self._requested_workers = max_workers
         if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
             raise InputError(
@@ -64,21 +68,21 @@ class ProcessRunner(ParallelRunner):
             max_workers=max_workers,
             mp_context=get_context("spawn"),
             initializer=_serve_project,
-            initargs=(os.getpid(), str(project.PACKAGE_NAME)),
+            initargs=(os.getpid(), str(project.PACKAGE_NAME), self._output),
         )
 
     def _suggest_resume_scenario(self, *_: Any) -> None:
-        self._logger.warning("What is finished is kept. Run the same command again to go on")
+        """Say nothing: Kedro's hint names nodes, and the command knows what is kept."""
 
     def _run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> None:
         self._limits = worker_limits(pipeline, catalog, self._requested_workers)
         try:
-            super()._run(pipeline, catalog, *args, **kwargs)
+            with worker_output() as self._output:
+                super()._run(pipeline, catalog, *args, **kwargs)
         except BrokenProcessPool as error:
             raise WorkerDiedError(
-                "a worker process died without a word: killed, or out of memory. Every clip "
-                "finished so far is in the journal; run the same command again to go on "
-                "(with fewer extract.workers if memory ran out)"
+                "a worker process died without a word: killed, or out of memory. If memory ran "
+                "out, use fewer workers (--runner-params max_workers=N)"
             ) from error
 
 
@@ -101,10 +105,11 @@ def worker_limits(
     return limits
 
 
-def _serve_project(parent: int, package_name: str) -> None:
+def _serve_project(parent: int, package_name: str, output: Connection | None) -> None:
     # A spawned worker does not know its project, so Kedro would load every plugin's hooks; told
     # by configure_project, Kedro 1.7 configures itself anew per task and recurses in its logging.
     _serve(parent)
+    write_to(output)
     project.settings.configure(f"{package_name}.settings")
 
 

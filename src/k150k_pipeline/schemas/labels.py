@@ -100,7 +100,7 @@ def read_labels(
         InputError: No usable column, fractions where MOS was expected, or bad rows.
     """
     if scores.empty:
-        raise InputError(f"{where} has no rows")
+        raise InputError(f"{where} has no rows: give a table with a row for each clip")
     if set(CORPUS_COLUMNS) <= set(scores.columns):
         scale = "mos"
     columns = Columns([str(column) for column in scores.columns], where)

@@ -70,8 +70,9 @@ def plan_extraction(
     """
     started_at = time.time()
     outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
+    where = scores.attrs.get("path", labels_name)
     labels = read_labels(
-        scores, where=labels_name, scale=extract.score_scale, bad_rows=extract.bad_labels
+        scores, where=where, scale=extract.score_scale, bad_rows=extract.bad_labels
     )
     mos, present = planning.match_labels(labels.mos, clips.names())
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
@@ -83,9 +84,11 @@ def plan_extraction(
     wanted = sorted(name for name in mos if name in present or name in progress.done)
     if not wanted:
         raise InputError(
-            f"none of the {len(mos)} labels names a clip in {clips} "
-            f"({len(present)} clips there, such as {sorted(present)[:3]})"
+            f"none of the {len(mos)} labels names a clip: labelled are {sorted(mos)[:3]}, and "
+            f"{clips.describe()}"
         )
+    if not present:
+        logger.warning("Only rows from before are used: %s", clips.describe())
     due, attempts = read_due(wanted[: extract.limit], progress, extract.max_attempts)
     plan = ExtractionPlan(
         corpus=corpus,

@@ -155,8 +155,8 @@ def _wanted(
     wanted = sorted(name for name in rows if name in present or name in progress.done)
     if not wanted:
         raise InputError(
-            f"none of the {len(rows)} rows of the corpus JSONL names a clip in {clips} "
-            f"({len(present)} clips there, such as {sorted(present)[:3]})"
+            f"none of the {len(rows)} rows of the corpus JSONL names a clip: named are "
+            f"{sorted(rows)[:3]}, and {clips.describe()}"
         )
     return wanted
 

@@ -10,7 +10,6 @@ from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.ingest.layouts import Layout, ScoreFile
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, Label
-from k150k_pipeline.pipelines.ingest.tables import open_table
 from k150k_pipeline.pipelines.ingest.votes import VoteCount, Votes, count_votes
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.labels import (
@@ -20,6 +19,7 @@ from k150k_pipeline.schemas.labels import (
     file_name,
     read_scores,
 )
+from k150k_pipeline.tables import open_table
 
 
 def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from k150k_pipeline.pipelines.ingest.tables import open_table
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 from k150k_pipeline.schemas.labels import (
     NAME_COLUMNS,
@@ -16,6 +15,7 @@ from k150k_pipeline.schemas.labels import (
     file_name,
     to_number,
 )
+from k150k_pipeline.tables import open_table
 
 _KEPT_PROBLEMS = 1000
 

@@ -1,0 +1,182 @@
+"""Commands whose expected errors are a sentence with the remedy, and that Ctrl-C ends in order."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+import yaml
+from kedro import runner as kedro_runners
+from kedro.framework.cli.utils import KedroCliError
+from kedro.framework.project import settings
+from kedro.io import DatasetError
+from kedro.runner import AbstractRunner
+from kedro.utils import load_obj
+from kedro.validation import ParameterValidationError
+from omegaconf.errors import OmegaConfBaseException
+
+from k150k_pipeline.errors import (
+    EngineError,
+    FailureRateError,
+    InputError,
+    JournalError,
+    LostRowsError,
+)
+from k150k_pipeline.hooks import ProjectHooks
+from k150k_pipeline.journal.lock import OutputInUseError
+from k150k_pipeline.runners.process import WorkerDiedError
+from k150k_pipeline.suggest import unknown
+
+_EXPECTED = (
+    DatasetError,
+    EngineError,
+    FailureRateError,
+    InputError,
+    JournalError,
+    LostRowsError,
+    OutputInUseError,
+    ParameterValidationError,
+    WorkerDiedError,
+)
+_OF_THE_DISK = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
+DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
+_INTERRUPTED = 128 + signal.SIGINT
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
+class _UsageError(click.ClickException):
+    """A mistake on the command line, without the usage lines that click puts before it."""
+
+    exit_code = 2
+
+
+class ProjectCommand(click.Command):
+    """A command whose expected errors are a message rather than a traceback."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line; a mistake in it takes one line."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise _UsageError(error.format_message()) from None
+        except KedroCliError as error:
+            raise _UsageError(error.message) from None
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            problem = str(error).splitlines()[0]
+            raise _UsageError(
+                f"the values of --params cannot be read ({problem}): write name=value, with a "
+                "comma between two"
+            ) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            with _stoppable():
+                check_runner(ctx.params)
+                _take_old_spelling(ctx.params)
+                return super().invoke(ctx)
+        except _EXPECTED as error:
+            raise click.ClickException(_explain(error)) from None
+        except KedroCliError as error:
+            raise _UsageError(error.message) from None
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror}{_kept()}") from None
+        except (KeyboardInterrupt, click.Abort):
+            click.echo(f"Stopped{_kept()}", err=True)
+            raise click.exceptions.Exit(_INTERRUPTED) from None
+
+
+def _take_old_spelling(options: dict[str, Any]) -> None:
+    """Take ``--pipeline`` for ``--pipelines``; Kedro warns of it in two lines of its source."""
+    if options.get("pipeline") and not options["pipelines"]:
+        options["pipelines"], options["pipeline"] = [options["pipeline"]], None
+
+
+def check_runner(options: Mapping[str, Any]) -> None:
+    """Refuse a runner, or parameters of one, that do not exist.
+
+    Args:
+        options: Options of ``kedro run`` by name.
+
+    Raises:
+        InputError: There is no such runner, or it does not take such parameters.
+    """
+    name = options.get("runner")
+    if name is None:
+        return
+    try:
+        runner = load_obj(name, "kedro.runner")
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(unknown("runner", name, [*_kedro_runners(), DEFAULT_RUNNER])) from error
+    known = inspect.signature(runner).parameters
+    for key in options["runner_params"]:
+        if key not in known:
+            raise InputError(unknown("runner parameter", key, known))
+
+
+def _kedro_runners() -> list[str]:
+    classes = inspect.getmembers(kedro_runners, inspect.isclass)
+    return [n for n, c in classes if issubclass(c, AbstractRunner) and c is not AbstractRunner]
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, FailureRateError):
+        return str(error)
+    text = str(error)
+    if isinstance(error, DatasetError):  # Kedro's are of several lines, with hints at the end
+        text = " ".join(text.split("Hint:")[0].split())
+    return f"{text}{_kept()}"
+
+
+def _kept() -> str:
+    """Stop what the hooks started; return what can be said of clips that the run finished."""
+    hooks = [hook for hook in settings.HOOKS if isinstance(hook, ProjectHooks)]
+    for hook in hooks:
+        hook.stop()
+    if finished := sum(hook.finished for hook in hooks):
+        return f"\n{finished} clips of this run are kept: the same command goes on from there"
+    return ""
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let the first Ctrl-C end a block in order, and a second one end the process at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored by who started us, or handled elsewhere
+        yield
+        return
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGINT, _leave)
+    raise KeyboardInterrupt
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), _SHOW_CURSOR + b"\n")
+    os._exit(_INTERRUPTED)

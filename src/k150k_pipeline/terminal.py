@@ -1,0 +1,124 @@
+"""The terminal of a run: the bar, the log and what worker processes write share one console."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import threading
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.text import Text
+
+DRAWING = threading.RLock()
+"""Held while anything is drawn: rich lets one thread draw between another's erasing and drawing."""
+
+_STANDARD = (1, 2)
+_LAST_LINES_S = 2.0
+
+
+class _OneAtATime(Console):
+    """A console that prints for one thread after the other."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does."""
+        with DRAWING:
+            super().print(*objects, **options)
+
+
+@cache
+def console() -> Console:
+    """Return the console on stderr; there is one, since a second would write over its bar."""
+    return _OneAtATime(stderr=True, highlight=False)
+
+
+class LinesAbove(io.TextIOBase):
+    """A text stream whose every whole line appears above the bar of a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._rest = ""
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Print the lines that are whole; the console wraps none of them."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        if lines:
+            self._console.print(Text("\n".join(lines)), soft_wrap=True)
+        return len(text)
+
+
+@contextmanager
+def log_above() -> Iterator[None]:
+    """Send what the log writes to the terminal through the console, for the length of a block."""
+    with ExitStack() as moved:
+        for handler in _handlers():
+            _move(handler, moved)
+        yield
+
+
+def _handlers() -> list[logging.Handler]:
+    known = [logging.root, *logging.root.manager.loggerDict.values()]
+    loggers = [logger for logger in known if isinstance(logger, logging.Logger)]
+    return [handler for logger in loggers for handler in logger.handlers]
+
+
+def _move(handler: logging.Handler, moved: ExitStack) -> None:
+    if isinstance(handler, RichHandler) and handler.console.is_terminal:
+        moved.callback(setattr, handler, "console", handler.console)
+        handler.console = console()
+    elif isinstance(handler, logging.StreamHandler) and _is_terminal(handler.stream):
+        moved.callback(handler.setStream, handler.stream)
+        handler.setStream(LinesAbove(console()))
+
+
+def _is_terminal(stream: object) -> bool:
+    return bool(getattr(stream, "isatty", bool)())
+
+
+@contextmanager
+def worker_output() -> Iterator[Connection | None]:
+    """Yield a pipe for :func:`write_to`, whose lines appear above the bar.
+
+    Workers that write to the terminal themselves would write into the bar. Where there is no
+    terminal there is no bar, and None is yielded.
+    """
+    if not console().is_terminal:
+        yield None
+        return
+    reader, writer = Pipe(duplex=False)
+    thread = threading.Thread(target=_print_lines, args=(reader,), name="workers", daemon=True)
+    thread.start()
+    try:
+        yield writer
+    finally:
+        writer.close()
+        thread.join(_LAST_LINES_S)
+
+
+def write_to(output: Connection | None) -> None:
+    """Let what this process writes to the terminal go to a pipe instead; None changes nothing."""
+    if output is None:
+        return
+    for descriptor in _STANDARD:
+        if os.isatty(descriptor):
+            os.dup2(output.fileno(), descriptor)
+
+
+def _print_lines(reader: Connection) -> None:
+    lines = LinesAbove(console())
+    decoder = getincrementaldecoder("utf-8")("replace")
+    while data := os.read(reader.fileno(), io.DEFAULT_BUFFER_SIZE):
+        lines.write(decoder.decode(data))
+    reader.close()

@@ -1,0 +1,106 @@
+"""Which errors are a sentence, and which stay what they are; what Ctrl-C does."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from kedro.framework.project import configure_project
+from kedro.io import DatasetError
+
+from k150k_pipeline.command import ProjectCommand
+from k150k_pipeline.errors import FailureRateError, InputError
+from tests.support.screen import TerminalRun
+
+
+def invoke(error: BaseException) -> Result:
+    def fail() -> None:
+        raise error
+
+    configure_project("k150k_pipeline")
+    return CliRunner().invoke(ProjectCommand("fail", callback=fail))
+
+
+@pytest.mark.parametrize(
+    ("error", "output"),
+    [
+        (InputError("no such clip"), "Error: no such clip\n"),
+        (FailureRateError("too many"), "Error: too many\n"),
+        (DatasetError("a:\n b.\nHint: install c"), "Error: a: b.\n"),
+        (OSError(errno.ENOSPC, "No space left", "/x"), "Error: /x: No space left\n"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Error: Permission denied\n"),
+    ],
+)
+def test_what_a_user_can_mend_is_a_sentence(error, output):
+    result = invoke(error)
+    assert (result.exit_code, result.output) == (1, output)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("a"),
+        ValueError("b"),
+        KeyError("c"),
+        FileNotFoundError(errno.ENOENT, "d"),
+        ConnectionResetError(errno.ECONNRESET, "e"),
+    ],
+)
+def test_what_is_wrong_in_the_program_keeps_its_traceback(error):
+    assert invoke(error).exception is error
+
+
+def test_an_interrupt_is_one_line_and_130():
+    before = signal.getsignal(signal.SIGINT)
+    result = invoke(KeyboardInterrupt())
+    assert (result.exit_code, result.output) == (130, "Stopped\n")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    def look() -> None:
+        click.echo(str(signal.getsignal(signal.SIGINT) is signal.SIG_IGN))
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert CliRunner().invoke(ProjectCommand("look", callback=look)).output == "True\n"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03"])
+def test_ctrl_c_in_a_terminal_says_what_is_kept(project, tiny_clips, keys):
+    project.add_clips(tiny_clips, copies=30)
+    command = [sys.executable, "-m", "kedro", *project.command()[3:]]
+    run = TerminalRun(command, project.root, 100)
+    begun = re.compile(r"[1-9]\d*/240 ")
+    run.read(until=lambda text: begun.search(text) is not None)
+    run.type(keys)
+    assert run.end() == 130
+    screen = [line for line in run.screen() if line]
+    bars = [index for index, line in enumerate(screen) if "/240 " in line]
+    assert len(bars) == 1 and "Traceback" not in "".join(screen), screen
+    if len(keys) == 1:
+        stopped, kept = screen[bars[0] + 1 :]
+        assert stopped == "Stopped"
+        finished = int(re.fullmatch(r"(\d+) clips of this run are kept: .*", kept)[1])
+        assert 1 <= finished < 240
+    assert run.written.count(b"\x1b[?25h") >= 1
+    project.run()
+    assert len(project.table()) == 240
+
+
+def test_a_run_in_a_terminal_shows_every_line_whole(project, tiny_clips):
+    project.add_clips(tiny_clips)
+    run = TerminalRun(project.command("--runner-params=max_workers=2"), project.root, 120)
+    assert run.end() == 0
+    screen = run.screen()
+    for line in ("Running extract", "extract: planning", "extract: scoring", "extract: writing"):
+        assert sum(seen.endswith(f" INFO {line}") for seen in screen) == 1, screen
+    assert sum("8/8" in line and "━" in line for line in screen) == 1
+    assert not any("━" in line and " INFO " in line for line in screen)
