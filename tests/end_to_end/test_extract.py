@@ -207,8 +207,8 @@ def test_paths_on_the_command_line(corpus, tmp_path):
     [
         ("extract.plan=ful,extract.limit=0,vmaf.backend=gpu", ["plan", "limit", "backend"]),
         ("extract.plna=full", ["plna", "Extra inputs"]),
-        ("vmaf.backend=cpu", ["core/build-cpu/tools/vmaf does not exist", "meson setup"]),
-        ("vmaf.backend=cuda", ["core/build-cpu/tools/vmaf does not exist", "ninja"]),
+        ("vmaf.backend=cpu", ["core/build-cpu/tools/vmaf does not exist", "vmaf.cpu_binary"]),
+        ("vmaf.backend=cuda", ["core/build-cpu/tools/vmaf does not exist", "github.com/lusoris"]),
         ("vmaf.ffmpeg=/nowhere/ffmpeg", ["/nowhere/ffmpeg does not exist"]),
         ("extract.metadata_jsonl=/nowhere.jsonl", ["/nowhere.jsonl", "No such file"]),
         ("clips_dir=/nowhere", ["clip folder /nowhere does not exist"]),

@@ -70,6 +70,7 @@ def plan_extraction(
     """
     started_at = time.time()
     outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
+    PLANS[extract.plan].require_model(vmaf.model)
     labels = read_labels(
         scores, where=labels_name, scale=extract.score_scale, bad_rows=extract.bad_labels
     )
