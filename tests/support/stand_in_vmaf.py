@@ -156,6 +156,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--no_sycl", action="store_true")
     parser.add_argument("--backend")
     parser.add_argument("--gpumask")
+    parser.add_argument("--cpumask")
     parser.add_argument("--version", "-v", action="store_true")
     return parser.parse_args()
 
