@@ -60,9 +60,9 @@ VmafModel = Annotated[
     str,
     AfterValidator(_known_model),
     Field(
-        description="VMAF model: ``vmaf_v0.6.1``, or the path of a model file of libvmaf "
-        "(``.json``). A file needs ``extract.plan=full``, and a digest of it enters the "
-        "fingerprint. Change it when you want the scores of another model."
+        description="VMAF model: ``vmaf_v0.6.1``, or a ``.json`` file of libvmaf. A file needs "
+        "``extract.plan=full``, and a digest of it enters the fingerprint. Change it when you want "
+        "the scores of another model."
     ),
 ]
 Limit = Annotated[
@@ -141,7 +141,8 @@ class VmafParameters(Parameters):
     """Block ``vmaf``: which engine scores, and how it is called.
 
     Of this block, the engine, its versions, the decoder and the model enter the fingerprint
-    (docs/files.md). ``threads``, ``no_cuda``, ``scratch_dir`` and ``clip_timeout_s`` do not.
+    (docs/files.md). ``threads``, ``no_cuda``, ``gpu_processes``, ``scratch_dir`` and
+    ``clip_timeout_s`` do not.
     """
 
     backend: Literal["embedded", "cpu", "cuda"] = "embedded"
@@ -169,6 +170,11 @@ class VmafParameters(Parameters):
     no_cuda: bool = False
     """Pass ``--no_cuda --no_sycl`` to the CPU ``vmaf`` binary too. It excludes ``backend: cuda``.
     Leave it: the binary gets ``--backend cpu``, or these two where it knows no ``--backend``."""
+
+    gpu_processes: Annotated[int, Field(ge=1, le=64)] = 8
+    """Most ``vmaf`` processes that use the GPU at once, however many workers there are. A worker
+    waits for its turn; runs of one user on one machine share it. Change it when GPU memory runs
+    out, or most of it stays free."""
 
     scratch_dir: Path = Path("/tmp/k150k_yuv_scratch")
     """Folder of decoded YUV that shared memory has no room for. ``cpu`` and ``cuda`` also use it

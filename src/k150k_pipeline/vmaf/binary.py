@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from k150k_pipeline.media.raw import RawVideo, ToolRunner, frame_bytes
 from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.digest import file_digest
+from k150k_pipeline.vmaf.gpu import gpu_slot
 from k150k_pipeline.vmaf.log import Frames, merge_passes, parse_log
 from k150k_pipeline.vmaf.model import is_model_file, model_option
 from k150k_pipeline.vmaf.names import candidate_keys, similar_keys
@@ -232,7 +233,8 @@ class VmafBinary:
             log_path = f"/proc/self/fd/{log.fileno()}"
             command = self.command(video, distorted, extractors, model, log_path)
             descriptors = (video.descriptor, distorted.descriptor, log.fileno())
-            result = self._execute(command, descriptors, timeout_s)
+            with self._room_on_device():
+                result = self._execute(command, descriptors, timeout_s)
             text = log.read()
         _check_status(result, text)
         self._check_device(text)
@@ -249,6 +251,10 @@ class VmafBinary:
         used = _BACKEND_USED.search(log)
         if used and (name := used[1].decode(errors="replace")) != self._device:
             raise self._unusable(f"scored on {name} although {self._device} was asked for")
+
+    def _room_on_device(self) -> AbstractContextManager[None]:
+        on_gpu = self._device == "cuda"
+        return gpu_slot(self._parameters.gpu_processes) if on_gpu else nullcontext()
 
     def _execute(
         self, command: list[str], descriptors: tuple[int, ...], timeout_s: float | None
