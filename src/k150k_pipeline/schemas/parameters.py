@@ -172,9 +172,8 @@ class VmafParameters(Parameters):
     Leave it: the binary gets ``--backend cpu``, or these two where it knows no ``--backend``."""
 
     gpu_processes: Annotated[int, Field(ge=1, le=64)] = 8
-    """Most ``vmaf`` processes that use the GPU at once, however many workers there are. A worker
-    waits for its turn; runs of one user on one machine share it. Change it when GPU memory runs
-    out, or most of it stays free."""
+    """Most ``vmaf`` processes on the GPU at once. Further workers wait for their turn; runs of one
+    user on one machine share it. Change it when GPU memory runs out, or most of it stays free."""
 
     scratch_dir: Path = Path("/tmp/k150k_yuv_scratch")
     """Folder of decoded YUV that shared memory has no room for. ``cpu`` and ``cuda`` also use it

@@ -45,7 +45,7 @@ _LIBVMAF_OPTIONS = frozenset({"reference", "distorted", "no_prediction"})
 _GPU_SWITCHES = ("no_cuda", "no_sycl")
 _NO_VECTOR_CODE = "63"
 _WIDEST_WRONG = 272
-"""Widths up to this one, 129-144 and 257-272 for example, got ADM wrong by up to 0.015."""
+"""Of the widths up to this one, 129-144 and 257-272 among others get ADM wrong by up to 0.015."""
 _OPTION = re.compile(r"--([a-z_]+)")
 _BACKEND_USED = re.compile(rb'"backend_used"\s*:\s*"([^"]*)"')
 _LOADED = re.compile(r"(?:calling init|initialize program): (/.*vmaf[^/\n]*)$", re.MULTILINE)
@@ -209,7 +209,7 @@ class VmafBinary:
         return asked or [switch for switch in switches if switch[2:] in options]
 
     def _cpumask(self, video: RawVideo, extractors: Sequence[str], model: bool) -> list[str]:
-        """Keep ``adm`` to plain C on narrow pictures, where the fork's vector code goes wrong."""
+        """Keep ``adm`` to plain C on narrow pictures, where libvmaf's vector code goes wrong."""
         measures_adm = model or "adm" in extractors
         narrow = video.width <= _WIDEST_WRONG
         return ["--cpumask", _NO_VECTOR_CODE] if narrow and measures_adm else []
