@@ -162,8 +162,11 @@ def test_the_same_build_elsewhere_is_the_same_identity(bench: Bench) -> None:
     assert CpuEngine(bench.changed(cpu_binary=Path(elsewhere))).identify() == before
 
 
-def test_shared_library_is_part_of_the_identity(bench: Bench) -> None:
+def test_shared_library_is_part_of_the_identity(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file may be small and unchanged while the libvmaf that it loads is another."""
+    monkeypatch.setenv("LD_DEBUG_OUTPUT", str(bench.folder / "the_loader_says"))
     library = bench.folder / "lib" / "libvmaf.so.3"
     library.parent.mkdir()
     shutil.copy(_mapped("libm.so"), library)
@@ -178,6 +181,7 @@ def test_shared_library_is_part_of_the_identity(bench: Bench) -> None:
     after = CpuEngine(parameters).identify()
     assert before.version.split()[:3] == after.version.split()[:3]
     assert before.version.split()[3] != after.version.split()[3]
+    assert not list(bench.folder.glob("the_loader_says*"))
 
 
 @pytest.mark.parametrize("plan", ["identity", "full"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,7 @@ from k150k_pipeline.schemas.features import FEATURES
 from k150k_pipeline.schemas.fr_parameters import CorpusOptions
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import Engine, make_engine
+from k150k_pipeline.vmaf.model import model_label
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
 from tests.support.binaries import write_stand_in
 from tests.vmaf.conftest import Bench
@@ -78,6 +80,12 @@ def test_model_file_that_is_missing_is_refused(bench: Bench, backend: str) -> No
         engine_of(bench, backend, "/nowhere/teacher.json").identify()
 
 
+def test_fifo_is_no_model_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.json")
+    with pytest.raises(EngineError, match=r"fifo\.json cannot be read"):
+        model_label(str(tmp_path / "fifo.json"))
+
+
 @BACKENDS
 def test_file_that_is_no_model_is_refused(bench: Bench, backend: str, tmp_path: Path) -> None:
     (tmp_path / "no_model.json").write_text("{}")
@@ -92,7 +100,9 @@ def test_model_file_has_a_pass_of_its_own(bench: Bench, clips: Clips, model: Pat
     assert argument(judging, "--model") == f"path={model}" and not features(judging)
 
 
-@pytest.mark.parametrize("name", ["vmaf_v1.0.16", "model.pkl", "a:b.json", "a|b.json", "", ".json"])
+@pytest.mark.parametrize(
+    "name", ["vmaf_v1.0.16", "model.pkl", "a:b.json", "a|b.json", "", ".json", "a\0.json"]
+)
 def test_name_that_is_no_model_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match=r"neither vmaf_v0\.6\.1 nor"):
         VmafParameters(model=name)

@@ -27,7 +27,7 @@ PlanName = Literal["identity", "full"]
 BUILT_IN_MODEL = "vmaf_v0.6.1"
 """The model that every libvmaf has, and that the identity plan is made for."""
 
-_MODEL_FILE = re.compile(r"[^:=|,;'\\\[\]]+\.json")
+_MODEL_FILE = re.compile(r"[^:=|,;'\\\[\]\x00-\x1f]+\.json")
 
 
 class Parameters(BaseModel):

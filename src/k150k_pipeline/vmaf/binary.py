@@ -107,7 +107,8 @@ class VmafBinary:
         Raises:
             EngineError: A file cannot be read.
         """
-        command = ["env", "LD_DEBUG=libs", self._program, "--version"]
+        loader = ["env", "-u", "LD_DEBUG_OUTPUT", "LD_DEBUG=libs"]
+        command = [*loader, self._program, "--version"]
         try:
             loaded = _LOADED.findall(_text(self._execute(command, (), _TRY_OUT_S)))
             files = {Path(path).resolve(): None for path in (self._program, *loaded)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from k150k_pipeline.errors import EngineError
@@ -27,8 +28,11 @@ def model_label(model: str) -> str:
     """
     if not is_model_file(model):
         return model
+    path = Path(model)
     try:
-        return f"{Path(model).name} (sha256 {file_digest(Path(model))})"
+        if not path.is_file():  # Reading a FIFO would never end.
+            raise FileNotFoundError(errno.ENOENT, "no such file")
+        return f"{path.name} (sha256 {file_digest(path)})"
     except OSError as error:
         raise EngineError(
             f"vmaf.model {model} cannot be read: {error.strerror}. Name a model file of libvmaf, "
