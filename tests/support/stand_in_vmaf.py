@@ -13,6 +13,7 @@ Where the fork differs from that libvmaf, and what is done here:
 - ``*_cuda`` extractors run on the CPU under their plain names, and only in a CUDA build.
 - The log has six decimals, as the fork prints them.
 - An unknown option ends with exit status 2; the fork passes over it in silence.
+- No feature of a model file displaces the feature of that name that was asked for.
 
 Every misbehaviour is asked for through the environment variable ``STAND_IN_VMAF``, a JSON object
 that :func:`tests.support.binaries.write_stand_in` puts into a wrapper script:
@@ -20,6 +21,15 @@ that :func:`tests.support.binaries.write_stand_in` puts into a wrapper script:
 ========================  ======================================================================
 ``cuda``                  this is a CUDA build: it has ``*_cuda`` extractors
 ``cuda_on_request``       these fail unless ``--backend cuda`` or ``--gpumask`` asks for CUDA
+``netflix``               usage, version and extractors are those of Netflix's 3.2.0
+``without_backend``       the usage has no ``--backend``, as in older builds of the fork
+``no_usage``              without arguments it says nothing, as most programs would
+``backend_used``          device named in the log: ``asked`` (with ``cuda`` where none was asked
+                          for), or any other text as it is
+``motion_in_debug_mode``  ``motion_cuda`` returns ``integer_motion`` with ``debug=true`` alone,
+                          and not in a pass with a model, whose own ``motion`` then counts
+``no_lone_motion3``       ``motion_cuda`` returns no ``integer_motion3`` for one frame
+``renames``               ``[key, other key]``: the other key stands in place of the first
 ``version``               version in the log
 ``lacks``                 extractors whose keys are absent from the log; exit status 0
 ``refuses``               extractors that end the run with exit status 255 and no log
@@ -85,14 +95,30 @@ KEYS = {
     "psnr_hvs": ("psnr_hvs_y", "psnr_hvs_cb", "psnr_hvs_cr", "psnr_hvs"),
     "ssimulacra2": ("ssimulacra2",),
 }
+MOTION_IN_DEBUG_MODE = "motion_cuda=debug=true"
 OF_THE_MODEL = ("adm", "vif", "motion")
 OF_THE_FORK_ALONE = {"motion_v2": "motion", "ssimulacra2": "psnr"}
 """Extractors that libvmaf lacks, and the one that runs in their place to count the frames."""
 
 
+USAGE = """Usage: vmaf [options]
+
+Supported options:
+ --reference/-r $path:        path to reference .y4m or .yuv
+ --distorted/-d $path:        path to distorted .y4m or .yuv
+ --model/-m $params:          model parameters, colon ":" delimited
+ --no_prediction/-n:          no prediction, extract features only
+ --gpumask: $bitmask          restrict permitted GPU operations
+"""
+USAGE_OF_THE_FORK = " --no_cuda:  disable CUDA\n --no_sycl:  disable SYCL\n"
+USAGE_OF_BACKEND = " --backend $name:  exclusive backend selector\n"
+
+
 def main() -> None:
     misbehaviour = json.loads(os.environ.get("STAND_IN_VMAF", "{}"))
-    version = misbehaviour.get("version", "3.0.0")
+    version = misbehaviour.get("version", "3.2.0" if misbehaviour.get("netflix") else "3.0.0")
+    if len(sys.argv) == 1:
+        fail(1, usage(misbehaviour))
     arguments = parse_arguments()
     if arguments.version:
         print(version, file=sys.stderr)
@@ -102,9 +128,11 @@ def main() -> None:
     extractors = accepted_extractors(arguments, misbehaviour)
     check_size(arguments)
     extractors |= set(misbehaviour.get("also_returns", ()))
-    frames = score(arguments, extractors, model_version(arguments))
+    frames = score(arguments, extractors, model_of(arguments))
     kept = keys_of(extractors - lacking(misbehaviour), arguments)
+    kept = [key for key in kept if key not in withheld(arguments, misbehaviour, len(frames))]
     frames = [{key: frame[key] for key in kept if key in frame} for frame in frames]
+    misbehaviour["backend_used"] = backend_used(arguments, misbehaviour)
     write_log(Path(arguments.output), version, frames, misbehaviour)
     sys.exit(misbehaviour.get("exit_status", 0))
 
@@ -128,6 +156,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--no_sycl", action="store_true")
     parser.add_argument("--backend")
     parser.add_argument("--gpumask")
+    parser.add_argument("--cpumask")
     parser.add_argument("--version", "-v", action="store_true")
     return parser.parse_args()
 
@@ -152,7 +181,35 @@ def misbehave(misbehaviour: Misbehaviour) -> None:
         os.kill(os.getpid(), getattr(signal, name))
 
 
+def usage(misbehaviour: Misbehaviour) -> str:
+    if misbehaviour.get("no_usage"):
+        return ""
+    if misbehaviour.get("netflix"):
+        return USAGE
+    backend = "" if misbehaviour.get("without_backend") else USAGE_OF_BACKEND
+    return USAGE + USAGE_OF_THE_FORK + backend
+
+
+def backend_used(arguments: argparse.Namespace, misbehaviour: Misbehaviour) -> str | None:
+    used = misbehaviour.get("backend_used")
+    return (arguments.backend or "cuda") if used == "asked" else used
+
+
+def withheld(
+    arguments: argparse.Namespace, misbehaviour: Misbehaviour, frames: int
+) -> tuple[str, ...]:
+    """Return the keys of motion that this build of the GPU's extractor leaves out."""
+    if not any(name.startswith("motion_cuda") for name in arguments.feature):
+        return ()
+    debug = MOTION_IN_DEBUG_MODE in arguments.feature and arguments.no_prediction
+    motion = misbehaviour.get("motion_in_debug_mode") and not debug
+    motion3 = misbehaviour.get("no_lone_motion3") and frames == 1
+    pairs = ((motion, "integer_motion"), (motion3, "integer_motion3"))
+    return tuple(key for left_out, key in pairs if left_out)
+
+
 def plain(extractor: str) -> str:
+    extractor = "motion" if extractor == MOTION_IN_DEBUG_MODE else extractor
     return extractor.removesuffix("_cuda")
 
 
@@ -163,9 +220,10 @@ def lacking(misbehaviour: Misbehaviour) -> set[str]:
 def accepted_extractors(arguments: argparse.Namespace, misbehaviour: Misbehaviour) -> set[str]:
     """Return the extractors asked for, under their plain names; end the run at a bad one."""
     for name in arguments.feature:
-        if plain(name) not in KEYS or name in misbehaviour.get("refuses", ()):
+        unknown = OF_THE_FORK_ALONE if misbehaviour.get("netflix") else ()
+        if plain(name) not in KEYS or name in (*unknown, *misbehaviour.get("refuses", ())):
             fail(255, f"problem loading feature extractor: {name}")
-        if name.endswith("_cuda") and not cuda_is_active(arguments, misbehaviour):
+        if name != plain(name) and not cuda_is_active(arguments, misbehaviour):
             fail(100, f"--feature {name} pinned to cuda backend but cuda is not active")
     return {plain(name) for name in arguments.feature}
 
@@ -192,10 +250,9 @@ def frame_bytes(arguments: argparse.Namespace) -> int:
     return samples * (1 if arguments.bitdepth == 8 else 2)
 
 
-def model_version(arguments: argparse.Namespace) -> str:
-    if arguments.no_prediction:
-        return ""
-    return (arguments.model or "version=vmaf_v0.6.1").removeprefix("version=")
+def model_of(arguments: argparse.Namespace) -> str:
+    """Return the model as the command line has it: ``version=`` or ``path=``; empty for none."""
+    return "" if arguments.no_prediction else arguments.model or "version=vmaf_v0.6.1"
 
 
 def score(arguments: argparse.Namespace, extractors: set[str], model: str) -> list[Metrics]:
@@ -211,9 +268,8 @@ def score(arguments: argparse.Namespace, extractors: set[str], model: str) -> li
 
 def run_libvmaf(arguments: argparse.Namespace, names: set[str], model: str) -> list[Metrics]:
     features = "|".join(f"name={name}" for name in sorted(names))
-    version = f"version={model}" if model else ""
     graph = (
-        f"[1:v][0:v]libvmaf=model={version}:feature={features}:n_threads={arguments.threads}"
+        f"[1:v][0:v]libvmaf=model={model}:feature={features}:n_threads={arguments.threads}"
         ":log_fmt=json:log_path=/dev/stdout"
     )
     # Descriptors are inherited under no name but the one in /proc/self, and ffmpeg is another self.
@@ -248,8 +304,8 @@ def in_the_forks_names(metrics: Metrics) -> Metrics:
 
 
 def keys_of(extractors: set[str], arguments: argparse.Namespace) -> list[str]:
-    names = extractors | (set(OF_THE_MODEL) if model_version(arguments) else set())
-    model = ["vmaf"] if model_version(arguments) else []
+    names = extractors | (set(OF_THE_MODEL) if model_of(arguments) else set())
+    model = ["vmaf"] if model_of(arguments) else []
     return [key for name in KEYS if name in names for key in KEYS[name]] + model
 
 
@@ -260,11 +316,16 @@ def write_log(path: Path, version: str, frames: list[Metrics], misbehaviour: Mis
     if "drops" in misbehaviour:
         key, number = misbehaviour["drops"]
         del frames[number][key]
+    if "renames" in misbehaviour:
+        old, new = misbehaviour["renames"]
+        frames = [{new if k == old else k: v for k, v in frame.items()} for frame in frames]
     rows = ",\n".join(
         f'{{"frameNum": {number}, "metrics": {json_object(frame, misbehaviour.get("twice"))}}}'
         for number, frame in enumerate(frames)
     )
-    text = f'{{"version": "{version}", "fps": 1.0, "frames": [\n{rows}\n]}}\n'
+    used = misbehaviour.get("backend_used")
+    device = f', "backend_used": "{used}"' if used else ""
+    text = f'{{"version": "{version}", "fps": 1.0, "frames": [\n{rows}\n]{device}}}\n'
     path.write_text(text[: len(text) // 2] if misbehaviour.get("log") == "cut" else text)
 
 

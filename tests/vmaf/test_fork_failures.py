@@ -9,7 +9,8 @@ import pytest
 
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.probe import ClipInfo
-from k150k_pipeline.vmaf.fork import BUILD_CPU, BUILD_CUDA, CpuEngine, CudaEngine
+from k150k_pipeline.vmaf.binary import ADVICE
+from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY, Plan
 from tests.support.binaries import write_hanging_tool
 from tests.support.waiting import in_time
@@ -47,7 +48,7 @@ def test_unfit_cpu_binary_is_refused_with_the_way_to_build_one(
 ) -> None:
     bench.write("cpu", **misbehaviour)
     message = refusal(CpuEngine(bench.parameters))
-    assert BUILD_CPU in message
+    assert ADVICE["cpu"] in message
     assert str(bench.parameters.cpu_binary) in message
     assert "vmaf.backend=embedded" in message
 
@@ -55,7 +56,7 @@ def test_unfit_cpu_binary_is_refused_with_the_way_to_build_one(
 @pytest.mark.parametrize("extractor", ["ssimulacra2", "motion_v2"])
 def test_what_an_old_binary_lacks_is_named(bench: Bench, extractor: str) -> None:
     bench.write("cpu", lacks=[extractor])
-    assert extractor in refusal(CpuEngine(bench.parameters)).partition("Build")[0]
+    assert extractor in refusal(CpuEngine(bench.parameters)).partition("Get")[0]
 
 
 @pytest.mark.parametrize(
@@ -70,12 +71,12 @@ def test_cpu_binary_without_an_extractor_of_the_residual_pass_is_refused(
     bench: Bench, engine_class: type[CpuEngine | CudaEngine], extractor: str
 ) -> None:
     bench.write("cpu", lacks=[extractor])
-    assert BUILD_CPU in refusal(engine_class(bench.parameters))
+    assert ADVICE["cpu"] in refusal(engine_class(bench.parameters))
 
 
 def test_cuda_binary_without_psnr_is_refused(bench: Bench) -> None:
     bench.write("cuda", cuda=True, lacks=["psnr_cuda"])
-    assert BUILD_CUDA in refusal(CudaEngine(bench.parameters))
+    assert ADVICE["cuda"] in refusal(CudaEngine(bench.parameters))
 
 
 @pytest.mark.parametrize(
@@ -88,20 +89,20 @@ def test_unfit_cuda_binary_is_refused_with_the_way_to_build_one(
 ) -> None:
     bench.write("cuda", cuda=True, **misbehaviour)
     message = refusal(CudaEngine(bench.parameters))
-    assert BUILD_CUDA in message
+    assert ADVICE["cuda"] in message
     assert str(bench.parameters.cuda_binary) in message
 
 
 def test_cpu_build_in_the_place_of_the_cuda_build_is_refused(bench: Bench) -> None:
     bench.write("cuda")
-    assert BUILD_CUDA in refusal(CudaEngine(bench.parameters))
+    assert ADVICE["cuda"] in refusal(CudaEngine(bench.parameters))
 
 
 def test_cuda_engine_refuses_an_unfit_cpu_binary(bench: Bench) -> None:
     bench.write("cpu", lacks=["motion_v2"])
     message = refusal(CudaEngine(bench.parameters))
-    assert BUILD_CPU in message
-    assert BUILD_CUDA not in message
+    assert ADVICE["cpu"] in message
+    assert ADVICE["cuda"] not in message
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda"])
@@ -109,7 +110,7 @@ def test_missing_binary_is_refused(bench: Bench, name: str) -> None:
     binary(bench, name).unlink()
     message = refusal(CudaEngine(bench.parameters))
     assert f"{binary(bench, name)} does not exist" in message
-    assert {"cpu": BUILD_CPU, "cuda": BUILD_CUDA}[name] in message
+    assert ADVICE[name] in message
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda"])
@@ -117,7 +118,7 @@ def test_binary_that_is_not_executable_is_refused(bench: Bench, name: str) -> No
     binary(bench, name).chmod(0o644)
     message = refusal(CudaEngine(bench.parameters))
     assert f"{binary(bench, name)} is not executable" in message
-    assert {"cpu": BUILD_CPU, "cuda": BUILD_CUDA}[name] in message
+    assert ADVICE[name] in message
 
 
 @pytest.mark.parametrize("content", [b"\x7fELF for another machine", b""], ids=["elf", "empty"])
@@ -125,7 +126,7 @@ def test_file_that_is_no_program_is_refused(bench: Bench, content: bytes) -> Non
     bench.parameters.cpu_binary.write_bytes(content)
     message = refusal(CpuEngine(bench.parameters))
     assert "cannot be run" in message
-    assert BUILD_CPU in message
+    assert ADVICE["cpu"] in message
 
 
 def test_binary_that_vanishes_during_a_run_ends_the_run(bench: Bench, clips: Clips) -> None:
@@ -134,7 +135,7 @@ def test_binary_that_vanishes_during_a_run_ends_the_run(bench: Bench, clips: Cli
     bench.parameters.cpu_binary.unlink()
     with pytest.raises(EngineError) as caught:
         engine.score(clips["eight_bit"], IDENTITY)
-    assert BUILD_CPU in str(caught.value)
+    assert ADVICE["cpu"] in str(caught.value)
 
 
 @pytest.mark.parametrize(("misbehaviour", "reason"), LIES.values(), ids=LIES)
@@ -169,7 +170,7 @@ def test_probe_that_crashes_is_not_taken_for_a_missing_extractor(
     bench: Bench, clips: Clips
 ) -> None:
     bench.write("cuda", cuda=True, signal="SIGSEGV")
-    with pytest.raises(EngineError, match="cannot try out ssimulacra2_cuda"):
+    with pytest.raises(EngineError, match="cannot try out motion_cuda"):
         CudaEngine(bench.parameters).score(clips["eight_bit"], FULL)
 
 

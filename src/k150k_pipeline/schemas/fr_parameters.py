@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from k150k_pipeline.schemas.encoders import check_sweep
 from k150k_pipeline.schemas.parameters import (
+    BUILT_IN_MODEL,
     SHARDS,
     FlushEvery,
     Limit,
@@ -55,7 +56,7 @@ class EncodeParameters(Parameters):
 class CorpusOptions(EncodeParameters):
     """The options of the adapter: how each encode is made and what is kept of it."""
 
-    vmaf_model: VmafModel = "vmaf_v0.6.1"
+    vmaf_model: VmafModel = BUILT_IN_MODEL
 
 
 def _split_sweep(value: Any) -> Any:

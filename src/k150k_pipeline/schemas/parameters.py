@@ -8,13 +8,26 @@ common is a type of its own that carries the explanation.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 Corpus = Literal["k150ka", "k150kb", "konvid_150k", "konvid_1k"]
 PlanName = Literal["identity", "full"]
+
+BUILT_IN_MODEL = "vmaf_v0.6.1"
+"""The model that every libvmaf has, and that the identity plan is made for."""
+
+_MODEL_FILE = re.compile(r"[^:=|,;'\\\[\]\x00-\x1f]+\.json")
 
 
 class Parameters(BaseModel):
@@ -32,9 +45,25 @@ Seconds = Annotated[float, Field(gt=0, json_schema_extra={"unit": "seconds"})]
 Count = Annotated[int, Field(ge=1)]
 Clips = Annotated[int, Field(ge=1, json_schema_extra={"unit": "clips"})]
 
+
+def _known_model(value: str) -> str:
+    """Take the built-in model, or a path that needs no quoting by libvmaf or ffmpeg."""
+    if value != BUILT_IN_MODEL and not _MODEL_FILE.fullmatch(value):
+        raise ValueError(
+            f"{value} is neither {BUILT_IN_MODEL} nor the path of a .json file that has none of "
+            "the characters : = | , ; ' \\ [ ]"
+        )
+    return value
+
+
 VmafModel = Annotated[
-    Literal["vmaf_v0.6.1"],
-    Field(description="VMAF model. Leave it: there is no other choice."),
+    str,
+    AfterValidator(_known_model),
+    Field(
+        description="VMAF model: ``vmaf_v0.6.1``, or a ``.json`` file of libvmaf. A file needs "
+        "``extract.plan=full``, and a digest of it enters the fingerprint. Change it when you want "
+        "the scores of another model."
+    ),
 ]
 Limit = Annotated[
     Clips | None,
@@ -112,14 +141,15 @@ class VmafParameters(Parameters):
     """Block ``vmaf``: which engine scores, and how it is called.
 
     Of this block, the engine, its versions, the decoder and the model enter the fingerprint
-    (docs/files.md). ``threads``, ``no_cuda``, ``scratch_dir`` and ``clip_timeout_s`` do not.
+    (docs/files.md). ``threads``, ``no_cuda``, ``gpu_processes``, ``scratch_dir`` and
+    ``clip_timeout_s`` do not.
     """
 
     backend: Literal["embedded", "cpu", "cuda"] = "embedded"
     """Engine that scores; docs/backends.md compares the three. Change it when you have built the
     fork's ``vmaf`` and want its values."""
 
-    model: VmafModel = "vmaf_v0.6.1"
+    model: VmafModel = BUILT_IN_MODEL
 
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of the decoder and of libvmaf, per clip. Change it when fewer clips are due than
@@ -131,14 +161,19 @@ class VmafParameters(Parameters):
     when that binary does not run on your system."""
 
     cpu_binary: Path = Path("core/build-cpu/tools/vmaf")
-    """The fork's CPU ``vmaf``. Change it when it was built elsewhere."""
+    """The fork's ``vmaf`` that scores on the CPU. A CUDA build will do. Change it when it was built
+    elsewhere."""
 
     cuda_binary: Path = Path("core/build-cuda/tools/vmaf")
     """The fork's CUDA ``vmaf``. Change it when it was built elsewhere."""
 
     no_cuda: bool = False
-    """Pass ``--no_cuda --no_sycl`` to the CPU ``vmaf`` binary. It excludes ``backend: cuda``.
-    Change it when ``cpu`` runs a binary that has CUDA or SYCL and must leave the GPU alone."""
+    """Pass ``--no_cuda --no_sycl`` to the CPU ``vmaf`` binary too. It excludes ``backend: cuda``.
+    Leave it: the binary gets ``--backend cpu``, or these two where it knows no ``--backend``."""
+
+    gpu_processes: Annotated[int, Field(ge=1, le=64)] = 8
+    """Most ``vmaf`` processes on the GPU at once. Further workers wait for their turn; runs of one
+    user on one machine share it. Change it when GPU memory runs out, or most of it stays free."""
 
     scratch_dir: Path = Path("/tmp/k150k_yuv_scratch")
     """Folder of decoded YUV that shared memory has no room for. ``cpu`` and ``cuda`` also use it

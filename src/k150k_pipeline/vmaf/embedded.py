@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from k150k_pipeline.errors import ClipError, EngineError
@@ -21,6 +22,7 @@ from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.filter import RESTAMP, libvmaf_failed, libvmaf_filter
 from k150k_pipeline.vmaf.log import Frames, parse_log, select_features
+from k150k_pipeline.vmaf.model import is_model_file, model_label
 from k150k_pipeline.vmaf.plans import (
     IDENTITY,
     Plan,
@@ -50,11 +52,12 @@ class EmbeddedEngine:
             version=version,
             libvmaf=libvmaf,
             decoder=f"ffmpeg {version}",
-            model=self._parameters.model,
+            model=model_label(self._parameters.model),
         )
 
     def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
         """Decode and score a clip in one process; see :class:`Engine`."""
+        plan.require_model(self._parameters.model)
         plan = plan.without((*LACKING, *unmeasurable_features(clip), *undefined_features(clip)))
         result = self._run(self.command(clip, plan, first), clip.path)
         if libvmaf_failed(result):
@@ -86,22 +89,27 @@ class EmbeddedEngine:
 
     def _try_out(self) -> tuple[str, Frames]:
         source = "testsrc2=size=256x256:rate=25:duration=0.08,format=yuv420p,split[r][d]"
+        plan = replace(IDENTITY, with_model=is_model_file(self._parameters.model))
         command = [
             self._ffmpeg, "-nostdin", "-hide_banner", "-v", "error",
-            "-filter_complex", f"{source};[r][d]{self._libvmaf(IDENTITY)}", "-f", "null", "-",
+            "-filter_complex", f"{source};[r][d]{self._libvmaf(plan)}", "-f", "null", "-",
         ]  # fmt: skip
         try:
             result = self._run(command, Path("a synthetic clip"))
             if result.returncode:
                 raise ClipError("score", "libvmaf", result.describe())
             version, frames = parse_log(result.stdout)
-            select_features(frames, IDENTITY.measured)
+            select_features(frames, plan.measured)
         except ClipError as error:
-            raise EngineError(
-                f"{self._ffmpeg} cannot score with libvmaf: {error.detail}. Unset vmaf.ffmpeg to "
-                "use the ffmpeg of the imageio-ffmpeg wheel (0.8.1 or later)"
-            ) from error
+            raise self._unusable(error.detail) from error
         return version, frames
+
+    def _unusable(self, why: str) -> EngineError:
+        model = self._parameters.model
+        advice = "Unset vmaf.ffmpeg to use the ffmpeg of the imageio-ffmpeg wheel (0.8.1 or later)"
+        if is_model_file(model):
+            advice += f", and make sure that vmaf.model {model} is a model file of its libvmaf"
+        return EngineError(f"{self._ffmpeg} cannot score with libvmaf: {why}. {advice}")
 
     def _run(self, command: list[str], path: Path) -> ToolResult:
         with tool_errors("score", path, self._ffmpeg):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 from k150k_pipeline.media.tools import ToolResult
+from k150k_pipeline.vmaf.model import model_option
 
 RESTAMP = ("settb=1", "setpts=N")
 """Timestamps are rewritten so that two frames with one time stamp are still two frames."""
@@ -26,7 +27,7 @@ def libvmaf_filter(
     """
     features = "|".join(f"name={extractor}" for extractor in extractors)
     return (
-        f"libvmaf=model={f'version={model}' if model else ''}"
+        f"libvmaf=model={model_option(model) if model else ''}"
         f"{f':feature={features}' if features else ''}"
         f":n_threads={threads if threads > 1 else 0}:log_fmt=json:log_path={log_path}"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.vmaf.names import candidate_keys
+from k150k_pipeline.vmaf.names import candidate_keys, similar_keys
 
 FrameValues = dict[str, npt.NDArray[np.float64]]
 """Feature name to one value per frame, float64 of shape (frames,)."""
@@ -72,12 +72,18 @@ def select_features(frames: Frames, features: Iterable[str]) -> FrameValues:
 def _column(rows: Sequence[Mapping[str, float | None]], feature: str) -> npt.NDArray[np.float64]:
     keys = [key for key in candidate_keys(feature) if rows and key in rows[0]]
     if not keys:
-        raise ClipError("score", "missing_feature", f"no {feature} in the libvmaf log")
+        raise ClipError("score", "missing_feature", _absence(feature, rows[0] if rows else {}))
     try:
         values = [row[keys[0]] for row in rows]
     except KeyError as error:
         raise ClipError("score", "missing_feature", f"{feature} is not on every frame") from error
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _absence(feature: str, metrics: Mapping[str, float | None]) -> str:
+    similar = ", ".join(similar_keys(feature, metrics))
+    other = f"; {similar} is not taken for it: other options, other values" if similar else ""
+    return f"no {feature} in the libvmaf log{other}"
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 EXTRACTOR_FEATURES: Mapping[str, tuple[str, ...]] = {
     "adm": ("adm2", "adm_scale0", "adm_scale1", "adm_scale2", "adm_scale3"),
@@ -28,3 +28,13 @@ def candidate_keys(feature: str) -> tuple[str, ...]:
     """Return the log keys under which a feature may stand, the preferred one first."""
     upstream = (_UPSTREAM_NAMES[feature],) if feature in _UPSTREAM_NAMES else ()
     return (f"integer_{feature}", *upstream, feature)
+
+
+def similar_keys(feature: str, keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the log keys that begin as a feature's do.
+
+    libvmaf appends options to the name, as in ``integer_motion_mfw_2.4``, and appends none that
+    has its default: such a key has other values than the plain one.
+    """
+    starts = tuple(f"{name}_" for name in candidate_keys(feature))
+    return tuple(key for key in keys if key.startswith(starts))

@@ -11,11 +11,13 @@ from k150k_pipeline.media.raw import RawVideo, ToolRunner, descriptor_path
 from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
 from k150k_pipeline.schemas.fr import SCORED
 from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf.binary import VmafBinary
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.engine import EngineIdentity
 from k150k_pipeline.vmaf.filter import RESTAMP, libvmaf_filter
-from k150k_pipeline.vmaf.fork import BUILD_CPU, BUILD_CUDA, VmafBinary, cuda_name
+from k150k_pipeline.vmaf.fork import cuda_name
 from k150k_pipeline.vmaf.log import FrameValues, parse_log, select_features
+from k150k_pipeline.vmaf.model import is_model_file, model_label
 
 _EXTRACTORS = ("adm", "vif", "motion")
 
@@ -91,14 +93,10 @@ class BinaryPairs:
         self._ffmpeg = find_ffmpeg(parameters.ffmpeg)
         if parameters.backend == "cuda":
             self._extractors = [cuda_name(name) for name in _EXTRACTORS]
-            device = ["--backend", "cuda"]
-            self._binary = VmafBinary(
-                parameters.cuda_binary, BUILD_CUDA, parameters, device, run=run
-            )
+            self._binary = VmafBinary(parameters.cuda_binary, "cuda", parameters, run)
         else:
             self._extractors = list(_EXTRACTORS)
-            device = ["--no_cuda", "--no_sycl"] if parameters.no_cuda else []
-            self._binary = VmafBinary(parameters.cpu_binary, BUILD_CPU, parameters, device, run=run)
+            self._binary = VmafBinary(parameters.cpu_binary, "cpu", parameters, run)
 
     def identify(self) -> EngineIdentity:
         """Try the extractors out; see :class:`PairScorer`."""
@@ -106,25 +104,29 @@ class BinaryPairs:
         return EngineIdentity(
             backend=self._parameters.backend,
             engine="vmaf-fork",
-            version=version,
+            version=f"{version} ({self._binary.digest()})",
             libvmaf=version,
             decoder=f"ffmpeg {ffmpeg_version(self._ffmpeg)}",
-            model=self._parameters.model,
+            model=model_label(self._parameters.model),
         )
 
     def score(self, reference: RawVideo, distorted: RawVideo) -> FrameValues:
         """Score a pair; see :class:`PairScorer`."""
-        _, frames = self._binary.run(reference, self._extractors, model=True, distorted=distorted)
+        _, frames = self._binary.score(reference, self._extractors, True, distorted)
         return select_features(frames, SCORED)
 
 
 def pair_graph(distorted: str, reference: str, parameters: VmafParameters, log_path: str) -> str:
     """Return a filter graph that scores one link against another and writes a JSON log.
 
-    The model alone makes libvmaf return all features it is made of.
+    The built-in model alone makes libvmaf return all features it is made of. A model file may
+    be made of the same features with other options, so the plain ones are asked for too.
     """
     restamp = ",".join(RESTAMP)
-    scoring = libvmaf_filter(model=parameters.model, threads=parameters.threads, log_path=log_path)
+    extractors = _EXTRACTORS if is_model_file(parameters.model) else ()
+    scoring = libvmaf_filter(
+        model=parameters.model, extractors=extractors, threads=parameters.threads, log_path=log_path
+    )
     return f"{distorted}{restamp}[d];{reference}{restamp}[r];[d][r]{scoring}"
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from k150k_pipeline.errors import ClipError
+from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.ffmpeg import scored_pixel_format
 from k150k_pipeline.media.probe import ClipInfo
 from k150k_pipeline.schemas.features import FEATURES
-from k150k_pipeline.schemas.parameters import PlanName
+from k150k_pipeline.schemas.parameters import BUILT_IN_MODEL, PlanName
 from k150k_pipeline.vmaf.folded import load_folded_model
 from k150k_pipeline.vmaf.log import FrameValues
 from k150k_pipeline.vmaf.names import EXTRACTOR_FEATURES
@@ -59,6 +59,18 @@ class Plan:
         """Return the plan less the extractors that measure nothing but these features."""
         kept = tuple(e for e in self.extractors if not set(EXTRACTOR_FEATURES[e]) <= set(features))
         return Plan(self.name, kept, self.with_model)
+
+    def require_model(self, model: str) -> None:
+        """Refuse a model that the plan cannot compute.
+
+        Raises:
+            EngineError: The plan fills ``vmaf`` in, for the built-in model.
+        """
+        if not self.with_model and model != BUILT_IN_MODEL:
+            raise EngineError(
+                f"vmaf.model {model}: plan {self.name} computes vmaf of {BUILT_IN_MODEL} alone. "
+                "Set extract.plan=full to run another model"
+            )
 
 
 IDENTITY = Plan("identity", ("motion", "cambi"), with_model=False)
