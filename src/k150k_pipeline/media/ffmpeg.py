@@ -14,7 +14,9 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media.containers import open_arguments
 from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
+from k150k_pipeline.media.riff import dropped_frames
 from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
 
 _DECODED = re.compile(
@@ -72,7 +74,7 @@ def decode_arguments(ffmpeg: str, clip: ClipInfo, threads: int) -> list[str]:
         ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "level+verbose",
         "-xerror", "-err_detect", "explode",
         "-noautorotate", "-threads", str(threads),
-        "-i", f"file:{clip.path}",
+        *open_arguments(clip.path),
     ]  # fmt: skip
 
 
@@ -139,7 +141,8 @@ def check_complete(clip: ClipInfo, evidence: DecodeEvidence, first: int | None =
         return first
     if clip.frames is None or evidence.frames >= clip.frames:
         return evidence.frames
-    expected = clip.frames - edit_list_discards(clip.path, clip.stream_index)
+    hidden = edit_list_discards(clip.path, clip.stream_index)
+    expected = clip.frames - hidden - dropped_frames(clip.path, clip.stream_index)
     if evidence.frames < expected:
         raise ClipError(
             "decode",
