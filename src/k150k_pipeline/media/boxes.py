@@ -83,8 +83,7 @@ def _examine_index(file: BinaryIO, size: int, boxes: Sequence[_Box]) -> Wholenes
     index = read_at(file, moov.start, moov.end - moov.start)
     if fragments.is_fragmented(index):
         return _examine_fragments(file, size, boxes, index)
-    media = [box for box in boxes if box.kind == b"mdat"]
-    if len(media) == 1 and not media[0].open_ended:
+    if boxes[-1] is moov:
         return WHOLE
     end = sample_tables.media_end(index)
     return lacking(end, size) if end > size else WHOLE

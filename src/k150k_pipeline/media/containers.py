@@ -17,6 +17,9 @@ from k150k_pipeline.media.wholeness import TooManyPartsError, Wholeness
 
 _FORMATS = ("mov", "matroska", "avi", "flv", "live_flv", "mpegts", "mpeg", "asf", "ogg")
 
+OPENED = "only MP4, MOV, Matroska, WebM, AVI, FLV, MPEG-TS, MPEG-PS, ASF and Ogg are opened"
+"""What to say of a file that cannot be opened."""
+
 CLIP_OPTIONS: Mapping[str, str] = {
     "format_whitelist": ",".join(_FORMATS),
     "protocol_whitelist": "file",

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.media.containers import check_container, open_arguments
+from k150k_pipeline.media.containers import OPENED, check_container, open_arguments
 from k150k_pipeline.media.probe import ClipInfo, stated_frames
 from k150k_pipeline.media.tools import run_tool, tool_errors
 
@@ -37,7 +37,7 @@ def ffprobe(binary: Path, path: Path) -> ClipInfo:
     with tool_errors("probe", path, f"{binary} (ingest.ffprobe)"):
         result = run_tool(command, timeout_s=_TIMEOUT_S)
     if result.returncode:
-        raise ClipError("probe", "not_media", f"{path}: {result.describe()}")
+        raise ClipError("probe", "not_media", f"{path}: {result.describe()} ({OPENED})")
     return _read(path, json.loads(result.stdout), doubt)
 
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from k150k_pipeline.media.wholeness import WHOLE, Wholeness, lacking, limited, read_at
 
 _AUDIO, _VIDEO, _SCRIPT = 8, 9, 18
+_STREAM = b"\0\0\0"
 _TAG_HEADER_BYTES = 11
 _MOST_METADATA_BYTES = 1 << 20
 _SLACK_S = 0.25  # Metadata that another tool kept are off by a frame or two.
@@ -58,7 +59,7 @@ def _tags(file: BinaryIO) -> Iterator[_Tag]:
     position = int.from_bytes(read_at(file, 5, 4), "big") + 4
     while len(header := read_at(file, position, _TAG_HEADER_BYTES)) == _TAG_HEADER_BYTES:
         kind, length = header[0] & 0x1F, int.from_bytes(header[1:4], "big")
-        if kind not in (_AUDIO, _VIDEO, _SCRIPT):
+        if kind not in (_AUDIO, _VIDEO, _SCRIPT) or header[8:] != _STREAM:
             return
         milliseconds = int.from_bytes(header[7:8] + header[4:7], "big")
         start = position + _TAG_HEADER_BYTES

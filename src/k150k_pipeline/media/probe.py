@@ -9,7 +9,7 @@ import av
 from av.stream import Disposition
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.media.containers import CLIP_OPTIONS, check_container, clip_url
+from k150k_pipeline.media.containers import CLIP_OPTIONS, OPENED, check_container, clip_url
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _UNSTATED = 1 << 30
@@ -81,7 +81,7 @@ def probe(path: Path) -> ClipInfo:
     except OSError as error:
         raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
     except (av.error.FFmpegError, ValueError) as error:
-        raise ClipError("probe", "not_media", f"{path}: {error}") from error
+        raise ClipError("probe", "not_media", f"{path}: {error} ({OPENED})") from error
 
 
 def edit_list_discards(path: Path, stream_index: int) -> int:
