@@ -37,6 +37,7 @@ OTHERS = {
     "zip": b"PK\x03\x04" + b"\0" * 20,
     "png": b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
     "y4m": b"YUV4MPEG2 W2 H2 F25:1 C420\nFRAME\n" + b"\0" * 6,
+    "a_word": b"nothing",
     "script": b"#!/bin/sh\necho clip\n",
     "zeros": b"\0" * 4096,
 }
@@ -215,8 +216,9 @@ def test_endless_parts_end_the_walk(tmp_path, head, part):
 
 
 @pytest.mark.parametrize("size", range(1, 12))
-def test_a_few_bytes(tmp_path, size):
+@pytest.mark.parametrize("head", [b"\0\0\0\x14ftypisom", b"RIFF\0\0\0\0AVI ", b"OggS".ljust(12)])
+def test_a_few_bytes(tmp_path, head, size):
     path = tmp_path / "a.mp4"
-    path.write_bytes(b"\0\0\0\x14ftypisom"[:size])
+    path.write_bytes(head[:size])
     with pytest.raises(ClipError, match="truncated"):
         check_container(path)

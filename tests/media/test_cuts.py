@@ -50,11 +50,12 @@ KINDS = {
     "bare.flv": (
         ("-c:v", "flv", "-g", "5", "-flvflags", "no_metadata"), None, None, UNKNOWN, UNKNOWN
     ),
+    "bare.h264": (X264, None, None, UNKNOWN, UNKNOWN),
     "stream_named.mp4": ((*X264, "-f", "mpegts"), None, None, UNKNOWN, UNKNOWN),
 }  # fmt: skip
 
 SHARES = (0.1, 0.5, 0.9, 0.99)
-ALWAYS_UNKNOWN = {"stream_named.mp4"}
+ALWAYS_UNKNOWN = {"stream_named.mp4", "bare.h264"}
 
 
 def make(target: Path, options: tuple[str, ...], piped_as: str | None, source=SOURCE) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 from k150k_pipeline.download.failures import DownloadError, TransientError
 from k150k_pipeline.durable import sync_folder
-from k150k_pipeline.media.containers import HEAD_BYTES, LEAST_BYTES, examine, is_container
+from k150k_pipeline.media.containers import HEAD_BYTES, examine, is_container
 from k150k_pipeline.media.hashing import checksum_mismatch
 
 PART = ".part"
@@ -130,7 +130,7 @@ def _check_kind(path: Path, content_type: str) -> None:
         head = file.read(HEAD_BYTES)
     if not head:
         raise TransientError("incomplete", f"{path.name}: the answer was empty")
-    if len(head) >= LEAST_BYTES and not is_container(head):
+    if not is_container(head):
         raise DownloadError(
             "not_video",
             f"{path.name}: something else came instead of a clip ({content_type}: {head[:40]!r})",
