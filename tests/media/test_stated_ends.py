@@ -221,3 +221,8 @@ class TestMatroska:
     @pytest.mark.parametrize("header", [b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3" + b"\x01" * 60])
     def test_no_matroska_at_all(self, tmp_path, header):
         assert look(tmp_path, header.ljust(100, b"\0")) == "unknown"
+
+    @pytest.mark.parametrize("length", [b"\x01" + b"\x7f" * 7, b"\x01\xff" + b"\x00" * 6])
+    def test_a_gap_beyond_any_file(self, tmp_path, mkv, length):
+        at = mkv.index(b"\x18\x53\x80\x67")
+        assert look(tmp_path, mkv[:at] + b"\xec" + length + mkv[at:]) == "unknown"

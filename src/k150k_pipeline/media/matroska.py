@@ -44,7 +44,7 @@ def examine(file: BinaryIO, size: int) -> Wholeness:
     header = _read(file, 0)
     if header is None or header.end is None or header.end > _MOST_HEADER_BYTES:
         return Wholeness(doubt="its EBML header cannot be read")
-    segment = _find_segment(file, header.end)
+    segment = _find_segment(file, size, header.end)
     if segment is None:
         cut_off = size <= header.end + 12
         said = "it has no Segment"
@@ -54,11 +54,13 @@ def examine(file: BinaryIO, size: int) -> Wholeness:
     return lacking(segment.end, size) if segment.end > size else WHOLE
 
 
-def _find_segment(file: BinaryIO, position: int) -> _Element | None:
-    element = _read(file, position)
-    while element is not None and element.kind in (_VOID, _CRC) and element.end is not None:
-        element = _read(file, element.end)
-    return element if element is not None and element.kind == _SEGMENT else None
+def _find_segment(file: BinaryIO, size: int, position: int) -> _Element | None:
+    for element in limited(_elements(file, position)):
+        if element.kind == _SEGMENT:
+            return element
+        if element.kind not in (_VOID, _CRC) or element.end is None or element.end > size:
+            return None
+    return None
 
 
 def _walk(file: BinaryIO, size: int, position: int) -> Wholeness:
