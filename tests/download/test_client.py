@@ -26,8 +26,13 @@ from hypothesis import strategies as st
 from k150k_pipeline.download import Downloader
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.schemas.ingest import DownloadParameters
+<<<<<<< HEAD
 from tests.conftest import CHECKOUT
 from tests.download.conftest import QUICK, STALL_S, Inbox
+=======
+from tests.conftest import CHECKOUT, encode
+from tests.download.conftest import QUICK, Inbox
+>>>>>>> whole
 from tests.support.http_server import Reply, ScriptedServer, redirect
 from tests.support.waiting import HANG_GUARD_S, in_time, wait_until
 
@@ -577,6 +582,19 @@ class TestLength:
             reason = inbox.refusal(server.at(f"/{index}-{length}", lie), attempts=1)
             assert reason in ("truncated", "incomplete"), length
 
+    @pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.avi", "a.flv"])
+    @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+    def test_half_of_another_container(self, server, inbox, tmp_path, framing, name):
+        """The connection ends and nothing says how long the answer should have been."""
+        codec = "libvpx" if name.endswith("webm") else "libx264"
+        body = encode(
+            tmp_path / name, "testsrc2=s=128x96:r=10:d=1", "-c:v", codec, "-pix_fmt", "yuv420p"
+        ).read_bytes()
+        inbox.target = inbox.folder / name
+        half = Reply(body[: len(body) // 2], framing=framing)
+        assert inbox.refusal(server.at(PATH, half)) == "truncated"
+        assert inbox.receive(server.at("/again", half, Reply(body))) == body
+
     @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
     def test_nothing(self, server, inbox, framing):
         assert inbox.refusal(server.at(PATH, Reply(b"", framing=framing))) == "incomplete"
@@ -614,6 +632,19 @@ class TestKind:
     )
     def test_page_instead_of_a_clip(self, server, inbox, page, content_type):
         url = server.at(PATH, Reply(page, headers={"Content-Type": content_type}))
+        assert inbox.refusal(url) == "not_video"
+        assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"PK\x03\x04".ljust(24, b"\0"), b"#EXTM3U\n#EXTINF:5,\nhttp://example.org/a.mp4\n",
+         b"ffconcat version 1.0\nfile a.mp4\n",
+         b"\x89PNG\r\n\x1a\n".ljust(99, b"\0"), b"\0" * 4096,
+         b"nothing"],
+        ids=["zip", "m3u", "ffconcat", "png", "zeros", "word"],
+    )  # fmt: skip
+    def test_what_is_no_container(self, server, inbox, body):
+        url = server.at(PATH, Reply(body, headers={"Content-Type": "video/mp4"}))
         assert inbox.refusal(url) == "not_video"
         assert len(server.requests) == 1
 

@@ -48,12 +48,34 @@ def test_one_row_per_good_clip_and_every_clip_accounted_for(corpus, tiny_clips):
 
     failures = pd.read_csv(corpus.failures)
     assert failures["clip_name"].tolist() == [names[1]]
-    assert failures["reason"].tolist() == ["not_media"]
+    assert failures["reason"].tolist() == ["truncated"]
     assert report(corpus)["labels_without_clip"] == [names[0]]
     assert report(corpus)["clips_without_label"] == ["unlabelled.mp4"]
     assert corpus.done.read_text().splitlines() == sorted(names[2:])
-    assert "6 of 7 clips have a row" in output and "1 x not_media" in output
+    assert "6 of 7 clips have a row" in output and "1 x truncated" in output
     assert str(corpus.features) in output
+
+
+def test_clips_that_may_lack_their_end_are_named(project, tiny_clips, make_clip):
+    """A file cut between two of its fragments has a row, and is named; what is no clip has none."""
+    fragments = ("-g", "5", "-movflags", "frag_keyframe+empty_moov+default_base_moof")
+    body = make_clip(*fragments, source="testsrc2=s=256x256:r=25:d=0.4").read_bytes()
+    for path in sorted(tiny_clips.glob("*.mp4"))[:2]:
+        shutil.copy(path, project.clips)
+    names = [path.name for path in project.clips.iterdir()]
+    (project.clips / "half.mp4").write_bytes(body[: body.rindex(b"moof") - 4])
+    (project.clips / "list.mp4").write_text("ffconcat version 1.0\n" + f"file {names[0]}\n" * 2)
+    os.mkfifo(project.clips / "pipe.mp4")
+    project.write_scores(dict.fromkeys([*names, "half.mp4", "list.mp4", "pipe.mp4"], 3.0))
+    output = project.run(params="extract.max_failure_rate=0.5")
+
+    assert project.table()["clip_name"].tolist() == sorted([*names, "half.mp4"])
+    found = report(project)
+    assert found["completeness_unknown"] == ["half.mp4"]
+    assert found["counts"]["completeness_unknown"] == 1
+    assert "1 completeness unknown: half.mp4" in output
+    failures = pd.read_csv(project.failures).set_index("clip_name")["reason"].to_dict()
+    assert failures == {"list.mp4": "not_media", "pipe.mp4": "not_a_file"}
 
 
 def test_parquet_says_what_it_was_made_with(corpus):

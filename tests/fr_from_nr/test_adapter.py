@@ -135,7 +135,7 @@ def test_broken_clips_fail_with_their_reason(clips, tmp_path, strategy):
     )
     assert moved.returncode == 0
     cut.write_bytes(cut.read_bytes()[: len(whole) // 2])
-    assert failure_of(cut, strategy=strategy).stage == "decode"
+    assert failure_of(cut, strategy=strategy).reason == "truncated"
     nothing = tmp_path / "nothing.mp4"
     nothing.write_bytes(b"nothing")
     assert failure_of(nothing, strategy=strategy).reason == "not_media"

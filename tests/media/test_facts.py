@@ -10,7 +10,7 @@ import pytest
 
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media import facts
-from k150k_pipeline.media.boxes import missing_part
+from k150k_pipeline.media.containers import examine
 from k150k_pipeline.media.facts import ClipFacts, read_facts
 from k150k_pipeline.media.probe import probe
 
@@ -91,11 +91,11 @@ def test_any_cut_of_a_file_is_seen_without_decoding(make_clip, flags):
     whole = make_clip("-movflags", flags, name="whole.mp4").read_bytes()
     path = make_clip(name="cut.mp4")
     path.write_bytes(whole)
-    assert missing_part(path) is None
+    assert not examine(path).missing
     seen = 0
     for keep in range(len(whole) - 1, 40, -max(1, len(whole) // 97)):
         path.write_bytes(whole[:keep])
-        seen += missing_part(path) is not None
+        seen += bool(examine(path).missing)
         assert verdict(path, decode_timeout_s=60) is not SOUND, f"first {keep} bytes"
     assert seen >= 90
 
@@ -103,13 +103,13 @@ def test_any_cut_of_a_file_is_seen_without_decoding(make_clip, flags):
 @pytest.mark.parametrize("name", ["a.webm", "a.mkv"])
 def test_other_containers_are_not_judged_by_boxes(make_clip, name):
     path = make_clip("-c:v", "libvpx-vp9", name=name)
-    assert missing_part(path) is None and verdict(path) is SOUND
+    assert not examine(path).missing and verdict(path) is SOUND
 
 
 def test_what_follows_the_last_box_does_not_matter(make_clip):
     path = make_clip()
     path.write_bytes(path.read_bytes() + b"\0" * 100)
-    assert missing_part(path) is None and verdict(path) is SOUND
+    assert not examine(path).missing and verdict(path) is SOUND
 
 
 def test_a_file_that_is_not_there(tmp_path):

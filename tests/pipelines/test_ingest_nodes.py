@@ -224,3 +224,25 @@ def test_a_time_that_is_none_is_not_kept(drop):
     drop.corpus.write_text(json.dumps(past))
     drop.take_in()
     assert drop.rows()["a.mp4"] == past
+
+
+def test_what_cannot_be_told_is_in_the_report(drop, tmp_path):
+    """A stream without sizes, and half of it: both have a row, and both are named."""
+    drop.add("sound.mp4")
+    live = encode(
+        tmp_path / "live.webm",
+        "testsrc2=s=128x96:r=10:d=2",
+        *("-c:v", "libvpx", "-g", "5", "-pix_fmt", "yuv420p", "-live", "1"),
+    ).read_bytes()
+    (drop.clips / "live.webm").write_bytes(live)
+    (drop.clips / "half.webm").write_bytes(live[: live.rindex(b"\x1f\x43\xb6\x75")])
+    (drop.clips / "torn.webm").write_bytes(live[: len(live) // 2])
+    drop.label("sound.mp4", "live.webm", "half.webm", "torn.webm")
+    for integrity in ("header", "decode", "decode"):
+        report = drop.take_in(integrity=integrity)
+        assert report["completeness_unknown"] == ["half.webm", "live.webm"]
+        assert report["counts"]["completeness_unknown"] == 2
+        assert "2 completeness unknown: half.webm; live.webm" in report["summary"]
+        assert drop.failures == {"torn.webm": ("probe", "truncated")}
+    [entry] = {e.payload_json for e in drop.journal.entries() if e.clip == "sound.mp4"}
+    assert b"doubt" not in entry

@@ -11,7 +11,7 @@ from typing import Any
 
 from k150k_pipeline.download.failures import DownloadError, TransientError
 from k150k_pipeline.durable import sync_folder
-from k150k_pipeline.media.boxes import missing_part
+from k150k_pipeline.media.containers import HEAD_BYTES, examine, is_container
 from k150k_pipeline.media.hashing import checksum_mismatch
 
 PART = ".part"
@@ -19,10 +19,6 @@ NOTE = ".part.json"
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SAFE_AGE_S = 60
-_HEAD_BYTES = 512
-_ISO_KINDS = (b"ftyp", b"styp", b"moov", b"mdat")
-_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"{")
-_TEXT_TYPES = ("text/", "application/json", "application/xhtml", "application/xml")
 
 
 class Partial:
@@ -86,7 +82,7 @@ class Partial:
         """Check the part, make it durable and give it its name.
 
         Raises:
-            DownloadError: ``not_video``: a page came instead of a clip.
+            DownloadError: ``not_video``: it is none of the containers that clips come in.
             TransientError: ``truncated``, ``wrong_checksum`` or ``incomplete``.
             OSError: The disk does not take it.
         """
@@ -131,21 +127,18 @@ def _validators(headers: Mapping[str, str]) -> dict[str, Any]:
 
 def _check_kind(path: Path, content_type: str) -> None:
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
     if not head:
         raise TransientError("incomplete", f"{path.name}: the answer was empty")
-    if head[4:8] in _ISO_KINDS:
-        return
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(_PAGES) or content_type.lower().startswith(_TEXT_TYPES):
+    if not is_container(head):
         raise DownloadError(
             "not_video",
-            f"{path.name}: a page came instead of a clip ({content_type}: {text[:40]!r})",
+            f"{path.name}: something else came instead of a clip ({content_type}: {head[:40]!r})",
         )
 
 
 def _check_whole(path: Path) -> None:
-    if missing := missing_part(path):
+    if missing := examine(path).missing:
         raise TransientError("truncated", f"{path.name}: {missing}")
 
 

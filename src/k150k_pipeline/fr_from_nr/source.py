@@ -19,7 +19,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.ffmpeg import conversion_filters, scored_pixel_format
 from k150k_pipeline.media.hashing import hash_file
-from k150k_pipeline.media.probe import ClipInfo, probe
+from k150k_pipeline.media.probe import ClipInfo, open_clip, probe
 
 _UNSPECIFIED = 2
 _HDR_TRANSFERS = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
@@ -104,7 +104,7 @@ def probe_source(path: Path) -> Source:
     if min(clip.width, clip.height) < 2:
         raise ClipError("probe", "too_small", f"{path}: {clip.width}x{clip.height}")
     try:
-        with av.open(str(path)) as container:
+        with open_clip(path) as container:
             stream = container.streams[clip.stream_index]
             rate = stream.average_rate or stream.base_rate
             context = cast(VideoCodecContext, stream.codec_context)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.ffprobe import ffprobe
 from k150k_pipeline.media.hashing import checksum_mismatch, hash_file
-from k150k_pipeline.media.integrity import check_container, decode_all
+from k150k_pipeline.media.integrity import decode_all
 from k150k_pipeline.media.probe import probe
 
 
@@ -29,6 +29,7 @@ class ClipFacts:
         duration_s: Seconds.
         pix_fmt: In ffmpeg's names.
         codec: Such as ``h264``.
+        doubt: Why it cannot be told whether the file is whole; empty where it is.
     """
 
     sha256: str
@@ -40,10 +41,12 @@ class ClipFacts:
     duration_s: float
     pix_fmt: str
     codec: str
+    doubt: str = ""
 
     def as_payload(self) -> dict[str, str | int | float]:
-        """Return the facts as the journal keeps them."""
-        return asdict(self)
+        """Return the facts as the journal keeps them; a doubt only where there is one."""
+        facts = asdict(self)
+        return facts if self.doubt else {k: v for k, v in facts.items() if k != "doubt"}
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
@@ -70,7 +73,6 @@ def read_facts(
         ClipError: The clip is broken; stages ``probe`` and ``decode``.
         EngineError: ffprobe or ffmpeg cannot be run.
     """
-    check_container(path)
     clip = probe(path) if ffprobe_binary is None else ffprobe(ffprobe_binary, path)
     if decode_timeout_s is not None:
         decode_all(clip, decode_timeout_s)
@@ -85,6 +87,7 @@ def read_facts(
         duration_s=clip.duration_s,
         pix_fmt=clip.pix_fmt,
         codec=clip.codec,
+        doubt=clip.doubt,
     )
 
 

@@ -14,13 +14,22 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media.containers import open_arguments
 from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
+from k150k_pipeline.media.riff import dropped_frames
 from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
 
 _DECODED = re.compile(
     r"Input stream #0:\d+ \(video\): \d+ packets read .*?(\d+) frames decoded; (\d+) decode err"
 )
 _COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\] (.+)")
+_DAMAGE = re.compile(
+    r"\[in#0/[^\]]+\] \[(?:error|warning)\] (.*(?:"
+    r"invalid as first byte of an EBML number|Unknown-sized element|ended prematurely|"
+    r"exceeds (?:max length|containing master element)|Invalid length 0x|"
+    r"Packet mismatch -?\d+ (?!11 )).*)"
+)
+"""A demuxer that lost its place in a Matroska or FLV file, and goes on some frames later."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def decode_arguments(ffmpeg: str, clip: ClipInfo, threads: int) -> list[str]:
         ffmpeg, "-nostdin", "-hide_banner", "-nostats", "-v", "level+verbose",
         "-xerror", "-err_detect", "explode",
         "-noautorotate", "-threads", str(threads),
-        "-i", f"file:{clip.path}",
+        *open_arguments(clip.path),
     ]  # fmt: skip
 
 
@@ -105,8 +114,9 @@ def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
     """Read what a finished ffmpeg decoded.
 
     Raises:
-        ClipError: Stage ``decode``; reasons ``corrupt`` (it failed or printed no account) and
-            ``format_change`` (the pictures of the clip are not of one format).
+        ClipError: Stage ``decode``; reasons ``corrupt`` (it failed, printed no account or lost
+            its place in the container) and ``format_change`` (the pictures of the clip are not
+            of one format).
     """
     match = _DECODED.search(result.stderr)
     if result.returncode or match is None:
@@ -114,7 +124,18 @@ def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
     if "Reconfiguring filter graph" in result.stderr:
         # What follows would be rescaled to the first picture's size, and libvmaf begin anew.
         raise ClipError("decode", "format_change", f"{clip.path}: size or pixel format changes")
+    _refuse_damage(clip, result)
     return DecodeEvidence(*(int(group) for group in match.groups()))
+
+
+def _refuse_damage(clip: ClipInfo, result: ToolResult) -> None:
+    """Refuse what lost frames where the container does not count them.
+
+    Where its end is in doubt, anything may follow it, and the doubt is reported.
+    """
+    damage = _DAMAGE.search(result.stderr)
+    if damage and clip.frames is None and not clip.doubt:
+        raise ClipError("decode", "corrupt", f"{clip.path}: {damage[1]}")
 
 
 def check_complete(clip: ClipInfo, evidence: DecodeEvidence, first: int | None = None) -> int:
@@ -139,7 +160,8 @@ def check_complete(clip: ClipInfo, evidence: DecodeEvidence, first: int | None =
         return first
     if clip.frames is None or evidence.frames >= clip.frames:
         return evidence.frames
-    expected = clip.frames - edit_list_discards(clip.path, clip.stream_index)
+    hidden = edit_list_discards(clip.path, clip.stream_index)
+    expected = clip.frames - hidden - dropped_frames(clip.path, clip.stream_index)
     if evidence.frames < expected:
         raise ClipError(
             "decode",

@@ -10,7 +10,8 @@ from typing import Any
 import av
 
 from k150k_pipeline.errors import ClipError
-from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.media.containers import OPENED, check_container, open_arguments
+from k150k_pipeline.media.probe import ClipInfo, stated_frames
 from k150k_pipeline.media.tools import run_tool, tool_errors
 
 _ENTRIES = (
@@ -24,23 +25,23 @@ def ffprobe(binary: Path, path: Path) -> ClipInfo:
     """Return what ffprobe reports of a clip; no frame is decoded.
 
     Raises:
-        ClipError: Stage ``probe``; reasons ``missing``, ``not_media``, ``no_video``, ``timeout``.
+        ClipError: Stage ``probe``; reasons ``missing``, ``not_a_file``, ``unreadable``,
+            ``truncated``, ``not_media``, ``no_video``, ``timeout``.
         EngineError: The binary cannot be run.
     """
-    if not path.is_file():
-        raise ClipError("probe", "missing", f"{path} does not exist")
+    doubt = check_container(path)
     command = [
         str(binary), "-v", "error", "-select_streams", "v", "-show_entries", _ENTRIES,
-        "-of", "json", f"file:{path}",
+        "-of", "json", *open_arguments(path),
     ]  # fmt: skip
     with tool_errors("probe", path, f"{binary} (ingest.ffprobe)"):
         result = run_tool(command, timeout_s=_TIMEOUT_S)
     if result.returncode:
-        raise ClipError("probe", "not_media", f"{path}: {result.describe()}")
-    return _read(path, json.loads(result.stdout))
+        raise ClipError("probe", "not_media", f"{path}: {result.describe()} ({OPENED})")
+    return _read(path, json.loads(result.stdout), doubt)
 
 
-def _read(path: Path, document: dict[str, Any]) -> ClipInfo:
+def _read(path: Path, document: dict[str, Any], doubt: str) -> ClipInfo:
     videos = [s for s in document["streams"] if not s["disposition"]["attached_pic"]]
     if not videos:
         raise ClipError("probe", "no_video", f"{path} has no video stream")
@@ -56,10 +57,11 @@ def _read(path: Path, document: dict[str, Any]) -> ClipInfo:
         pix_fmt=pix_fmt,
         bit_depth=av.VideoFormat(pix_fmt).components[0].bits,
         full_range=pix_fmt.startswith("yuvj") or stream.get("color_range") == "pc",
-        frames=int(stream.get("nb_frames", 0)) or None,
+        frames=stated_frames(int(stream.get("nb_frames", 0))),
         codec=stream["codec_name"],
         framerate=_ratio(stream["avg_frame_rate"]),
         duration_s=float(stream.get("duration") or document["format"].get("duration") or 0),
+        doubt=doubt,
     )
 
 

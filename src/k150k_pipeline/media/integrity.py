@@ -1,11 +1,7 @@
-"""How far a clip is trusted: its container is whole, or every one of its frames decodes."""
+"""Whether every frame of a clip decodes."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from k150k_pipeline.errors import ClipError
-from k150k_pipeline.media.boxes import missing_part
 from k150k_pipeline.media.ffmpeg import (
     check_complete,
     decode_arguments,
@@ -14,22 +10,6 @@ from k150k_pipeline.media.ffmpeg import (
 )
 from k150k_pipeline.media.probe import ClipInfo
 from k150k_pipeline.media.tools import run_tool, tool_errors
-
-
-def check_container(path: Path) -> None:
-    """Refuse an MP4 whose boxes reach beyond its end or that has no index.
-
-    Raises:
-        ClipError: Stage ``probe``; reasons ``missing``, ``truncated``, ``unreadable``.
-    """
-    try:
-        missing = missing_part(path)
-    except FileNotFoundError as error:
-        raise ClipError("probe", "missing", f"{path} does not exist") from error
-    except OSError as error:
-        raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
-    if missing:
-        raise ClipError("probe", "truncated", f"{path}: {missing}")
 
 
 def decode_all(clip: ClipInfo, timeout_s: float) -> int:

@@ -9,8 +9,11 @@ import av
 from av.stream import Disposition
 
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media.containers import CLIP_OPTIONS, OPENED, check_container, clip_url
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_UNSTATED = 1 << 30
+"""So many frames claims an AVI that was streamed: more than a year."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class ClipInfo:
         codec: Name of the codec, such as ``h264``.
         framerate: Frames per second on average; 0 where the container does not say.
         duration_s: Length in seconds; 0 where the container does not say.
+        doubt: Why it cannot be told whether the file is whole; empty where it is.
     """
 
     path: Path
@@ -42,24 +46,42 @@ class ClipInfo:
     codec: str
     framerate: float = 0.0
     duration_s: float = 0.0
+    doubt: str = ""
+
+
+def open_clip(path: Path) -> av.container.InputContainer:
+    """Open a clip: a file on the disk, in one of the containers that clips come in.
+
+    Raises:
+        OSError: It cannot be read.
+        av.error.FFmpegError: It is no such container.
+    """
+    return av.open(clip_url(path), container_options=dict(CLIP_OPTIONS))
+
+
+def stated_frames(claimed: int) -> int | None:
+    """Return the frame count that a container claims; None where it claims none."""
+    return claimed if 0 < claimed < _UNSTATED else None
 
 
 def probe(path: Path) -> ClipInfo:
     """Open a clip, decode its first frame and return what was found.
 
     Raises:
-        ClipError: Stage ``probe``; reasons ``missing``, ``unreadable``, ``not_media``,
-            ``no_video``. Stage ``decode``; reasons ``corrupt``, ``no_frame``.
+        ClipError: Stage ``probe``; reasons ``missing``, ``not_a_file``, ``unreadable``,
+            ``truncated``, ``not_media``, ``no_video``. Stage ``decode``; reasons ``corrupt``,
+            ``no_frame``.
     """
+    doubt = check_container(path)
     try:
-        with av.open(str(path)) as container:
-            return _inspect(path, container)
+        with open_clip(path) as container:
+            return _inspect(path, container, doubt)
     except FileNotFoundError as error:
         raise ClipError("probe", "missing", f"{path} does not exist") from error
     except OSError as error:
         raise ClipError("probe", "unreadable", f"{path}: {error.strerror}") from error
     except (av.error.FFmpegError, ValueError) as error:
-        raise ClipError("probe", "not_media", f"{path}: {error}") from error
+        raise ClipError("probe", "not_media", f"{path}: {error} ({OPENED})") from error
 
 
 def edit_list_discards(path: Path, stream_index: int) -> int:
@@ -69,14 +91,14 @@ def edit_list_discards(path: Path, stream_index: int) -> int:
         ClipError: The file cannot be demuxed.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_clip(path) as container:
             packets = container.demux(container.streams[stream_index])
             return sum(1 for packet in packets if packet.size and packet.is_discard)
     except (av.error.FFmpegError, OSError) as error:
         raise ClipError("probe", "unreadable", f"{path}: {error}") from error
 
 
-def _inspect(path: Path, container: av.container.InputContainer) -> ClipInfo:
+def _inspect(path: Path, container: av.container.InputContainer, doubt: str) -> ClipInfo:
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos:
         raise ClipError("probe", "no_video", f"{path} has no video stream")
@@ -91,10 +113,11 @@ def _inspect(path: Path, container: av.container.InputContainer) -> ClipInfo:
         pix_fmt=frame.format.name,
         bit_depth=frame.format.components[0].bits,
         full_range=frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE,
-        frames=stream.frames or None,
+        frames=stated_frames(stream.frames),
         codec=stream.codec_context.codec.canonical_name,
         framerate=float(stream.average_rate or 0),
         duration_s=_duration(container, stream),
+        doubt=doubt,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from k150k_pipeline.pipelines.clipwise.results import Report
 
 _NAMED = 3
+_DOUBTFUL = "completeness_unknown"
 
 
 def summarise(report: Report) -> str:
@@ -29,8 +30,8 @@ def summarise(report: Report) -> str:
 
 def _orphans(report: Report) -> list[str]:
     lines = []
-    for what in ("labels_without_clip", "clips_without_label", "bad_labels"):
-        if names := report[what]:
+    for what in ("labels_without_clip", "clips_without_label", "bad_labels", _DOUBTFUL):
+        if names := report.get(what):
             more = " …" if len(names) > _NAMED else ""
             shown = ", ".join(names[:_NAMED])
             lines.append(f"  {len(names)} {what.replace('_', ' ')}: {shown}{more}")

@@ -183,16 +183,20 @@ def score_shard(
 def to_payload(score: ClipScore) -> Payload:
     """Return what the journal keeps of a scored clip: size, frames and the 44 values.
 
+    A clip of which it cannot be told whether it is whole has the reason under ``doubt``.
+
     Raises:
         ValueError: Only the first frames of the clip were scored.
     """
     if not score.whole:
         raise ValueError(f"{score.clip.path}: only the first {score.frames} frames were scored")
+    doubt = {"doubt": score.clip.doubt} if score.clip.doubt else {}
     return {
         "width": score.clip.width,
         "height": score.clip.height,
         "frames": score.frames,
         "values": aggregate(score.values),
+        **doubt,
     }
 
 
@@ -210,13 +214,15 @@ def merge_extraction(
             is replaced.
     """
     progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
-    table = outputs.features_table(plan, journal)
+    table, doubtful = outputs.features_table(plan, journal)
     sidecar = outputs.load_sidecar(extract)
     failures = failures_table(plan.mos.keys() - progress.done, progress, extract.max_attempts)
     report = {
         **outputs.report(plan, table, failures, tally),
+        "completeness_unknown": doubtful,
         "metadata": outputs.count_matches(table, sidecar),
     }
+    report["counts"]["completeness_unknown"] = len(doubtful)
     report["summary"] = summarise(report)
     _refuse_wrong_count(journal, report["counts"])
     logger.info("%s", report["summary"])

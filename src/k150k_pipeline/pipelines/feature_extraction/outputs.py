@@ -26,16 +26,20 @@ METADATA_KEY = b"k150k"
 PACKAGE = f"k150k-pipeline {__version__}"
 
 
-def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
+def features_table(plan: ExtractionPlan, journal: Journal) -> tuple[pa.Table, list[str]]:
     """Return the 48 columns of every wanted clip that has a row, sorted by clip name.
 
     The schema's metadata says what the rows were scored with, under ``k150k``.
+
+    Returns:
+        The table, and the clips in it of which it cannot be told whether they are whole.
     """
     names = np.array(sorted(plan.mos), dtype=object)
     row_of = {name: row for row, name in enumerate(names)}
     choice = RowChoice(plan.fingerprint, plan.accepted)
     size = np.zeros((len(names), 2), dtype=np.int32)
     values = np.full((len(names), len(VALUE_COLUMNS)), np.nan)
+    doubtful = np.zeros(len(names), dtype=bool)
     for entry in journal.entries():
         row = row_of.get(entry.clip)
         if row is None or entry.failure or not choice.takes(entry.clip, entry.fingerprint):
@@ -43,6 +47,7 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
         payload = entry.payload()
         size[row] = payload["width"], payload["height"]
         values[row] = payload["values"]
+        doubtful[row] = "doubt" in payload
     have = np.array([name in choice.chosen for name in names], dtype=bool)
     columns: dict[str, pa.Array] = {
         "clip_name": pa.array(names[have], pa.string()),
@@ -52,7 +57,8 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> pa.Table:
         **{c: pa.array(values[have, i], pa.float64()) for i, c in enumerate(VALUE_COLUMNS)},
     }
     metadata = _metadata(journal, Counter(choice.chosen.values()))
-    return pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
+    table = pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
+    return table, list(names[doubtful])
 
 
 def load_sidecar(extract: ExtractParameters) -> Sidecar | None:

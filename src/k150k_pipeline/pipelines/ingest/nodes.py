@@ -133,6 +133,8 @@ def merge_ingest(
     given_up = DownloadState(planning.state_path(drop, ingest)).given_up(())
     failures = outputs.failed_clips(labels, plan, known, progress, given_up, ingest)
     report = outputs.report(labels, plan, rows, failures, tally, ingest)
+    report["completeness_unknown"] = outputs.doubtful_clips(rows, known)
+    report["counts"]["completeness_unknown"] = len(report["completeness_unknown"])
     report["dropped_rows"] = sorted(earlier.keys() - {row["src"] for row in rows})
     report["summary"] = outputs.summarise(report, journal.output)
     _refuse_lost_labels(journal, report["counts"], plan)

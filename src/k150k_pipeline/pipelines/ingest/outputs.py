@@ -93,6 +93,12 @@ def _keep_time(row: Row, before: Row | None) -> Row:
         return row
 
 
+def doubtful_clips(rows: Rows, known: Known) -> list[str]:
+    """Return the clips in a corpus of which it cannot be told whether they are whole."""
+    names = (row["src"] for row in rows)
+    return [name for name in names if name in known and known[name][0].doubt]
+
+
 def failed_clips(
     labels: DropLabels,
     plan: IngestPlan,
@@ -196,7 +202,13 @@ def same_content(rows: list[Row]) -> list[list[str]]:
 def summarise(report: Report, output: Path) -> str:
     """Return the summary line that the older script printed, and what a person should look at."""
     counts = report["counts"]
-    notes = ("labels_without_clip", "clips_without_label", "bad_rows", "disagreements")
+    notes = (
+        "labels_without_clip",
+        "clips_without_label",
+        "bad_rows",
+        "disagreements",
+        "completeness_unknown",
+    )
     lines = [
         (
             f"[{report['corpus']}-jsonl] wrote {counts['rows']} rows, skipped "
