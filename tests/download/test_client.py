@@ -26,13 +26,8 @@ from hypothesis import strategies as st
 from k150k_pipeline.download import Downloader
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.schemas.ingest import DownloadParameters
-<<<<<<< HEAD
-from tests.conftest import CHECKOUT
-from tests.download.conftest import QUICK, STALL_S, Inbox
-=======
 from tests.conftest import CHECKOUT, encode
-from tests.download.conftest import QUICK, Inbox
->>>>>>> whole
+from tests.download.conftest import QUICK, STALL_S, Inbox
 from tests.support.http_server import Reply, ScriptedServer, redirect
 from tests.support.waiting import HANG_GUARD_S, in_time, wait_until
 

@@ -229,15 +229,9 @@ def test_paths_on_the_command_line(corpus, tmp_path):
     ("params", "expected"),
     [
         ("extract.plan=ful,extract.limit=0,vmaf.backend=gpu", ["plan", "limit", "backend"]),
-<<<<<<< HEAD
         ("extract.plna=full", ["extract.plna is unknown. Did you mean extract.plan?"]),
-        ("vmaf.backend=cpu", ["core/build-cpu/tools/vmaf does not exist", "meson setup"]),
-        ("vmaf.backend=cuda", ["core/build-cpu/tools/vmaf does not exist", "ninja"]),
-=======
-        ("extract.plna=full", ["plna", "Extra inputs"]),
         ("vmaf.backend=cpu", ["core/build-cpu/tools/vmaf does not exist", "vmaf.cpu_binary"]),
         ("vmaf.backend=cuda", ["core/build-cpu/tools/vmaf does not exist", "github.com/lusoris"]),
->>>>>>> fork
         ("vmaf.ffmpeg=/nowhere/ffmpeg", ["/nowhere/ffmpeg does not exist"]),
         ("extract.metadata_jsonl=/nowhere.jsonl", ["/nowhere.jsonl", "No such file"]),
         ("clips_dir=/nowhere", ["clip folder /nowhere does not exist"]),

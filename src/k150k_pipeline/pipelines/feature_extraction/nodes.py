@@ -70,11 +70,8 @@ def plan_extraction(
     """
     started_at = time.time()
     outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
-<<<<<<< HEAD
-    where = scores.attrs.get("path", labels_name)
-=======
     PLANS[extract.plan].require_model(vmaf.model)
->>>>>>> fork
+    where = scores.attrs.get("path", labels_name)
     labels = read_labels(
         scores, where=where, scale=extract.score_scale, bad_rows=extract.bad_labels
     )
