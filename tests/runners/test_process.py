@@ -18,23 +18,27 @@ from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from tests.conftest import CHECKOUT
-from tests.runners.work import PATIENCE_S, events, wait_until
+from tests.runners.work import events
 from tests.support.victim import Victim
+from tests.support.waiting import HANG_GUARD_S
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, monkeypatch):
     """Return a function that starts a scenario; what a failed test leaves running is killed."""
+    paths = (str(CHECKOUT), os.environ.get("PYTHONPATH"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     runs = []
 
     def run(scenario: str) -> Victim:
         command = [sys.executable, "-m", "tests.runners.work", scenario, str(tmp_path)]
-        runs.append(Victim(command, CHECKOUT))
+        runs.append(Victim.start(command, tmp_path))
         return runs[-1]
 
     yield run
     for victim in runs:
-        victim.kill()
+        for process in victim.family():
+            process.kill()
 
 
 def most_at_once(seen: list[str], what: str) -> int:
@@ -83,7 +87,7 @@ def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_
     would take every process, and it would never run.
     """
     run = start("limits")
-    assert run.process.wait(PATIENCE_S) == 0
+    assert run.process.wait(HANG_GUARD_S) == 0
     seen = events(tmp_path)
     assert most_at_once(seen, "narrow") == 2
     assert seen.count("-narrow") == 4 and seen.count("-wide") == 2
@@ -99,26 +103,26 @@ def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_
 )
 def test_first_failure_ends_the_run_though_nodes_run_and_wait(start, tmp_path, scenario, error):
     run = start(scenario)
-    assert run.process.wait(PATIENCE_S) != 0
+    assert run.process.wait(HANG_GUARD_S) != 0
     assert events(tmp_path)[-1].startswith(error)
     assert "-hold" not in events(tmp_path)
-    assert run.survivors_after(PATIENCE_S) == []
+    assert run.survivors() == []
 
 
 @pytest.mark.parametrize("reach", [os.kill, os.killpg], ids=["parent alone", "whole group"])
 def test_interrupt_kills_the_workers(start, tmp_path, reach):
     run = start("hold")
-    wait_until(lambda: events(tmp_path).count("+hold") == 2)
+    assert run.reaches(lambda: events(tmp_path).count("+hold") == 2), run.output()
     reach(run.process.pid, signal.SIGINT)
-    assert run.process.wait(PATIENCE_S) != 0
+    assert run.process.wait(HANG_GUARD_S) != 0
     assert events(tmp_path) == ["+hold", "+hold", "KeyboardInterrupt: "]
-    assert run.survivors_after(PATIENCE_S) == []
+    assert run.survivors() == []
 
 
 def test_killed_parent_leaves_nobody(start, tmp_path):
     run = start("hold")
-    wait_until(lambda: events(tmp_path).count("+hold") == 2)
+    assert run.reaches(lambda: events(tmp_path).count("+hold") == 2), run.output()
     assert len(run.family()) >= 4, "the run, its manager and two workers"
     run.kill(whole_tree=False)
-    assert run.survivors_after(PATIENCE_S) == []
+    assert run.survivors() == []
     assert events(tmp_path) == ["+hold", "+hold"]
