@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import CHECKOUT
 
-pytestmark = pytest.mark.packaging
+pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]  # one wheel
 
 NEEDED = ("src", "conf", "pyproject.toml", "README.md", "LICENSE")
 SECRET = "secret: 1\n"

@@ -83,11 +83,10 @@ class Victim:
         before the kill spreads the kills over what comes between two such points.
         """
         time.sleep(moments.uniform(0, _JITTER_S) if moments else 0)
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if whole_tree else os.kill)(self.pid, signal.SIGKILL)
         if whole_tree:
-            os.killpg(self.pid, signal.SIGKILL)
             self._kill_the_rest()
-        else:
-            os.kill(self.pid, signal.SIGKILL)
         self.process.wait(timeout=HANG_GUARD_S)
 
     def _kill_the_rest(self) -> None:
