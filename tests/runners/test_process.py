@@ -18,8 +18,9 @@ from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from tests.conftest import CHECKOUT
-from tests.runners.work import PATIENCE_S, events, wait_until
+from tests.runners.work import events
 from tests.support.victim import Victim
+from tests.support.waiting import HANG_GUARD_S, wait_until
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def start(tmp_path):
 
     def run(scenario: str) -> Victim:
         command = [sys.executable, "-m", "tests.runners.work", scenario, str(tmp_path)]
-        runs.append(Victim(command, CHECKOUT))
+        runs.append(Victim.start(command, CHECKOUT, output=tmp_path / scenario))
         return runs[-1]
 
     yield run
@@ -83,7 +84,7 @@ def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_
     would take every process, and it would never run.
     """
     run = start("limits")
-    assert run.process.wait(PATIENCE_S) == 0
+    assert run.process.wait(HANG_GUARD_S) == 0
     seen = events(tmp_path)
     assert most_at_once(seen, "narrow") == 2
     assert seen.count("-narrow") == 4 and seen.count("-wide") == 2
@@ -99,10 +100,10 @@ def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_
 )
 def test_first_failure_ends_the_run_though_nodes_run_and_wait(start, tmp_path, scenario, error):
     run = start(scenario)
-    assert run.process.wait(PATIENCE_S) != 0
+    assert run.process.wait(HANG_GUARD_S) != 0
     assert events(tmp_path)[-1].startswith(error)
     assert "-hold" not in events(tmp_path)
-    assert run.survivors_after(PATIENCE_S) == []
+    assert run.survivors() == []
 
 
 @pytest.mark.parametrize("reach", [os.kill, os.killpg], ids=["parent alone", "whole group"])
@@ -110,9 +111,9 @@ def test_interrupt_kills_the_workers(start, tmp_path, reach):
     run = start("hold")
     wait_until(lambda: events(tmp_path).count("+hold") == 2)
     reach(run.process.pid, signal.SIGINT)
-    assert run.process.wait(PATIENCE_S) != 0
+    assert run.process.wait(HANG_GUARD_S) != 0
     assert events(tmp_path) == ["+hold", "+hold", "KeyboardInterrupt: "]
-    assert run.survivors_after(PATIENCE_S) == []
+    assert run.survivors() == []
 
 
 def test_killed_parent_leaves_nobody(start, tmp_path):
@@ -120,5 +121,5 @@ def test_killed_parent_leaves_nobody(start, tmp_path):
     wait_until(lambda: events(tmp_path).count("+hold") == 2)
     assert len(run.family()) >= 4, "the run, its manager and two workers"
     run.kill(whole_tree=False)
-    assert run.survivors_after(PATIENCE_S) == []
+    assert run.survivors() == []
     assert events(tmp_path) == ["+hold", "+hold"]

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,8 +23,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 from k150k_pipeline.pipelines.clipwise import Bound
 from k150k_pipeline.runners import ProcessRunner
 from k150k_pipeline.runners.pool import LimitedPool
-
-PATIENCE_S = 120.0  # of a test that is going to fail
+from tests.support.waiting import wait_until
 
 
 def record(folder: Path, event: str) -> None:
@@ -36,13 +34,6 @@ def record(folder: Path, event: str) -> None:
 def events(folder: Path) -> list[str]:
     path = folder / "events"
     return path.read_text().splitlines() if path.exists() else []
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "nothing happens"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
