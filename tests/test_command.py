@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import re
 import signal
-import sys
 
 import click
 import pytest
@@ -15,6 +14,7 @@ from kedro.io import DatasetError
 
 from k150k_pipeline.command import ProjectCommand
 from k150k_pipeline.errors import FailureRateError, InputError
+from tests.conftest import KEDRO
 from tests.support.screen import TerminalRun
 
 
@@ -75,29 +75,29 @@ def test_an_ignored_interrupt_stays_ignored():
 
 @pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03"])
 def test_ctrl_c_in_a_terminal_says_what_is_kept(project, tiny_clips, keys):
-    project.add_clips(tiny_clips, copies=30)
-    command = [sys.executable, "-m", "kedro", *project.command()[3:]]
-    run = TerminalRun(command, project.root, 100)
-    begun = re.compile(r"[1-9]\d*/240 ")
+    project.add_clips(tiny_clips, copies=16)
+    run = TerminalRun([*KEDRO, *project.extract()], project.root, 100)
+    begun = re.compile(r"[1-9]\d*/128 ")
     run.read(until=lambda text: begun.search(text) is not None)
     run.type(keys)
     assert run.end() == 130
     screen = [line for line in run.screen() if line]
-    bars = [index for index, line in enumerate(screen) if "/240 " in line]
+    bars = [index for index, line in enumerate(screen) if "/128 " in line]
     assert len(bars) == 1 and "Traceback" not in "".join(screen), screen
     if len(keys) == 1:
         stopped, kept = screen[bars[0] + 1 :]
         assert stopped == "Stopped"
         finished = int(re.fullmatch(r"(\d+) clips of this run are kept: .*", kept)[1])
-        assert 1 <= finished < 240
+        assert 1 <= finished < 128
     assert run.written.count(b"\x1b[?25h") >= 1
     project.run()
-    assert len(project.table()) == 240
+    assert len(project.table()) == 128
 
 
 def test_a_run_in_a_terminal_shows_every_line_whole(project, tiny_clips):
     project.add_clips(tiny_clips)
-    run = TerminalRun(project.command("--runner-params=max_workers=2"), project.root, 120)
+    command = [*KEDRO, *project.extract("--runner-params=max_workers=2")]
+    run = TerminalRun(command, project.root, 120)
     assert run.end() == 0
     screen = run.screen()
     for line in ("Running extract", "extract: planning", "extract: scoring", "extract: writing"):

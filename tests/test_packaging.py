@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 from tests.conftest import CHECKOUT
+from tests.support.waiting import HANG_GUARD_S
 
-pytestmark = pytest.mark.packaging
+pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]  # one wheel
 
 NEEDED = ("src", "conf", "pyproject.toml", "README.md", "LICENSE")
 SECRET = "secret: 1\n"
@@ -56,7 +57,7 @@ class Installed:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=HANG_GUARD_S,
         )
         assert (run.returncode == 0) is ok, run.stdout
         return run.stdout

@@ -15,6 +15,7 @@ from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.pipelines.clipwise import summarise
 from k150k_pipeline.progress import ProgressReporter, eta
 from tests.support.screen import TerminalRun
+from tests.support.waiting import HANG_GUARD_S
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ class Lines(logging.Handler):
         self._queue.put(record.getMessage())
 
     def next(self) -> str:
-        self.seen.append(self._queue.get(timeout=60))
+        self.seen.append(self._queue.get(timeout=HANG_GUARD_S))
         return self.seen[-1]
 
     def rest(self) -> list[str]:

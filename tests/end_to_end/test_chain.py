@@ -51,7 +51,7 @@ def follow(project: Project, command: list[str], ok: bool = True) -> str:
     """Run a command as the README prints it, on the first clip of the drop, in one process."""
     clip = str(sorted(project.clips.iterdir())[0])
     arguments = [argument.replace("/your/clip.mp4", clip) for argument in command]
-    return project.kedro(*arguments, "--runner=SequentialRunner", ok=ok)
+    return project.kedro(*arguments, ok=ok)
 
 
 @pytest.fixture(scope="module")

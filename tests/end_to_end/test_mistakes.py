@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project, copy_project
+from tests.support.kedro_server import kedro_server
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 TABLE = "video_name,video_score\na.mp4,1.5\n"
 KEPT = "kept"
 
@@ -156,33 +151,18 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory) -> dict[str, tuple[int, str, Path]]:
-    """Make every mistake once, each in a project of its own; return code, output and project."""
-    commands, roots = [], {}
-    for number, (name, mistake) in enumerate(MISTAKES.items()):
-        root = tmp_path_factory.mktemp(f"mistake_{number:02d}")
-        roots[name] = Project(copy_project(root)).root
-        clips = root / "data/01_raw/konvid-150k/k150ka_extracted"
-        (clips / "a.mp4").touch()
-        (clips.parent / "k150ka_scores.csv").write_text(TABLE)
-        for path, content in mistake.files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(content.encode() if isinstance(content, str) else content)
-        commands.append([str(root), "run", *mistake.arguments])
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.support.command_line"],
-        cwd=CHECKOUT, input=json.dumps(commands), stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    found = json.loads(run.stdout)
-    return {n: (code, text, roots[n]) for n, (code, text) in zip(MISTAKES, found, strict=True)}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_a_sentence_with_the_remedy(answers, name):
-    code, output, root = answers[name]
-    assert code == MISTAKES[name].code, output
-    for text in MISTAKES[name].says:
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_a_sentence_with_the_remedy(project, mistake):
+    root = project.root
+    (project.clips / "a.mp4").touch()
+    project.scores.write_text(TABLE)
+    for path, content in mistake.files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content.encode() if isinstance(content, str) else content)
+    call = kedro_server().start(["run", *mistake.arguments], root)
+    assert call.wait() == mistake.code, call.output()
+    output = call.output()
+    for text in mistake.says:
         assert text in output
     lines = [line for line in output.splitlines() if " INFO " not in line]
     assert len(lines) <= 3 and lines[0].startswith("Error: "), output

@@ -13,6 +13,7 @@ from k150k_pipeline.media import facts
 from k150k_pipeline.media.containers import examine
 from k150k_pipeline.media.facts import ClipFacts, read_facts
 from k150k_pipeline.media.probe import probe
+from tests.support.waiting import HANG_GUARD_S
 
 NOT_MEDIA = ("probe", "not_media")
 TRUNCATED = ("probe", "truncated")
@@ -57,7 +58,7 @@ def test_malformed_file(shared, name):
     path = shared / "malformed" / f"{name}.mp4"
     by_header, by_decoding, by_ffprobe = MALFORMED[name]
     assert verdict(path) == by_header
-    assert verdict(path, decode_timeout_s=60) == by_decoding
+    assert verdict(path, decode_timeout_s=HANG_GUARD_S) == by_decoding
     if shutil.which("ffprobe"):
         assert verdict(path, ffprobe_binary=Path("ffprobe")) == by_ffprobe
 
@@ -69,7 +70,7 @@ def test_every_malformed_file_is_in_the_table(shared):
 
 def test_facts_of_a_sound_clip(make_clip):
     path = make_clip(source="testsrc2=s=320x240:r=30000/1001:d=1", name="a.mp4")
-    facts = read_facts(path, decode_timeout_s=60)
+    facts = read_facts(path, decode_timeout_s=HANG_GUARD_S)
     assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (facts.size, facts.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
     assert (facts.width, facts.height, facts.pix_fmt, facts.codec) == (320, 240, "yuv420p", "h264")
@@ -96,7 +97,7 @@ def test_any_cut_of_a_file_is_seen_without_decoding(make_clip, flags):
     for keep in range(len(whole) - 1, 40, -max(1, len(whole) // 97)):
         path.write_bytes(whole[:keep])
         seen += bool(examine(path).missing)
-        assert verdict(path, decode_timeout_s=60) is not SOUND, f"first {keep} bytes"
+        assert verdict(path, decode_timeout_s=HANG_GUARD_S) is not SOUND, f"first {keep} bytes"
     assert seen >= 90
 
 

@@ -30,6 +30,12 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Literal
 from urllib.parse import unquote
 
+_READING_GUARD_S = 10.0
+"""Seconds after which a client is taken to read no more."""
+
+_TAKING_IN_S = 0.1
+"""Seconds in which a client on a busy machine takes in what it has read."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -294,19 +300,29 @@ class _Connection(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _reset(self) -> None:
-        """Send RST, once the client's machine has everything that was sent."""
-        deadline = time.monotonic() + 1
-        while self._unsent() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(0.02)  # the client reads what it has before the RST makes it throw that away
+        """Send RST once the client has read everything, for it throws away what is unread."""
+        deadline = time.monotonic() + _READING_GUARD_S
+        while self._unread() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(_TAKING_IN_S)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()  # it holds the socket open
         self.connection.close()
         self.close_connection = True
 
-    def _unsent(self) -> int:
+    def _unread(self) -> int:
+        """Return how many bytes wait, here to be sent or at the client to be read."""
         answer = fcntl.ioctl(self.connection, termios.TIOCOUTQ, bytes(4))
-        return int(struct.unpack("i", answer)[0])
+        return int(struct.unpack("i", answer)[0]) + self._waiting_at_client()
+
+    def _waiting_at_client(self) -> int:
+        ours, theirs = (self.connection.getsockname()[1], self.client_address[1])
+        ends = f":{theirs:04X}", f":{ours:04X}"
+        for line in Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, _, queues, *_ = line.split()
+            if local.endswith(ends[0]) and remote.endswith(ends[1]):
+                return int(queues.partition(":")[2], 16)
+        return 0
 
     def _stall(self) -> None:
         self.close_connection = True

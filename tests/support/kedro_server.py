@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from k150k_pipeline.media.tools import die_with_parent
 from tests.support.waiting import HANG_GUARD_S
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -139,6 +140,7 @@ def _serve(calls: socket.socket) -> None:
 def _fork_and_report(status: socket.socket) -> None:
     """Fork the process of Kedro, wait for its end and report it; return in that process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    die_with_parent()
     child = os.fork()
     if child:
         status.send(str(child).encode())
@@ -151,6 +153,7 @@ def _fork_and_report(status: socket.socket) -> None:
 def _take_place(request: dict[str, Any], output: int) -> None:
     """Make this process what a shell would have started."""
     os.setsid()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(output, 1)
     os.dup2(output, 2)

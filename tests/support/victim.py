@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,19 +40,20 @@ class Victim:
         return cls(process, process.output)
 
     @classmethod
-    def start(cls, command: Sequence[str], folder: Path) -> Victim:
-        """Start a command as a shell does."""
-        with tempfile.NamedTemporaryFile(delete=False, dir=folder) as output:
+    def start(cls, command: Sequence[str], folder: Path, output: Path | None = None) -> Victim:
+        """Start a command as a shell does; its output goes to a file, by default in its folder."""
+        output = output or folder / "output.txt"
+        with output.open("wb") as file:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                stdout=output,
+                stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # A test run started in the background hands down an ignored SIGINT.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
-        return cls(process, Path(output.name).read_text)
+        return cls(process, output.read_text)
 
     @property
     def pid(self) -> int:
@@ -83,11 +83,11 @@ class Victim:
         before the kill spreads the kills over what comes between two such points.
         """
         time.sleep(moments.uniform(0, _JITTER_S) if moments else 0)
+        if not self.ended():
+            with contextlib.suppress(ProcessLookupError):
+                (os.killpg if whole_tree else os.kill)(self.pid, signal.SIGKILL)
         if whole_tree:
-            os.killpg(self.pid, signal.SIGKILL)
             self._kill_the_rest()
-        else:
-            os.kill(self.pid, signal.SIGKILL)
         self.process.wait(timeout=HANG_GUARD_S)
 
     def _kill_the_rest(self) -> None:

@@ -15,6 +15,7 @@ from k150k_pipeline.pipelines.feature_extraction.nodes import to_payload
 from k150k_pipeline.schemas.features import FEATURES
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
+from tests.support.waiting import HANG_GUARD_S
 
 FRAMES = 9
 ENGINES = pytest.mark.parametrize("kind", ["embedded", CpuEngine, CudaEngine])
@@ -77,7 +78,7 @@ def test_first_frames_are_never_journaled(scorer, clip, kind):
 
 def test_what_follows_is_not_decoded(engine, make_clip):
     clip = probe(make_clip(source="testsrc2=s=256x256:r=30:d=10"))
-    result = run_tool(engine.command(clip, IDENTITY, 5), timeout_s=60)
+    result = run_tool(engine.command(clip, IDENTITY, 5), timeout_s=HANG_GUARD_S)
     assert clip.frames == 300 and 5 <= read_evidence(clip, result).frames < 100
 
 
