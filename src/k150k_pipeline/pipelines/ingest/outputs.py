@@ -93,7 +93,7 @@ def _keep_time(row: Row, before: Row | None) -> Row:
         return row
 
 
-def doubtful_clips(rows: Rows, known: Known) -> list[str]:
+def doubtful_clips(rows: list[Row], known: Known) -> list[str]:
     """Return the clips in a corpus of which it cannot be told whether they are whole."""
     names = (row["src"] for row in rows)
     return [name for name in names if name in known and known[name][0].doubt]
