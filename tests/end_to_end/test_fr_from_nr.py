@@ -80,7 +80,7 @@ def test_corpus_in_rows_out(fr, tmp_path):
     assert len({row["run_id"] for row in rows}) == 1
 
     failures = pd.read_csv(fr.failures)
-    assert failures[["clip_name", "reason"]].values.tolist() == [[fr.names[1], "truncated"]]
+    assert failures[["clip_name", "reason"]].values.tolist() == [[fr.names[1], "not_media"]]
     manifest = json.loads(fr.manifest.read_text())
     assert "not a pristine master" in manifest["caveat"]
     assert (manifest["clips"], manifest["rows"]) == (3, 15)

@@ -177,7 +177,7 @@ def test_truncated_clip_is_refused(engine, make_clip, tmp_path):
     path.write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(ClipError) as caught:
         engine.score(probe(path), IDENTITY)
-    assert caught.value.stage == "decode"
+    assert (caught.value.stage, caught.value.reason) == ("probe", "truncated")
 
 
 def test_edit_list_is_honoured(engine, make_clip, tmp_path):

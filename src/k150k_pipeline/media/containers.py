@@ -16,13 +16,13 @@ from k150k_pipeline.media import boxes, flv, matroska, riff
 from k150k_pipeline.media.wholeness import TooManyPartsError, Wholeness
 
 _FORMATS = (
-    *("mov", "matroska", "avi", "flv", "live_flv", "mpegts", "mpeg", "asf", "ogg"),
+    *("mov", "matroska", "avi", "flv", "live_flv", "mpegts", "mpeg", "asf", "ogg", "nut"),
     *("h264", "hevc", "obu", "ivf"),  # what encodes are kept as
 )
 
 OPENED = (
-    "only MP4, MOV, Matroska, WebM, AVI, FLV, MPEG-TS, MPEG-PS, ASF, Ogg, IVF and bare H.264, "
-    "HEVC and AV1 are opened"
+    "only MP4, MOV, Matroska, WebM, AVI, FLV, MPEG-TS, MPEG-PS, ASF, Ogg, NUT, IVF and bare "
+    "H.264, HEVC and AV1 are opened"
 )
 """What to say of a file that cannot be opened."""
 
