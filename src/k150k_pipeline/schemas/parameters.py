@@ -249,7 +249,7 @@ class ExtractParameters(Parameters):
 
     legacy: Literal["take_over", "ignore"] = "take_over"
     """What happens to the files of the older script: ``take_over`` its rows and check its
-    ``.done``, or ``ignore`` both. See "Files of the older script" in docs/flags.md, also for what
+    ``.done``, or ``ignore`` both. See "Files of the older scripts" in docs/flags.md, also for what
     ``ignore`` removes. Change it when you want those clips scored by this engine."""
 
     on_engine_change: OnEngineChange = "refuse"
