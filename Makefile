@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 
 .PHONY: help install sample viz docs test lint notebooks benchmark clean
 
-help:                  ## show what there is
+help:                  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-install: $(VENV)/.installed  ## make .venv with every locked dependency
+install: $(VENV)/.installed  ## set up .venv with every locked dependency
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 …")'
@@ -40,7 +40,7 @@ notebooks: sample      ## run the notebooks on the sample
 	$(BIN)/kedro run --env=sample --pipelines=fr_from_nr
 	$(BIN)/jupyter execute notebooks/*.ipynb
 
-benchmark: install     ## print the ratios that the README quotes
+benchmark: install     ## print the figures that README and docs quote
 	$(BIN)/python benchmarks/extract.py plans
 	$(BIN)/python benchmarks/extract.py overhead
 	$(BIN)/python benchmarks/fr_from_nr.py cost
@@ -48,5 +48,5 @@ benchmark: install     ## print the ratios that the README quotes
 	$(BIN)/python benchmarks/ingest.py table
 	$(BIN)/python benchmarks/ingest.py downloads
 
-clean:                 ## remove .venv and everything the sample made
+clean:                 ## remove .venv, build/ and the data of the sample
 	rm -rf $(VENV) data/sample build

@@ -33,11 +33,11 @@ class NoScoring:
         self._model = parameters.model
 
     def identify(self) -> EngineIdentity:
-        """Tell that nothing is scored."""
+        """Return an identity that says that nothing is scored."""
         return EngineIdentity("none", "no-op", "0", "0", "none", self._model)
 
     def score(self, clip: ClipInfo, _plan: Plan, _first: int | None = None) -> ClipScore:
-        """Return values that were made up beforehand."""
+        """Return the same made-up values for every clip."""
         return ClipScore(clip, _FRAMES, _VALUES)
 
 

@@ -6,9 +6,9 @@ Usage::
     python benchmarks/extract.py agreement [--clips DIR] [--limit N] [--first FRAMES]
     python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
 
-``plans`` runs the three on the same clips in turn and prints CPU seconds per clip (children
-included) and ratios. ``agreement`` prints how far identity and full plan are apart, on whole clips
-or on their first frames. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
+``plans`` runs each of them on the same clips in turn and prints CPU seconds per clip (children
+included) and ratios. ``agreement`` prints how much identity and full plan differ, on whole clips or
+on their first frames. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def main() -> None:
         command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
         command.add_argument("--limit", type=int)
         if name == "agreement":
-            command.add_argument("--first", type=int, help="score only so many frames")
+            command.add_argument(
+                "--first", type=int, help="number of frames to score; default: all"
+            )
     overhead = commands.add_parser("overhead")
     overhead.add_argument("--clips-count", type=int, default=152_265)
     overhead.add_argument("--workers", type=int, default=2)
@@ -127,7 +129,7 @@ def compare_plans(paths: list[Path]) -> None:
 
 
 def print_agreement(paths: list[Path], first: int | None) -> None:
-    """Print, per feature, how far a clip's mean and deviation are apart between the two plans."""
+    """Print, per feature, how much a clip's mean and deviation differ between the two plans."""
     engine = make_engine(VmafParameters(threads=os.cpu_count() or 1))
     differences = []
     for path in paths:
@@ -177,7 +179,7 @@ def make_project(folder: Path) -> Path:
 
 
 def make_empty_drop(drop: Path, count: int) -> None:
-    """Make a scores CSV and as many empty clip files."""
+    """Make a scores CSV and one empty clip file per row."""
     clips = drop / "k150ka_extracted"
     clips.mkdir(parents=True)
     names = [f"orig_{10_000_000_000 + i}_540_5s.mp4" for i in range(count)]

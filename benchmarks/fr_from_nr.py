@@ -6,7 +6,7 @@ Usage::
     python benchmarks/fr_from_nr.py agreement [--clips DIR] [--limit N]
     python benchmarks/fr_from_nr.py merge [--clips-count 148543] [--parquet]
 
-``cost`` runs each way on the same clips in turn and prints CPU seconds per clip (children
+``cost`` runs each variant on the same clips in turn and prints CPU seconds per clip (children
 included) and ratios. ``agreement`` compares the rows of both strategies key by key and checks
 that rate and quality fall as the CRF rises. ``merge`` derives a whole corpus from journals of
 made-up sweeps, in a process of its own.
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def compare_costs(paths: list[Path], rounds: int) -> None:
-    """Run every way on each clip in turn; print cost per clip and ratios."""
+    """Run every variant on each clip in turn; print cost per clip and ratios."""
     jobs: dict[str, Callable[[Path], object]] = {
         "decode": lambda path: decode_and_encode(path, ()),
         "decode + encodes": lambda path: decode_and_encode(path, CRF_SWEEP),
@@ -121,7 +121,7 @@ def adapter_job(strategy: str) -> Callable[[Path], list[dict[str, Any]]]:
 
 
 def compare_rows(paths: list[Path]) -> None:
-    """Print what differs between the rows of the two strategies, and how steadily vmaf falls."""
+    """Print how many values differ between the strategies, and by how much vmaf falls per step."""
     differing, steps = 0, []
     for path in paths:
         one, other = (adapter_job(strategy)(path) for strategy in ("loopback", "stepwise"))
@@ -135,7 +135,7 @@ def compare_rows(paths: list[Path]) -> None:
 
 
 def measure_merge(clips: int, parquet: bool) -> None:
-    """Journal as many made-up sweeps and merge them in a fresh process."""
+    """Journal made-up sweeps of this many clips and merge them in a fresh process."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         plan = write_journal(root, clips)
@@ -178,7 +178,7 @@ def write_journal(root: Path, clips: int, shards: int = 16) -> FrPlan:
 
 
 def make_sweep() -> dict[str, Any]:
-    """Return what a journal keeps of a small real clip, so that its numbers have all digits."""
+    """Return the payload of a small real clip, so that its numbers have all digits."""
     from k150k_pipeline.pipelines.sample.nodes import make_clips
 
     with tempfile.TemporaryDirectory() as folder:

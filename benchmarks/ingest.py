@@ -6,8 +6,8 @@ Usage::
     python benchmarks/ingest.py table [--clips-count 152265]
 
 ``downloads`` serves clips of about 300 KB on loopback from a process of its own. It prints wall
-and CPU seconds of ``kedro run --pipelines=ingest`` end to end, and of the older script's way: one
-curl and one ffprobe after the other for each clip, without a hash, an fsync or a record.
+and CPU seconds of ``kedro run --pipelines=ingest`` end to end, and of the method of the older
+script: one curl and then one ffprobe for each clip, without a hash, an fsync or a record.
 ``table`` ingests a score table with five votes per clip, 94 MB of them for the whole corpus, and
 no clips; it prints wall seconds and the peak memory of all processes together.
 """
@@ -59,7 +59,7 @@ def main() -> None:
     downloads = commands.add_parser("downloads")
     downloads.add_argument("--clips-count", type=int, default=2000)
     downloads.add_argument(
-        "--reference-clips", type=int, help="measure curl and ffprobe on so many, and extrapolate"
+        "--reference-clips", type=int, help="clips for curl and ffprobe; the result is extrapolated"
     )
     table = commands.add_parser("table")
     table.add_argument("--clips-count", type=int, default=WHOLE_CORPUS)
@@ -76,7 +76,9 @@ def main() -> None:
 def compare_downloads(folder: Path, count: int, measured: int) -> None:
     """Download and probe the same clips both ways; print costs and ratios."""
     if missing := [tool for tool in ("curl", "ffprobe") if shutil.which(tool) is None]:
-        sys.exit(f"{' and '.join(missing)} not found on PATH; the older script's way needs them")
+        sys.exit(
+            f"{' and '.join(missing)} not found on PATH; the method of the older script needs them"
+        )
     served, drop = folder / "served", folder / "drop"
     names = make_served_clips(served, count)
     project = make_project(folder / "project")
@@ -97,7 +99,7 @@ def compare_downloads(folder: Path, count: int, measured: int) -> None:
 
 
 def make_served_clips(folder: Path, count: int) -> list[str]:
-    """Encode one clip and give it so many names."""
+    """Encode one clip and link it under ``count`` names."""
     folder.mkdir()
     names = clip_names(count)
     command = [find_ffmpeg(), "-nostdin", "-v", "error", "-f", "lavfi", "-i", SOURCE]
@@ -110,7 +112,7 @@ def make_served_clips(folder: Path, count: int) -> list[str]:
 
 
 def clip_names(count: int) -> list[str]:
-    """Return names as K150K has them."""
+    """Return names in the form of K150K."""
     return [f"orig_{10_000_000_000 + i}_540_5s.mp4" for i in range(count)]
 
 
@@ -133,7 +135,7 @@ def write_manifest(drop: Path, names: list[str], base: str) -> None:
 
 
 def fetch_one_by_one(folder: Path, names: list[str], base: str) -> None:
-    """Do as the older script does: curl to a part, rename, ffprobe; then the next clip."""
+    """Fetch like the older script: curl to a part, rename, ffprobe; then the next clip."""
     folder.mkdir()
     fields = "stream=width,height,avg_frame_rate,duration,pix_fmt,codec_name"
     probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", fields]
@@ -146,7 +148,7 @@ def fetch_one_by_one(folder: Path, names: list[str], base: str) -> None:
 
 
 def run_ingest(project: Path, drop: Path, parameters: str) -> None:
-    """Run the pipeline as a user does; its log is shown when it fails."""
+    """Run the pipeline as a user does; print its log when it fails."""
     given = f"drop={drop},ingest.min_rows=1,{parameters}"
     command = [sys.executable, "-m", "kedro", "run", "--pipelines=ingest", "--params", given]
     run = subprocess.run(
@@ -161,7 +163,7 @@ def refuse_other_count(project: Path, count: int) -> None:
     with (project / CORPUS).open() as file:
         rows = sum(1 for _ in file)
     if rows != count:
-        sys.exit(f"ingest made {rows} rows of {count} clips: what was measured is not the job")
+        sys.exit(f"ingest made {rows} rows of {count} clips: the measurement is not valid")
 
 
 def cost_of(job: Callable[[], None]) -> Cost:

@@ -17,21 +17,21 @@ import grimp
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/architecture.md"
 PACKAGE = "k150k_pipeline"
-_BEGIN, _END = "<!-- house: made by scripts/draw_house.py -->\n", "<!-- end of house -->\n"
+_BEGIN, _END = "<!-- picture: made by scripts/draw_house.py -->\n", "<!-- end of picture -->\n"
 
 Arrows = Mapping[str, frozenset[str]]
-"""Room name to the rooms that it imports."""
+"""Name of a package or module, to those that it imports."""
 
 
 def rows() -> list[list[str]]:
-    """Return the rooms row by row, from the top of the layers contract down."""
+    """Return packages and modules row by row, from the top of the layers contract down."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     layers: list[str] = contracts["tool"]["importlinter"]["contracts"][0]["layers"]
-    return [[room.strip().removeprefix(f"{PACKAGE}.") for room in row.split("|")] for row in layers]
+    return [[part.strip().removeprefix(f"{PACKAGE}.") for part in row.split("|")] for row in layers]
 
 
 def arrows() -> Arrows:
-    """Return what each room imports, read from the code."""
+    """Return what each package or module imports, read from the code."""
     graph = grimp.build_graph(PACKAGE)
     found: dict[str, set[str]] = {}
     pattern = f"{PACKAGE}.** -> {PACKAGE}.**"
@@ -39,31 +39,31 @@ def arrows() -> Arrows:
         importer, imported = (direct[end].split(".")[1] for end in ("importer", "imported"))
         if importer != imported:
             found.setdefault(importer, set()).add(imported)
-    return {room: frozenset(imported) for room, imported in found.items()}
+    return {part: frozenset(imported) for part, imported in found.items()}
 
 
 def essential(graph: Arrows) -> Iterator[tuple[str, str]]:
     """Yield the arrows that do not follow from others, sorted."""
-    for room in sorted(graph):
-        for target in sorted(graph[room]):
-            if not any(target in _reach(graph, other) for other in graph[room] - {target}):
-                yield room, target
+    for part in sorted(graph):
+        for target in sorted(graph[part]):
+            if not any(target in _reach(graph, other) for other in graph[part] - {target}):
+                yield part, target
 
 
 def _reach(graph: Arrows, start: str) -> set[str]:
     seen: set[str] = set()
     waiting = [start]
     while waiting:
-        for room in graph.get(waiting.pop(), ()):
-            if room not in seen:
-                seen.add(room)
-                waiting.append(room)
+        for part in graph.get(waiting.pop(), ()):
+            if part not in seen:
+                seen.add(part)
+                waiting.append(part)
     return seen
 
 
-def purpose(room: str) -> str:
-    """Return the first line of a room's docstring, without its full stop."""
-    place = ROOT / "src" / PACKAGE / room
+def purpose(part: str) -> str:
+    """Return the first line of the docstring of a package or module, without its full stop."""
+    place = ROOT / "src" / PACKAGE / part
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     document = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     return document.partition("\n")[0].rstrip(".").replace('"', "'").replace("`", "")
@@ -74,7 +74,7 @@ def draw() -> str:
     lines = ["```mermaid", "flowchart TB"]
     for number, row in enumerate(rows()):
         lines.append(f'  subgraph row{number}[" "]')
-        lines += [f'    {room}["<b>{room}</b><br/>{purpose(room)}"]' for room in row]
+        lines += [f'    {part}["<b>{part}</b><br/>{purpose(part)}"]' for part in row]
         lines.append("  end")
     lines += [f"  {importer} --> {imported}" for importer, imported in essential(arrows())]
     return "\n".join([*lines, "```", ""])
@@ -90,7 +90,7 @@ def page_with_graph(page: str) -> str:
 
 
 def main() -> None:
-    """Write the graph into the page; with ``--check`` only say whether it is fresh."""
+    """Write the graph into the page; with ``--check`` only check that it is fresh."""
     page = PAGE.read_text("utf-8")
     fresh = page_with_graph(page)
     if "--check" not in sys.argv[1:]:

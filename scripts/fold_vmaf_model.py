@@ -20,7 +20,7 @@ IDENTITY_POINT = {
     "vif_scale2": 0.999992,
     "vif_scale3": 0.999992,
 }
-"""What libvmaf typically returns for a frame against itself (integer arithmetic keeps it off 1)."""
+"""What libvmaf typically returns for a frame against itself; integer arithmetic gives not 1."""
 
 _FREE = "motion2"
 

@@ -1,6 +1,6 @@
 """Write docs/parameters.md and conf/base/parameters*.yml from the parameter models.
 
-Usage: ``make docs``. What is no parameter, such as the paths of the catalog, is written by hand in
+Usage: ``make docs``. Paths of the catalog are no parameters; they are written by hand in
 ``parameters.template.md`` beside this file.
 """
 
@@ -59,7 +59,7 @@ def _yaml_lines(name: str, block: Parameters, indent: str) -> Iterator[str]:
 
 
 def _comment(leaf: Leaf) -> str:
-    """Return the choices of a parameter that has some, else the first sentence about it."""
+    """Return the choices of a parameter if it has any, else the first sentence about it."""
     parts = leaf.schema.get("anyOf", [leaf.schema])
     if choices := [choice for part in parts for choice in part.get("enum", [])]:
         return " | ".join([*choices, "null"] if leaf.default is None else choices)
@@ -67,7 +67,7 @@ def _comment(leaf: Leaf) -> str:
 
 
 def spell(value: Any) -> str:
-    """Write a default as YAML has it."""
+    """Return a default as it is written in YAML."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(spell, value))}]"
     if isinstance(value, Path) or (isinstance(value, str) and _PLAIN_TEXT.fullmatch(value)):
@@ -145,7 +145,7 @@ def _encoders() -> str:
 
 
 def _markdown(text: str) -> str:
-    """Turn a docstring into Markdown; the document lies in docs."""
+    """Turn a docstring into Markdown for a document in docs."""
     one_line = " ".join(text.replace("``", "`").split())
     return re.sub(r"\bdocs/(\w+\.md)", r"[\1](\1)", one_line)
 

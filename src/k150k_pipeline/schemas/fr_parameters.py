@@ -32,18 +32,18 @@ class EncodeParameters(Parameters):
     """How each encode is made and what is kept of it."""
 
     encoder: str = "libx264"
-    """Encoder, where the ffmpeg has it. Change it when you want rows of another codec."""
+    """Encoder; the ffmpeg must have it. Change it when you want rows of another codec."""
 
     threads: Annotated[int, Field(ge=1, le=64)] = 3
-    """Threads of each encode. **They change the bitstream** of x264 and x265; 3 is what the
-    reference scores were made with. With more than one, x264 is not wholly reproducible on a loaded
-    machine (docs/fr_from_nr.md). Change it when the same bytes must come out always: to 1."""
+    """Threads of each encode. **They change the bitstream** of x264 and x265; the reference scores
+    were made with 3. With more than one, x264 is not fully reproducible on a loaded machine
+    (docs/fr_from_nr.md). Change it to 1 when every run must give the same bytes."""
 
     strategy: Strategy = "auto"
     """How a clip is encoded and scored: ``loopback`` is one process, ``stepwise`` one per step.
     ``auto`` is ``loopback`` with ``vmaf.backend=embedded`` and ``stepwise`` with the others. Both
-    give the same scores and sizes. Change it when you need the time of each encode, or the ffmpeg
-    is older than 7.1: to ``stepwise``."""
+    give the same scores and sizes. Change it to ``stepwise`` when you need the time of each encode,
+    or the ffmpeg is older than 7.1."""
 
     keep_encodes: bool = False
     """Keep every encode as an elementary stream. Clips that are done are not encoded again. Change
@@ -90,7 +90,7 @@ class FrParameters(EncodeParameters):
     encoding takes too long."""
 
     keep_intermediate_yuv: bool = False
-    """Keep the decoded references in ``vmaf.scratch_dir``. Change it when you want to look at
+    """Keep the decoded references in ``vmaf.scratch_dir``. Change it when you want to examine
     them."""
 
     parquet: bool = False

@@ -55,87 +55,88 @@ class DownloadParameters(Parameters):
     """
 
     concurrency: Annotated[int, Field(ge=1, le=512)] = 16
-    """Transfers at a time. Change it when the line is not full, or is."""
+    """Transfers at a time. Change it when the network can carry more, or is overloaded."""
 
     per_host: Annotated[int, Field(ge=1, le=512)] = 8
     """Connections to one host at a time. Change it when the host allows more, or less."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 5
-    """Tries per clip within a run. Change it when the line is poor."""
+    """Tries per clip within a run. Change it when the network is unreliable."""
 
     backoff_s: Seconds = 1.0
-    """Wait before the second try. It doubles with each further one, and up to as much again is
-    added at random. Change it rarely."""
+    """Wait before the second try. It doubles with each further try, and a random time of at most
+    the same length is added. Change it rarely."""
 
     max_backoff_s: Seconds = 60.0
     """Longest wait between two tries. Change it rarely."""
 
     max_retry_after_s: Seconds = 3600.0
-    """Longest wait that a server can ask for. Change it when a server asks for hours."""
+    """Longest wait that a server can request. Change it when a server requests hours."""
 
     connect_timeout_s: Seconds = 20.0
-    """Limit of connecting. Change it when the line is slow."""
+    """Time limit for connecting. Change it when the network is slow."""
 
     stall_timeout_s: Seconds = 60.0
-    """Limit of a pause between two reads. Change it when the line is slow."""
+    """Time limit for a pause between two reads. Change it when the network is slow."""
 
     clip_timeout_s: Seconds = 1800.0
-    """Limit of the transfer of one clip. It holds for all tries together, waits left out. Change it
-    when clips are large and the line is slow."""
+    """Time limit for the transfer of one clip. It covers all tries together, without the waits.
+    Change it when clips are large and the network is slow."""
 
     max_bytes: Annotated[int, Field(ge=1, json_schema_extra={"unit": "bytes"})] = 500_000_000
-    """A larger clip is refused. Change it when clips are larger."""
+    """Size above which a clip is refused. Change it when clips are larger."""
 
     max_redirects: Annotated[int, Field(ge=0, le=100)] = 10
     """Redirects followed per try. Change it rarely."""
 
     allow_private: bool = False
-    """Ask loopback, private and link-local addresses too. Change it when the server is your own."""
+    """Download from loopback, private and link-local addresses too. Change it when the server is
+    your own."""
 
     proxy_from_environment: bool = False
-    """Use ``HTTP_PROXY`` and its kin. The proxy resolves the names, so what they lead to cannot be
-    checked. Change it when you are behind a proxy."""
+    """Use the proxy that ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` set. The proxy resolves
+    the names, so their addresses cannot be checked. Change it when you are behind a proxy."""
 
     unreachable_limit: Clips = 50
-    """Clips in a row without an answer that end the run. Change it when many hosts of the manifest
-    are gone."""
+    """Clips in a row without an answer after which the run ends. Change it when many hosts of the
+    manifest no longer exist."""
 
     retry_failed: Annotated[tuple[FailureClass, ...], BeforeValidator(_split_classes)] = ()
-    """Reasons whose given-up clips are tried again, or ``all``. On the command line
+    """Reasons for which given-up clips are tried again, or ``all``. On the command line
     ``timeout+connection``. The reasons are under "Why a download fails" in docs/ingest.md. Change
-    it when the cause may be gone. Give it for one run, not in ``conf/local``."""
+    it when the cause may be repaired. Give it for one run, not in ``conf/local``."""
 
 
 class IngestParameters(Parameters):
-    """Block ``ingest``: which drop is read, how far its clips are trusted, what refuses a run.
+    """Block ``ingest``: which drop is read, how its clips are checked, what stops a run.
 
-    What the words mean is in docs/ingest.md. ``probe`` and ``integrity`` enter the fingerprint of
-    the journal; nothing else does. Downloads are one process, whatever ``workers`` is.
+    The words are explained in docs/ingest.md. Only ``probe`` and ``integrity`` enter the
+    fingerprint of the journal. Downloads run in one process; ``workers`` has no effect on them.
     """
 
     corpus: CorpusName = "konvid-150k"
-    """Corpus that the drop is; it goes into every row. Change it when you ingest KonViD-1k."""
+    """Corpus of the drop; it is written into every row. Change it when you ingest KonViD-1k."""
 
     layout: Literal["auto", "manifest", "split", "konvid_1k"] = "auto"
     """Layout of the drop; ``auto`` takes the first that fits. Change it when the drop has both a
     manifest and split tables."""
 
     manifest_csv: Path | None = None
-    """A manifest elsewhere; null: by layout. If it is missing, nothing else is tried. Change it
-    when its name or place differs."""
+    """Path of the manifest; null: by layout. If this file is missing, no other layout is tried.
+    Change it when its name or place differs."""
 
     corpus_version: Annotated[str, Field(min_length=1)] | None = None
-    """Release that goes into every row; null: that of the corpus. It is ``konvid-150k-2019`` or
-    ``konvid-1k-2017``. Change it when the release differs."""
+    """Release that is written into every row; null: that of the corpus. That is
+    ``konvid-150k-2019`` or ``konvid-1k-2017``. Change it when the release differs."""
 
     score_scale: ScoreScale = "mos"
 
     min_rows: Annotated[int, Field(ge=0, json_schema_extra={"unit": "rows"})] = 5000
-    """Fewer rows are no KonViD-150k. K150K-B alone is exempt. Change it when you ingest a
-    subset."""
+    """Fewest rows that are accepted as KonViD-150k. K150K-B alone is exempt. Change it when you
+    ingest a subset."""
 
     max_rows: Annotated[int, Field(ge=1, json_schema_extra={"unit": "rows"})] = 1500
-    """More rows are no KonViD-1k. Change it when your table has more."""
+    """Most rows that are accepted as KonViD-1k. Change it when your table has more."""
 
     limit: Limit = None
     workers: Workers = None
@@ -143,31 +144,31 @@ class IngestParameters(Parameters):
     flush_every: FlushEvery = 200
 
     probe: Literal["pyav", "ffprobe", "none"] = "pyav"
-    """What looks at a clip. ``none`` gives rows without facts, and no download. Change it when you
-    compare with ffprobe, or want labels alone."""
+    """Tool that probes a clip. With ``none`` rows have no facts, and nothing is downloaded. Change
+    it when you compare with ffprobe, or want labels alone."""
 
     ffprobe: Path = Path("ffprobe")
     """The binary for ``probe: ffprobe``, by path or name. Change it when it is not on the path."""
 
     integrity: Literal["header", "decode"] = "header"
-    """How far a clip is trusted: by its headers, or when every frame decodes. Change it when clips
-    must decode before you train on them."""
+    """How much of a clip is checked: its headers, or every frame by decoding it. Change it when
+    clips must decode before you train on them."""
 
     clip_timeout_s: Seconds = 900.0
     """Wall-clock limit of decoding one clip under ``integrity: decode``. Change it when clips are
     long."""
 
     mos_tolerance: Annotated[float, Field(ge=0, json_schema_extra={"unit": "MOS"})] = 0.01
-    """A clip whose votes give a mean further from its MOS is reported. Change it when the table is
+    """Largest difference of MOS and mean vote that is not reported. Change it when the table is
     rounded."""
 
     attrition_warn_threshold: Annotated[float, Field(ge=0, le=1)] = 0.10
-    """Highest failed downloads ÷ clips with an address. Above it there is a warning, and nothing
-    else. Change it when you expect more loss."""
+    """Highest failed downloads ÷ clips with an address. Above it there is a warning, and the run
+    goes on. Change it when you expect more loss."""
 
     progress_path: Path | None = None
     """The download-progress file; null: in the drop. There it is ``.download-progress.json``.
-    Change it when the drop is read-only (then its ``clips/`` must not be)."""
+    Change it when the drop is read-only, except for its ``clips/``."""
 
     download: DownloadParameters = DownloadParameters()
 

@@ -25,15 +25,15 @@ class EnrichParameters(Parameters):
     """
 
     metadata_jsonl: Path | None = None
-    """The JSON-lines sidecar, of CHUG or K150K; null: refused. Give it in every run."""
+    """The JSON-lines sidecar, of CHUG or K150K; null is refused. Give it in every run."""
 
     columns: tuple[str, ...] = ()
     """Further keys of the sidecar to take over. An example is ``[chug_bit_depth]``. Texts, numbers
     and truth values are taken. Change it when you need more than the six metadata columns."""
 
     overwrite: bool = False
-    """The sidecar wins over a cell that has another value. Otherwise only empty cells are filled;
-    in no case is a cell emptied. Change it when the sidecar corrects the table."""
+    """Replace cells whose value differs from that of the sidecar. Otherwise only empty cells are
+    filled. No cell is ever emptied. Change it when the sidecar corrects the table."""
 
 
 class ColumnParameters(Parameters):
@@ -52,8 +52,8 @@ class ColumnParameters(Parameters):
     encoder."""
 
     extra: tuple[str, ...] = ()
-    """Further columns of numbers, such as those that ``enrich`` brought. Change it when they tell
-    something about quality."""
+    """Further columns of numbers, such as those that ``enrich`` added. Change it when they are
+    related to quality."""
 
 
 class SplitParameters(Parameters):
@@ -71,8 +71,8 @@ class SplitParameters(Parameters):
     long, or there are few clips."""
 
     repeats: Annotated[int, Field(ge=1, le=100)] = 1
-    """Times that the folds are dealt, each time anew. Change it when the folds differ much: raise
-    it."""
+    """Number of times that the clips are divided into folds. Change it when the folds differ much:
+    raise it."""
 
     group_columns: tuple[str, ...] = ("uploader_id", "source_id")
     """Columns in which equal values make clips one content. Change it when your table names related
@@ -100,8 +100,8 @@ class SvrParameters(Parameters):
     noisy, or more."""
 
     max_rows: Annotated[int, Field(ge=10, json_schema_extra={"unit": "rows"})] = 5000
-    """Training rows of a member at most, drawn by its seed. Change it when training takes too long,
-    or you can wait."""
+    """Most training rows of a member, drawn by its seed. Change it when training takes too long, or
+    you can wait."""
 
 
 class TreesParameters(Parameters):
@@ -114,10 +114,10 @@ class TreesParameters(Parameters):
     """Share of each tree's correction that is applied. Change it when trees overfit: lower it."""
 
     leaves: Annotated[int, Field(ge=2)] = 31
-    """Leaves of a tree at most. Change it when trees overfit: lower it."""
+    """Most leaves of a tree. Change it when trees overfit: lower it."""
 
     min_leaf: Count = 20
-    """Training rows in a leaf at least. Change it when there are few clips: lower it."""
+    """Fewest training rows in a leaf. Change it when there are few clips: lower it."""
 
     column_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the columns that each split may choose from. Change it when members of the ensemble
@@ -137,7 +137,7 @@ class MlpParameters(Parameters):
     """First step size of Adam. Change it when training does not settle: lower it."""
 
     epochs: Count = 60
-    """Passes over the training rows at most. Change it when training has not settled: raise it."""
+    """Most passes over the training rows. Change it when training has not settled: raise it."""
 
     batch: Annotated[int, Field(ge=1, json_schema_extra={"unit": "rows"})] = 256
     """Rows per step. Change it rarely."""
@@ -174,19 +174,19 @@ class GateParameters(Parameters):
     """
 
     plcc: Correlation = 0.85
-    """Lowest PLCC, of the raw predictions. Change it when your own bar is another."""
+    """Lowest PLCC, of the raw predictions. Change it when you require another value."""
 
     srocc: Correlation = 0.82
-    """Lowest SROCC. Change it when your own bar is another."""
+    """Lowest SROCC. Change it when you require another value."""
 
     rmse: Annotated[float, Field(gt=0, json_schema_extra={"unit": "MOS"})] = 0.45
-    """Highest RMSE. Change it when your own bar is another."""
+    """Highest RMSE. Change it when you require another value."""
 
     spread: Annotated[float, Field(ge=0)] = 0.005
-    """Largest difference of PLCC between seeds. Change it when your own bar is another."""
+    """Largest difference of PLCC between seeds. Change it when you require another value."""
 
     min_clips: Annotated[int, Field(ge=3, json_schema_extra={"unit": "clips"})] = 100
-    """Fewest clips that a model is judged on. Change it when your own bar is another."""
+    """Fewest clips that a model is judged on. Change it when you require another value."""
 
 
 class FitParameters(Parameters):
@@ -233,22 +233,21 @@ class MosHeadParameters(Parameters):
     than the best."""
 
     share_support_vectors: bool = False
-    """Let ``svr`` be exported, with rows of the table in its file. The model card then says not to
-    publish it. Change it when the file stays with you."""
+    """Allow the export of ``svr``, whose file contains rows of the table. The model card then says
+    not to publish it. Change it when you do not publish the file."""
 
     seeds: Annotated[tuple[int, ...], Field(min_length=2)] = (0, 1, 2, 3, 4)
     """Seeds of the ensemble, one member each. Change it when training takes too long, or the spread
-    must be known better."""
+    must be known more precisely."""
 
     bootstrap_draws: Annotated[int, Field(ge=10)] = 1000
     """Resamplings of the contents for a 95 % interval. Change it when judging takes too long."""
 
     importance_rows: Annotated[int, Field(ge=1, json_schema_extra={"unit": "rows"})] = 2000
-    """Judged rows at most on which importance is measured. Change it when judging takes too
-    long."""
+    """Most judged rows on which importance is measured. Change it when judging takes too long."""
 
     importance_repeats: Count = 3
-    """Shuffles of each column. Change it when importance must be known better: raise it."""
+    """Shuffles of each column. Change it when importance must be known more precisely: raise it."""
 
     columns: ColumnParameters = ColumnParameters()
     splits: SplitParameters = SplitParameters()
@@ -286,14 +285,15 @@ class PredictParameters(Parameters):
     """Block ``predict``: what MOS is predicted for."""
 
     source: Path | None = None
-    """A clip, or a features parquet; null: refused. Give it in every run."""
+    """A clip, or a features parquet; null is refused. Give it in every run."""
 
     corpus_jsonl: Path | None = None
     """Corpus JSONL with the metadata of the parquet's clips; null: none. Change it when the model
     has metadata among its inputs."""
 
     corpus: str = "konvid-150k"
-    """Corpus of clips without a row there. Change it when they are of another corpus."""
+    """Corpus of clips without a row in ``corpus_jsonl``. Change it when they are of another
+    corpus."""
 
     missing: Literal["refuse", "impute"] = "refuse"
     """What happens when the parquet lacks columns: ``refuse``, or ``impute`` typical values. Change
@@ -318,8 +318,8 @@ class GridParameters(Parameters):
     """Tolerance at which training stops. Change it rarely."""
 
     draw: Count | None = None
-    """Try so many candidates, drawn without replacement; null: all. Change it for the scripts that
-    search at random: to 10."""
+    """Number of candidates to try, drawn at random; null: all. No candidate is drawn twice. Change
+    it to 10 for the scripts that search at random."""
 
     draw_seed: int = 0
     """Seed of the draw of the candidates. Change it when you want another draw."""
@@ -370,21 +370,21 @@ class ScalingParameters(Parameters):
 
 
 class ImputationParameters(Parameters):
-    """Block ``protocol.imputation``: what stands for NaN and infinity."""
+    """Block ``protocol.imputation``: what replaces NaN and infinity."""
 
     fill: Literal["zero", "mean", "median"] = "zero"
-    """Value that stands for them, of the column. Change it to that of the script that you
-    repeat."""
+    """Value that replaces them: zero, or the mean or median of the column. Change it to that of the
+    script that you repeat."""
 
     fit: Literal["all", "train"] = "all"
-    """Rows that mean and median are taken of. Change it when no test row may have a part in them:
-    to ``train``."""
+    """Rows from which mean and median are computed. Change it to ``train`` when test rows must have
+    no part in them."""
 
 
 class ProtocolParameters(Parameters):
     """Block ``protocol``: repeated splits of an RBF-SVR with grid search.
 
-    Which published script differs in what is in docs/mos_head.md.
+    How the published scripts differ is in docs/mos_head.md.
     """
 
     mos_column: str = "mos"
@@ -418,8 +418,8 @@ class ProtocolParameters(Parameters):
     Change it when the script that you repeat has a list."""
 
     chosen: tuple[tuple[Positive, Positive], ...] | None = None
-    """C and gamma of every split; null: by a search. Change it when the search of a published log
-    was random: to what the log names."""
+    """C and gamma of every split; null: by a search. Change it to the values of a published log
+    when its search was random."""
 
     clip: tuple[float, float] | None = None
     """Range to which predictions are cut; null: none. An example is ``[1, 5]``. Change it to that

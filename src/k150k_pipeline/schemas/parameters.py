@@ -68,17 +68,16 @@ VmafModel = Annotated[
 Limit = Annotated[
     Clips | None,
     Field(
-        description="Work on the first so many labelled clips by name; null: on all. Clips that "
-        "are done count towards it, and all rows at hand are written. Change it for a smoke test."
+        description="Process only the first N labelled clips by name; null: all. Clips that are "
+        "done count towards N, and every known row is written. Change it for a smoke test."
     ),
 ]
 Workers = Annotated[
     Annotated[int, Field(ge=1, le=1024)] | None,
     Field(
         description="Processes that work on this pipeline; null: one per core. Other pipelines of "
-        "the same run have their own number; ``--runner-params max_workers=N`` is the most for "
-        "each of them and for the whole run. Change it when memory is short, or the machine is "
-        "shared."
+        "the same run have their own number. ``--runner-params max_workers=N`` limits each of "
+        "them and the whole run. Change it when memory is short, or the machine is shared."
     ),
 ]
 SHARDS = 128
@@ -87,8 +86,8 @@ Shards = Annotated[
     Field(
         ge=1,
         le=4096,
-        description="Nodes among which the clips are dealt. A worker runs one at a time. It may "
-        "differ between runs. Change it when there are more cores than that.",
+        description="Kedro nodes that the clips are divided among. A worker runs one at a time. "
+        "The number may differ between runs. Change it when there are more cores than shards.",
     ),
 ]
 FlushEvery = Annotated[
@@ -105,8 +104,8 @@ MaxAttempts = Annotated[
         ge=1,
         le=100,
         description="Tries per clip over all runs with one fingerprint. After that the clip is "
-        "given up: it is not due, and stays in the failures table. Change it when the cause of a "
-        "failure is gone and clips are given up: raise it.",
+        "given up: it is not due, and stays in the failures table. Change it when clips were "
+        "given up and the cause is repaired: raise it.",
     ),
 ]
 MaxFailureRate = Annotated[
@@ -123,16 +122,16 @@ OnEngineChange = Annotated[
     Field(
         description="What to do about journal rows with another fingerprint. ``refuse`` the run, "
         "``rescore`` the clips, or ``mix`` both in one table. Change it when engine, model, plan "
-        "or version has changed, and you have decided. Under ``rescore`` the output holds only "
-        "rows of the new fingerprint, so it is short until every clip is scored again; until then "
+        "or version has changed. Under ``rescore`` the output has only rows of the new "
+        "fingerprint, so it is incomplete until every clip is scored again; until then "
         "``rescore`` must stay set."
     ),
 ]
 ScoreScale = Annotated[
     Literal["mos", "fraction_of_five"],
     Field(
-        description="Scale of the scores. ``mos``: they are 1–5. ``fraction_of_five``: the file "
-        "has score ÷ 5. Change it when the run refuses a file because no value is above 1."
+        description="Scale of the scores. ``mos``: they are 1–5. ``fraction_of_five``: they are "
+        "MOS ÷ 5. Change it when the run refuses a file because no value is above 1."
     ),
 ]
 
@@ -180,9 +179,9 @@ class VmafParameters(Parameters):
     when the container states no frame count. Change it when its disk is small or slow."""
 
     clip_timeout_s: Seconds = 900.0
-    """Wall-clock limit of one child process. With ``embedded`` it is that of decoding and scoring
-    together, with ``cpu`` and ``cuda`` that of the decoding and of each ``vmaf`` pass for itself.
-    Change it when clips are long, or the full plan runs on a slow machine."""
+    """Wall-clock limit of one child process. With ``embedded`` that process decodes and scores;
+    with ``cpu`` and ``cuda`` decoding and each ``vmaf`` pass have a process of their own. Change it
+    when clips are long, or the full plan runs on a slow machine."""
 
     @model_validator(mode="after")
     def _not_both(self) -> Self:
@@ -192,10 +191,10 @@ class VmafParameters(Parameters):
 
 
 class ExtractParameters(Parameters):
-    """Block ``extract``: what is extracted, how the work is dealt out, when a run fails.
+    """Block ``extract``: what is extracted, how the work is divided, when a run fails.
 
-    No parameter of this block but ``plan`` enters the fingerprint. ``score_scale`` has no effect
-    with labels from a corpus, which are MOS already.
+    Of this block, only ``plan`` enters the fingerprint. ``score_scale`` has no effect with labels
+    from a corpus, which are MOS already.
     """
 
     corpus: Annotated[Corpus, BeforeValidator(underscored)] = "k150ka"
@@ -210,9 +209,9 @@ class ExtractParameters(Parameters):
     when rows that ingest refused must not be extracted either."""
 
     plan: PlanName = "identity"
-    """What the engine measures. ``identity`` runs motion and CAMBI and fills in what an identity
-    pair must return; ``full`` runs every extractor that the engine has. Change it when you want
-    every value measured."""
+    """What the engine measures. ``identity`` runs motion and CAMBI and fills in the values that an
+    identity pair must have; ``full`` runs every extractor that the engine has. Change it when you
+    want every value measured."""
 
     limit: Limit = None
     workers: Workers = None
@@ -224,10 +223,10 @@ class ExtractParameters(Parameters):
     verify_clips: Annotated[int, Field(ge=0, le=1000, json_schema_extra={"unit": "clips"})] = 2
     """Due clips that are scored under both plans before the first shard. Of each, the first 24
     frames are scored. The run stops on a disagreement beyond the tolerance. Clips that cannot be
-    scored are passed over, ten draws per clip at most. This is done once per fingerprint and
-    journal: remove ``verified.jsonl`` from the journal to do it again. It has no effect with
-    ``plan: full``. Change it when you want stronger proof on your own clips: raise it; 0 skips
-    it."""
+    scored are skipped; at most ten are drawn for each one that is wanted. Plans are verified once
+    per fingerprint and journal; remove ``verified.jsonl`` from the journal to verify them again. It
+    has no effect with ``plan: full``. Change it when you want stronger proof on your own clips:
+    raise it; 0 skips the verification."""
 
     verify_seed: int = 0
     """Seed of the draw of the clips that are scored under both plans. Change it when you want other
@@ -249,7 +248,7 @@ class ExtractParameters(Parameters):
 
     legacy: Literal["take_over", "ignore"] = "take_over"
     """What happens to the files of the older script: ``take_over`` its rows and check its
-    ``.done``, or ``ignore`` both. See "Files of the older script" in docs/flags.md, also for what
+    ``.done``, or ``ignore`` both. See "Files of the older scripts" in docs/flags.md, also for what
     ``ignore`` removes. Change it when you want those clips scored by this engine."""
 
     on_engine_change: OnEngineChange = "refuse"
@@ -276,9 +275,8 @@ class SampleParameters(Parameters):
     """
 
     enabled: bool = False
-    """Make the sample's clips, labels and votes before anything else. ``ingest``, ``extract`` and
-    all that build on them do so. Leave it to ``--env=sample``: elsewhere it would write over your
-    scores CSV."""
+    """Make the sample's clips, labels and votes first. Every pipeline that reads them then does so.
+    Leave it to ``--env=sample``: elsewhere it would overwrite your scores CSV."""
 
     seconds: Annotated[float, Field(gt=0, le=10, json_schema_extra={"unit": "seconds"})] = 5.0
     """Length of a clip. Clips that exist already are not made again. Change it for a quicker

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import re
+import runpy
+
+import pytest
+
+from tests.conftest import CHECKOUT
+
+HOUSE_SCRIPT = runpy.run_path(str(CHECKOUT / "scripts/draw_house.py"))
+ARCHITECTURE = (CHECKOUT / "docs/architecture.md").read_text("utf-8")
+PACKAGE = CHECKOUT / "src/k150k_pipeline"
+PATHS = re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:py|md|yml|jsonl))`", ARCHITECTURE)
+NAMES = [
+    (name, path)
+    for names, path in re.findall(r"((?:`\w+` and )?`\w+`) in `([\w/]+\.py)`", ARCHITECTURE)
+    for name in re.findall(r"\w+", names.replace("` and `", " "))
+]
+DECISIONS = sorted((CHECKOUT / "docs/decisions").glob("0*.md"))
+DOCUMENTS = [
+    path
+    for pattern in ("*.md", "docs/**/*.md", "core/*.md", "scripts/*.md")
+    for path in sorted(CHECKOUT.glob(pattern))
+]
+OF_EVERY_PIPELINE = {"pipeline.py", "nodes.py", "plan.py", "planning.py", "outputs.py"}
+
+
+def test_picture_of_the_packages_is_fresh():
+    assert HOUSE_SCRIPT["page_with_graph"](ARCHITECTURE) == ARCHITECTURE, "run make docs"
+
+
+@pytest.mark.parametrize("path", sorted(set(PATHS) - OF_EVERY_PIPELINE))
+def test_every_path_of_the_architecture_exists(path):
+    assert (PACKAGE / path).is_file() or (CHECKOUT / path).is_file()
+
+
+@pytest.mark.parametrize(("name", "path"), sorted(set(NAMES)))
+def test_every_name_of_the_architecture_is_in_its_file(name, path):
+    defined = rf"^ *(?:def|class) {name}\b|^ *{name}\b[^=\n]*[=:]"
+    assert re.search(defined, (PACKAGE / path).read_text("utf-8"), re.MULTILINE)
+
+
+def anchors(document: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document, re.MULTILINE)
+    plain = (re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(CHECKOUT)))
+def test_every_link_leads_somewhere(path):
+    folder = CHECKOUT / "docs" if path.name == "parameters.template.md" else path.parent
+    for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", path.read_text("utf-8")):
+        file, _, anchor = target.partition("#")
+        linked = folder / file if file else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked.read_text("utf-8")), target
+
+
+def test_every_decision_is_in_the_index_under_its_own_title():
+    index = (CHECKOUT / "docs/decisions/README.md").read_text("utf-8")
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\((.+\.md)\)", index, re.MULTILINE)
+    titles = [path.read_text("utf-8").partition("\n")[0] for path in DECISIONS]
+    assert [f"# {number}. {title}" for number, title, _ in listed] == titles
+    assert [file for _, _, file in listed] == [path.name for path in DECISIONS]
