@@ -70,7 +70,7 @@ def _encoding(path: Path) -> str:
             f"{path} is a web page, not a CSV file: perhaps the download ended at a login or an "
             "error page; download the table again"
         )
-    if b"\0" in start:
+    if start.count(0) > len(start) // 4:  # UTF-16 without its mark; a single one is a bad row
         raise InputError(f"{path} is not a text file in UTF-8: save the table as UTF-8")
     return "utf-8-sig"
 

@@ -31,4 +31,4 @@ def test_no_clip_leaves_its_folder(server, clip, tmp_path):
         drop / "clips" / name for name in SOUND
     }
     assert len(server.requests) == len(SOUND)
-    assert len(labels["problems"]) == len(HOSTILE)
+    assert len(labels.problems) == len(HOSTILE)
