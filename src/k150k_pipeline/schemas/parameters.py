@@ -160,8 +160,8 @@ class VmafParameters(Parameters):
     when that binary does not run on your system."""
 
     cpu_binary: Path = Path("core/build-cpu/tools/vmaf")
-    """The fork's ``vmaf`` that scores on the CPU. A CUDA build will do. Change it when it was built
-    elsewhere."""
+    """The fork's ``vmaf`` that scores on the CPU. A CUDA build works too. Change it when it was
+    built elsewhere."""
 
     cuda_binary: Path = Path("core/build-cuda/tools/vmaf")
     """The fork's CUDA ``vmaf``. Change it when it was built elsewhere."""
@@ -171,8 +171,9 @@ class VmafParameters(Parameters):
     Leave it: the binary gets ``--backend cpu``, or these two where it knows no ``--backend``."""
 
     gpu_processes: Annotated[int, Field(ge=1, le=64)] = 8
-    """Most ``vmaf`` processes on the GPU at once. Further workers wait for their turn; runs of one
-    user on one machine share it. Change it when GPU memory runs out, or most of it stays free."""
+    """Most ``vmaf`` processes on the GPU at once. Further workers wait for their turn. All runs of
+    one user on one machine share this limit. Change it when GPU memory runs out, or most of it
+    stays free."""
 
     scratch_dir: Path = Path("/tmp/k150k_yuv_scratch")
     """Folder of decoded YUV that shared memory has no room for. ``cpu`` and ``cuda`` also use it
