@@ -13,7 +13,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset
+from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset, ModelSetDataset
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.pipeline_shape import set_shape
@@ -149,7 +149,9 @@ def _refuse_folders(pipeline: Pipeline, catalog: DataCatalog) -> None:
     """Refuse a folder in the place of a file before anything is computed for it."""
     for name in sorted(pipeline.inputs() | pipeline.all_outputs()):
         file = catalog.get(name)
-        if isinstance(file, AtomicFileDataset) and file.path.is_dir():
+        if isinstance(file, ModelSetDataset) or not isinstance(file, AtomicFileDataset):
+            continue
+        if file.path.is_dir():
             raise InputError(f"{name}: {file.path} is a folder: give the place of a file")
 
 
