@@ -75,23 +75,23 @@ def test_an_ignored_interrupt_stays_ignored():
 
 @pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03"])
 def test_ctrl_c_in_a_terminal_says_what_is_kept(project, tiny_clips, keys):
-    project.add_clips(tiny_clips, copies=16)
+    project.add_clips(tiny_clips, copies=8)
     run = TerminalRun([*KEDRO, *project.extract()], project.root, 100)
-    begun = re.compile(r"[1-9]\d*/128 ")
+    begun = re.compile(r"[1-9]\d*/64 ")
     run.read(until=lambda text: begun.search(text) is not None)
     run.type(keys)
     assert run.end() == 130
     screen = [line for line in run.screen() if line]
-    bars = [index for index, line in enumerate(screen) if "/128 " in line]
+    bars = [index for index, line in enumerate(screen) if "/64 " in line]
     assert len(bars) == 1 and "Traceback" not in "".join(screen), screen
     if len(keys) == 1:
         stopped, kept = screen[bars[0] + 1 :]
         assert stopped == "Stopped"
         finished = int(re.fullmatch(r"(\d+) clips of this run are kept: .*", kept)[1])
-        assert 1 <= finished < 128
+        assert 1 <= finished < 64
     assert run.written.count(b"\x1b[?25h") >= 1
     project.run()
-    assert len(project.table()) == 128
+    assert len(project.table()) == 64
 
 
 def test_a_run_in_a_terminal_shows_every_line_whole(project, tiny_clips):

@@ -61,7 +61,8 @@ def test_kills_all_along_a_run(corpus, whole_tree):
     killed = mid_run = 0
     while killed < KILLS:
         point = point_of_death(corpus, killed, draw)
-        victim = Victim.fork(corpus.extract(), corpus.root)
+        workers = f"extract.workers={1 + killed % 2}"
+        victim = Victim.fork(corpus.extract(params=workers), corpus.root)
         if victim.reaches(point):
             victim.kill(whole_tree, draw)
             killed += 1
@@ -80,7 +81,7 @@ def test_kills_all_along_a_run(corpus, whole_tree):
 
 
 def test_interrupt_stops_at_once_and_leaves_nobody(corpus, tiny_clips):
-    corpus.add_clips(tiny_clips, copies=16)
+    corpus.add_clips(tiny_clips, copies=8)
     victim = Victim.start([*KEDRO, *corpus.extract()], corpus.root)
     assert victim.reaches(lambda: journaled(corpus.journal).total() > 0)
     os.killpg(victim.pid, signal.SIGINT)
@@ -116,7 +117,7 @@ def test_full_disk_ends_the_run_with_its_reason_and_loses_nothing(corpus):
 
 
 def test_worker_killed_for_memory_ends_the_run_with_its_reason(corpus, tiny_clips):
-    corpus.add_clips(tiny_clips, copies=16)
+    corpus.add_clips(tiny_clips, copies=8)
     victim = Victim.start([*KEDRO, *corpus.extract()], corpus.root)
     assert victim.reaches(lambda: journaled(corpus.journal).total() > 0)
     workers = [p for p in psutil.Process(victim.pid).children() if is_worker(p)]

@@ -41,8 +41,9 @@ class Sweep:
                 encode(project.clips / name, source, "-pix_fmt", "yuv420p")
                 file.write(json.dumps({"src": name, "mos": 1 + index / 4}) + "\n")
 
-    def arguments(self, keep: bool = False) -> list[str]:
-        params = f"{PARAMS},fr_from_nr.keep_encodes={str(keep).lower()}"
+    def arguments(self, keep: bool = False, workers: int = 2) -> list[str]:
+        own = f"keep_encodes={str(keep).lower()},fr_from_nr.workers={workers}"
+        params = f"{PARAMS},fr_from_nr.{own}"
         return ["run", "--pipelines=fr_from_nr", f"--params={params}"]
 
     def run(self) -> None:
@@ -81,7 +82,8 @@ def test_kills_all_along_a_sweep(sweep):
     killed = mid_sweep = 0
     while killed < KILLS:
         point = sweep.point_of_death(killed, draw)
-        victim = Victim.fork(sweep.arguments(keep=killed % 4 > 1), sweep.project.root)
+        run = sweep.arguments(keep=killed % 4 > 1, workers=1 + killed % 2)
+        victim = Victim.fork(run, sweep.project.root)
         if victim.reaches(point):
             victim.kill(moments=draw)
             killed += 1

@@ -41,8 +41,8 @@ class Download:
             lines.append(f"{index:02d}.mp4,{url},{1 + index % 5}")
         (project.drop / "manifest.csv").write_text("\n".join(lines) + "\n")
 
-    def arguments(self) -> list[str]:
-        return ["run", "--pipelines=ingest", f"--params={PARAMS}"]
+    def arguments(self, workers: int = 2) -> list[str]:
+        return ["run", "--pipelines=ingest", f"--params={PARAMS},ingest.workers={workers}"]
 
     def run(self) -> None:
         self.project.kedro(*self.arguments())
@@ -87,7 +87,7 @@ def test_kills_all_along_a_download(download):
     killed = mid_transfer = 0
     while killed < KILLS:
         point = download.point_of_death(killed, draw)
-        victim = Victim.fork(download.arguments(), download.project.root)
+        victim = Victim.fork(download.arguments(workers=1 + killed % 2), download.project.root)
         if victim.reaches(point):
             victim.kill(moments=draw)
             killed += 1

@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import CHECKOUT, Project, copy_project
 
+pytestmark = pytest.mark.xdist_group("chain")  # the way is gone once
+
 SMALL = """
 ingest: {min_rows: 1}
 extract: {verify_clips: 0}
