@@ -61,7 +61,7 @@ def test_more_output_than_a_pipe_holds():
 def test_tool_dies_with_its_parent(tmp_path, death):
     script = (
         "import sys; from k150k_pipeline.media.tools import run_tool; "
-        f"run_tool(['sh', '-c', 'echo $$ > {tmp_path}/pid; sleep 1000'], timeout_s=1000)"
+        f"run_tool(['sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 1000'], timeout_s=1000)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script])
     pid = tmp_path / "pid"

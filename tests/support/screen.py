@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -13,6 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 _TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|[\r\n]|[^\x1b\r\n]+")
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # A test run started in the background hands down an ignored SIGINT.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class TerminalRun:
@@ -30,7 +37,7 @@ class TerminalRun:
             stdout=writer,
             stderr=writer,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_take_terminal,
         )
         os.close(writer)
         self.columns = columns
