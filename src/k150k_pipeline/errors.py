@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+KILLED = "killed"
+"""Reason of a failure that is not the clip's: somebody ended the process that worked on it."""
+
 
 class ClipError(Exception):
     """One clip cannot be processed; the run goes on without it.

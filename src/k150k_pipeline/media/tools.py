@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from k150k_pipeline.errors import ClipError, EngineError
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+from k150k_pipeline.isolation.confine import die_with_parent
 
 
 class ToolTimeoutError(Exception):
@@ -44,20 +40,6 @@ class ToolResult:
         """Return command, exit status and the last lines of stderr, for an error message."""
         tail = " | ".join(self.stderr.strip().splitlines()[-lines:])
         return f"exit status {self.returncode} of `{shlex.join(self.argv)}`: {tail}"
-
-
-def die_with_parent(expected_parent: int | None = None) -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux; elsewhere a no-op).
-
-    Args:
-        expected_parent: Process id of the parent. When it is given and is already gone,
-            this process ends at once, since the kernel only reports deaths still to come.
-    """
-    if _libc is None:
-        return
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if expected_parent is not None and os.getppid() != expected_parent:
-        os._exit(1)
 
 
 def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] = ()) -> ToolResult:

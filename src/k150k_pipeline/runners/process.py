@@ -19,7 +19,7 @@ from kedro.runner.runner import AbstractRunner
 
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.media.tools import die_with_parent
+from k150k_pipeline.isolation.confine import die_with_parent
 from k150k_pipeline.runners.pool import LimitedPool, interrupts_kept_from_children, pipeline_of
 from k150k_pipeline.terminal import worker_output, write_to
 
