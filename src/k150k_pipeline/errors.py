@@ -37,6 +37,10 @@ class FailureRateError(RuntimeError):
     """More clips failed than ``max_failure_rate`` allows; everything good is written."""
 
 
+class PersistentKillsError(RuntimeError):
+    """Processes that worked on clips were killed again and again; everything good is written."""
+
+
 class JournalError(RuntimeError):
     """A finished clip cannot be recorded: going on would lose work."""
 

@@ -64,6 +64,25 @@ def reason_of_death(returncode: int, oom_kills_before: int, said: str = "") -> s
     return MEMORY if lacks_memory(said) else CRASHED
 
 
+_end_of_predecessor = (CRASHED, "its worker process ended and nobody saw how")
+
+
+def note_predecessor(reason: str, detail: str) -> None:
+    """Tell this process how the one ended whose place it takes.
+
+    Args:
+        reason: As :func:`reason_of_death` returns it.
+        detail: For a person.
+    """
+    global _end_of_predecessor
+    _end_of_predecessor = reason, detail
+
+
+def end_of_predecessor() -> tuple[str, str]:
+    """Return reason and detail of the end of the process whose place this one has taken."""
+    return _end_of_predecessor
+
+
 def describe_end(returncode: int) -> str:
     """Return how a process ended, for a person: its signal by name, or its exit status."""
     if returncode >= 0:
