@@ -7,6 +7,7 @@ line in the variable ``CLIP``.
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -16,6 +17,31 @@ from tests.support.binaries import write_script
 
 def write_evil_ffmpeg(path: Path) -> Path:
     """Write the executable."""
+    return _write(path, f'exec {shlex.quote(find_ffmpeg())} "$@"')
+
+
+def write_evil_ffprobe(path: Path) -> Path:
+    """Write an ffprobe that is as evil, and says the same of every other clip."""
+    facts = json.dumps(
+        {
+            "streams": [
+                {
+                    "index": 0,
+                    "width": 256,
+                    "height": 256,
+                    "pix_fmt": "yuv420p",
+                    "codec_name": "h264",
+                    "avg_frame_rate": "25/1",
+                    "disposition": {"attached_pic": 0},
+                }
+            ],
+            "format": {"duration": "0.24"},
+        }
+    )
+    return _write(path, f"echo {shlex.quote(facts)}")
+
+
+def _write(path: Path, otherwise: str) -> Path:
     note = shlex.quote(f"{path}.once")
     script = f"""case "$*" in
 *poison*) kill -SEGV $PPID; exec sleep 600;;
@@ -23,5 +49,5 @@ def write_evil_ffmpeg(path: Path) -> Path:
 *once*) test -e {note} || {{ touch {note}; kill -TERM $$; }};;
 *hanging*) CLIP="$*" exec sleep 600;;
 esac
-exec {shlex.quote(find_ffmpeg())} "$@\""""
+{otherwise}"""
     return write_script(path, script)
