@@ -27,9 +27,9 @@ _VALUES = {f: np.random.default_rng(i).random(_FRAMES) for i, f in enumerate(FEA
 
 
 class NoScoring:
-    """An engine that returns the same frames for every clip."""
+    """An engine that opens no clip and returns the same frames for every one."""
 
-    def __init__(self, parameters: VmafParameters) -> None:
+    def __init__(self, parameters: VmafParameters, *_: float) -> None:
         self._model = parameters.model
 
     def identify(self) -> EngineIdentity:
@@ -40,13 +40,13 @@ class NoScoring:
         """Return the same made-up values for every clip."""
         return ClipScore(clip, _FRAMES, _VALUES)
 
-
-def _no_probe(path: Path) -> ClipInfo:
-    return ClipInfo(path, 0, 960, 540, "yuv420p", 8, False, _FRAMES, "h264")
+    def probe(self, path: Path) -> ClipInfo:
+        """Return the same facts for every clip."""
+        return ClipInfo(path, 0, 960, 540, "yuv420p", 8, False, _FRAMES, "h264")
 
 
 nodes.make_engine = NoScoring  # type: ignore[assignment,attr-defined]
-nodes.probe = _no_probe  # type: ignore[attr-defined]
+nodes.IsolatedScorer = NoScoring  # type: ignore[assignment,attr-defined]
 
 
 def _peak_kib() -> int:

@@ -3,12 +3,15 @@
 Usage::
 
     python benchmarks/extract.py plans [--clips DIR] [--limit N]
+    python benchmarks/extract.py isolation [--clips DIR] [--limit N]
     python benchmarks/extract.py agreement [--clips DIR] [--limit N] [--first FRAMES]
     python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
 
 ``plans`` runs each of them on the same clips in turn and prints CPU seconds per clip (children
-included) and ratios. ``agreement`` prints how much identity and full plan differ, on whole clips or
-on their first frames. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
+included) and ratios. ``isolation`` prints what it costs to probe and score clips in a helper
+instead of in the process itself. ``agreement`` prints how much identity and full plan differ, on
+whole clips or on their first frames. ``overhead`` journals a whole corpus with scoring replaced by
+a no-op.
 """
 
 from __future__ import annotations
@@ -29,13 +32,15 @@ from pathlib import Path
 
 import numpy as np
 
+from k150k_pipeline.isolation import own_helper
 from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
 from k150k_pipeline.media.probe import ClipInfo, probe
 from k150k_pipeline.media.tools import run_tool
 from k150k_pipeline.schemas.features import FEATURES
-from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
+from k150k_pipeline.schemas.parameters import ExtractParameters, SampleParameters, VmafParameters
 from k150k_pipeline.vmaf import make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
+from k150k_pipeline.vmaf.isolated import IsolatedScorer
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -45,7 +50,7 @@ def main() -> None:
     """Parse the command line and run one benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("plans", "agreement"):
+    for name in ("plans", "isolation", "agreement"):
         command = commands.add_parser(name)
         command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
         command.add_argument("--limit", type=int)
@@ -65,6 +70,8 @@ def main() -> None:
         paths = sorted(folder.glob("*.mp4"))[: options.limit]
         if options.command == "plans":
             compare_plans(paths)
+        elif options.command == "isolation":
+            compare_isolation(paths)
         else:
             print_agreement(paths, options.first)
 
@@ -126,6 +133,30 @@ def compare_plans(paths: list[Path]) -> None:
         print(f"{name:9} {per_clip[0]:8.3f} CPU-s/clip {per_clip[1]:8.3f} s/clip")
     print(f"full / identity   {cpu['full'] / cpu['identity']:6.1f}")
     print(f"identity / decode {cpu['identity'] / cpu['decode']:6.2f}")
+
+
+def compare_isolation(paths: list[Path]) -> None:
+    """Probe and score each clip in this process and in a helper in turn; print costs and ratio."""
+    vmaf, extract = VmafParameters(), ExtractParameters()
+    engine = make_engine(vmaf)
+    scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
+    helper = own_helper(extract.memory_limit_mb)
+    engine.score(probe(paths[0]), IDENTITY)
+    here = 0.0
+    for path in paths:
+        used = cpu_seconds()
+        aggregate(engine.score(probe(path), IDENTITY).values)
+        here += cpu_seconds() - used
+    used = cpu_seconds()
+    for path in paths:
+        aggregate(scorer.score(scorer.probe(path), IDENTITY).values)
+    helper.close()  # its seconds count when it has ended
+    there = cpu_seconds() - used
+    mean = here / len(paths)
+    print(f"clips: {len(paths)}, one after the other, vmaf.threads=1")
+    print(f"in this process {mean:8.3f} CPU-s/clip")
+    print(f"in a helper     {there / len(paths):8.3f} CPU-s/clip, its start included")
+    print(f"helper / this process {there / here:.3f}")
 
 
 def print_agreement(paths: list[Path], first: int | None) -> None:

@@ -29,10 +29,11 @@ from k150k_pipeline.errors import (
     InputError,
     JournalError,
     LostRowsError,
+    PersistentKillsError,
 )
 from k150k_pipeline.hooks import ProjectHooks
 from k150k_pipeline.journal.lock import OutputInUseError
-from k150k_pipeline.runners.process import WorkerDiedError
+from k150k_pipeline.runners.pool import WorkerDiedError
 from k150k_pipeline.suggest import unknown
 
 _EXPECTED = (
@@ -44,6 +45,7 @@ _EXPECTED = (
     LostRowsError,
     OutputInUseError,
     ParameterValidationError,
+    PersistentKillsError,
     WorkerDiedError,
 )
 _OF_THE_DISK = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+KILLED = "killed"
+"""Reason of a failure that is not the clip's: somebody ended the process that worked on it."""
+
 
 class ClipError(Exception):
     """One clip cannot be processed; the run goes on without it.
@@ -32,6 +35,10 @@ class InputError(ValueError):
 
 class FailureRateError(RuntimeError):
     """More clips failed than ``max_failure_rate`` allows; everything good is written."""
+
+
+class PersistentKillsError(RuntimeError):
+    """Processes that worked on clips were killed again and again; everything good is written."""
 
 
 class JournalError(RuntimeError):

@@ -9,7 +9,6 @@ import signal
 import subprocess
 from collections.abc import Callable
 
-import psutil
 import pytest
 
 from tests.conftest import KEDRO
@@ -114,19 +113,3 @@ def test_full_disk_ends_the_run_with_its_reason_and_loses_nothing(corpus):
     output = corpus.run()
     assert " 0 done" not in output
     assert corpus.features.read_bytes() == expected
-
-
-def test_worker_killed_for_memory_ends_the_run_with_its_reason(corpus, tiny_clips):
-    corpus.add_clips(tiny_clips, copies=8)
-    victim = Victim.start([*KEDRO, *corpus.extract()], corpus.root)
-    assert victim.reaches(lambda: journaled(corpus.journal).total() > 0)
-    workers = [p for p in psutil.Process(victim.pid).children() if is_worker(p)]
-    workers[0].kill()
-    assert victim.process.wait() > 0
-    assert "a worker process died" in victim.output() and "Traceback" not in victim.output()
-    corpus.run()
-    assert len(corpus.table()) == len(clip_names(corpus))
-
-
-def is_worker(process: psutil.Process) -> bool:
-    return any("spawn_main" in argument for argument in process.cmdline())

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 from collections.abc import Callable
 
 import pytest
 
+from tests.conftest import KEDRO
 from tests.support.http_server import Reply, ScriptedServer
 from tests.support.journals import announced_at, journaled
 from tests.support.victim import Victim
+from tests.support.waiting import HANG_GUARD_S
 
 KILLS = 20
 CLIPS = 24
@@ -104,3 +108,22 @@ def test_kills_all_along_a_download(download):
     states = [progress[f"{i:02d}.mp4"]["state"] for i in range(CLIPS)]
     assert states == ["failed" if i % 5 == 4 else "done" for i in range(CLIPS)]
     assert mid_transfer >= KILLS // 2, "the kills missed the part that matters"
+
+
+def test_dead_worker_of_a_download_is_replaced(download):
+    download.run()
+    expected = download.rows()
+    download.forget()
+    asked = len(download.server.requests)
+    run = Victim.start([*KEDRO, *download.arguments()], download.project.root)
+    assert run.reaches(lambda: journaled(download.journal).total() >= 3), run.output()
+    (lines,) = download.journal.glob("shard-9999-*")
+    os.kill(int(lines.name.split("-")[-2]), signal.SIGKILL)
+    done = set(journaled(download.journal))
+    before = len(download.server.requests)
+    assert run.process.wait(HANG_GUARD_S) == 0, run.output()
+    assert "A new worker goes on with node ingest.fetch" in run.output()
+    assert run.survivors() == [] and download.rows() == expected and download.parts() == []
+    assert set(journaled(download.journal).values()) == {1}
+    later = {request.path.strip("/") for request in download.server.requests[before:]}
+    assert asked < before and not later & done, "a clip that has its line is fetched again"

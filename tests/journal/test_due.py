@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k150k_pipeline.journal import Entry, Failure
-from k150k_pipeline.journal.due import due_clips, survey
+from k150k_pipeline.journal.due import MOST_KILLS, due_clips, survey
 
 clips = st.lists(st.integers(0, 30).map("c{}".format), unique=True, max_size=25).map(sorted)
 outcomes = st.lists(
@@ -15,8 +15,8 @@ outcomes = st.lists(
 )
 
 
-def entry(clip: str, ok: bool, fingerprint: str) -> Entry:
-    failure = None if ok else Failure("decode", "corrupt", "")
+def entry(clip: str, ok: bool, fingerprint: str, reason: str = "corrupt") -> Entry:
+    failure = None if ok else Failure("decode", reason, "")
     return Entry(clip, fingerprint, 1, 0.0, 0.0, b"{}" if ok else None, failure)
 
 
@@ -38,3 +38,13 @@ def test_rows_of_other_engines_are_counted_and_not_used(log):
     assert progress.done == done
     assert progress.foreign == {c: "z" for c, ok, f in log if ok and c not in done}
     assert progress.at_hand == done | progress.foreign.keys()
+
+
+def test_kills_are_no_attempts_and_have_a_bound_of_their_own():
+    log = [entry("a", False, "x", "killed")] * (MOST_KILLS - 1) + [entry("a", False, "x")]
+    progress = survey(log, "x", set())
+    assert (progress.attempts["a"], progress.kills["a"]) == (1, MOST_KILLS - 1)
+    assert due_clips(["a"], progress, 2) == ["a"] and not progress.given_up("a", 2)
+    assert due_clips(["a"], progress, 1) == []
+    progress = survey([entry("a", False, "x", "killed")] * MOST_KILLS, "x", set())
+    assert due_clips(["a"], progress, 100) == [] and progress.given_up("a", 100)

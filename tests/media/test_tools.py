@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
-from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
+from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media.tools import ToolError, run_tool, tool_errors
 from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, in_time, wait_until
 
 
@@ -33,13 +35,39 @@ def test_time_limit_kills_the_whole_group(tmp_path):
     script = f"sleep 1000 & echo $! > {tmp_path}/pid; wait"
 
     def started_and_ended(limit: float) -> None:
-        with pytest.raises(ToolTimeoutError, match="sleep 1000"):
+        with pytest.raises(ToolError, match="sleep 1000"):
             run_tool(["sh", "-c", script], timeout_s=limit)
         assert (tmp_path / "pid").read_text(), "too early"
 
     (tmp_path / "pid").touch()
     in_time(started_and_ended, 0.5)
     assert dies(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("kill -KILL $$", "killed"),
+        ("kill -TERM $$", "killed"),
+        ("kill -SEGV $$", "crashed"),
+        ("echo '[fatal] Error while filtering: Cannot allocate memory' >&2; exit 244", "memory"),
+        ("echo 'terminate called: std::bad_alloc' >&2; kill -ABRT $$", "memory"),
+    ],
+)
+def test_end_that_is_not_the_tools_own(script, reason):
+    with pytest.raises(ToolError) as caught:
+        run_tool(["sh", "-c", script], timeout_s=60)
+    assert caught.value.reason == reason
+    with pytest.raises(ClipError) as failed, tool_errors("decode", Path("/a.mp4"), "sh"):
+        run_tool(["sh", "-c", script], timeout_s=60)
+    error = failed.value
+    assert (error.stage, error.reason) == ("decode", reason)
+    assert error.detail.startswith("/a.mp4: ") and script.split()[0] in error.detail
+
+
+def test_words_about_memory_of_a_tool_that_did_its_work():
+    script = "echo Cannot allocate memory >&2"
+    assert run_tool(["sh", "-c", script], timeout_s=60).returncode == 0
 
 
 def test_tool_that_does_not_exist():

@@ -9,6 +9,7 @@ import pytest
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.media.probe import probe
 from k150k_pipeline.pipelines.feature_extraction import nodes
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
@@ -25,6 +26,7 @@ class Biased:
         self.engine = make_engine(parameters)
         self.feature, self.by = feature, by
         self.scored, self.frames = [], []
+        self.probe = probe
 
     def score(self, clip, plan, first=None):
         self.scored.append((clip.path.name, plan.name))
@@ -50,7 +52,7 @@ def verify(tiny_clips, tmp_path, monkeypatch):
 
     def run(feature: str, by: float, **parameters):
         engine = Biased(VmafParameters(), feature, by)
-        monkeypatch.setattr(nodes, "make_engine", lambda _: engine)
+        monkeypatch.setattr(nodes, "IsolatedScorer", lambda *_: engine)
         extract = ExtractParameters(**parameters)
         journal = Journal(tmp_path / str(extract.verify_seed), tmp_path / "out.parquet")
         clips = ClipFolder(tiny_clips)
@@ -98,7 +100,7 @@ def test_verification_says_what_it_does(verify, caplog):
 def test_no_more_than_the_first_frames_are_scored(make_clip, tmp_path, monkeypatch):
     clip = make_clip(source="testsrc2=s=256x256:r=25:d=1.6")
     engine = Biased(VmafParameters(), "vmaf", 0.0)
-    monkeypatch.setattr(nodes, "make_engine", lambda _: engine)
+    monkeypatch.setattr(nodes, "IsolatedScorer", lambda *_: engine)
     journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
     arguments = ClipFolder(clip.parent), journal, ExtractParameters(), VmafParameters()
     assert nodes.verify_plans(plan_of([clip.name]), *arguments) == [clip.name]

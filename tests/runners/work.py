@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from k150k_pipeline.pipelines.clipwise import Bound
 from k150k_pipeline.runners import ProcessRunner
-from k150k_pipeline.runners.pool import LimitedPool
+from k150k_pipeline.runners.pool import WorkerPool
 from tests.support.waiting import wait_until
 
 
@@ -100,7 +101,7 @@ SCENARIOS = {
 class Job:
     """What a pool sees of Kedro's task."""
 
-    node = SimpleNamespace(namespace="narrow")
+    node = SimpleNamespace(namespace="narrow", name="narrow.node_0")
 
     def __init__(self, function: Callable[..., None], folder: Path) -> None:
         self.function, self.folder = function, folder
@@ -109,9 +110,13 @@ class Job:
         self.function(self.folder, None)
 
 
+def start_plain_worker(_death: object) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
 def die_late(folder: Path) -> None:
     """Submit a task whose worker dies when the pool has settled down to wait for another one."""
-    with LimitedPool({"narrow": 2}, max_workers=2, mp_context=get_context("spawn")) as pool:
+    with WorkerPool({"narrow": 2}, 2, start_plain_worker) as pool:
         pool.submit(Job(hold, folder))
         wait_until(lambda: "+hold" in events(folder))
         pool.submit(Job(die, folder)).result()

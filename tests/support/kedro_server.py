@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,12 @@ class KedroServer:
                 stdin=subprocess.DEVNULL,
             )
 
-    def start(self, arguments: Sequence[str], folder: Path) -> ForkedKedro:
-        """Start ``python -m kedro`` with arguments in a folder."""
-        request = {"argv": list(arguments), "cwd": str(folder), "env": dict(os.environ)}
+    def start(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+    ) -> ForkedKedro:
+        """Start ``python -m kedro`` with arguments in a folder, and a few variables more."""
+        variables = {**os.environ, **(environment or {})}
+        request = {"argv": list(arguments), "cwd": str(folder), "env": variables}
         status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         status.settimeout(HANG_GUARD_S)
         output = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the call)

@@ -8,7 +8,8 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -17,43 +18,52 @@ from tests.support.kedro_server import ForkedKedro, kedro_server
 from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, wait_until
 
 _JITTER_S = 0.05
+_MARK = "K150K_TEST_RUN"
 
 
 class Victim:
-    """A run of Kedro in a session of its own, to which all its descendants belong.
+    """A run of Kedro in a session of its own; its helpers have sessions, but carry its mark.
 
     Args:
         process: A process that leads a session.
         output: Returns what it has written so far.
+        mark: Entry of the environment of all its descendants.
     """
 
     def __init__(
-        self, process: ForkedKedro | subprocess.Popen[bytes], output: Callable[[], str]
+        self,
+        process: ForkedKedro | subprocess.Popen[bytes],
+        output: Callable[[], str],
+        mark: Mapping[str, str],
     ) -> None:
         self.process = process
         self.output = output
+        self._mark = mark
 
     @classmethod
     def fork(cls, arguments: Sequence[str], folder: Path) -> Victim:
         """Start a run from the Kedro server; its default runner starts workers all the same."""
-        process = kedro_server().start(arguments, folder)
-        return cls(process, process.output)
+        mark = {_MARK: uuid.uuid4().hex}
+        process = kedro_server().start(arguments, folder, mark)
+        return cls(process, process.output, mark)
 
     @classmethod
     def start(cls, command: Sequence[str], folder: Path, output: Path | None = None) -> Victim:
         """Start a command as a shell does; its output goes to a file, by default in its folder."""
+        mark = {_MARK: uuid.uuid4().hex}
         output = output or folder / "output.txt"
         with output.open("wb") as file:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
+                env={**os.environ, **mark},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # A test run started in the background hands down an ignored SIGINT.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
-        return cls(process, output.read_text)
+        return cls(process, output.read_text, mark)
 
     @property
     def pid(self) -> int:
@@ -72,7 +82,10 @@ class Victim:
 
     def _is_member(self, process: psutil.Process) -> bool:
         try:
-            return os.getsid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            ours = os.getsid(process.pid) == self.pid
+            return ours or self._mark.items() <= process.environ().items()
         except (psutil.Error, ProcessLookupError):
             return False
 

@@ -10,19 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
-
-import av
-from av import VideoCodecContext
-from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media import pyav as av
 from k150k_pipeline.media.ffmpeg import conversion_filters, scored_pixel_format
 from k150k_pipeline.media.hashing import hash_file
 from k150k_pipeline.media.probe import ClipInfo, open_clip, probe
 
 _UNSPECIFIED = 2
-_HDR_TRANSFERS = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
+_HDR_TRANSFERS = ("SMPTE2084", "ARIB_STD_B67")
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,8 @@ class Source:
     @property
     def hdr_transfer(self) -> str:
         """Transfer characteristics in ffmpeg's names; empty where they are not those of HDR."""
-        hdr = {int(transfer): transfer.name for transfer in _HDR_TRANSFERS}
+        transfers = av.video.reformatter.ColorTrc
+        hdr = {int(transfers[name]): name for name in _HDR_TRANSFERS}
         return _spell(hdr.get(self.transfer, ""))
 
     @property
@@ -71,7 +68,9 @@ class Source:
         """Primaries of an HDR clip in ffmpeg's names; empty for others and where not told."""
         if not self.hdr_transfer or self.primaries == _UNSPECIFIED:
             return ""
-        known = {int(primaries): primaries.name for primaries in ColorPrimaries}
+        known = {
+            int(primaries): primaries.name for primaries in av.video.reformatter.ColorPrimaries
+        }
         return _spell(known.get(self.primaries, str(self.primaries)))
 
     @property
@@ -107,7 +106,7 @@ def probe_source(path: Path) -> Source:
         with open_clip(path) as container:
             stream = container.streams[clip.stream_index]
             rate = stream.average_rate or stream.base_rate
-            context = cast(VideoCodecContext, stream.codec_context)
+            context = stream.codec_context
             transfer, primaries = int(context.color_trc), int(context.color_primaries)
             matrix = int(context.colorspace)
         digest = hash_file(path)

@@ -13,7 +13,7 @@ import numpy as np
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.fr_from_nr.source import Source
 from k150k_pipeline.media.encode import EncodeEvidence, EncodeSettings
-from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolError, ToolResult, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import EngineIdentity
 from k150k_pipeline.vmaf.log import FrameValues
@@ -143,7 +143,7 @@ def try_out(command: list[str], tool: str, problem: str, remedy: str) -> ToolRes
     """
     try:
         result = run_tool(command, timeout_s=_TRIAL_TIMEOUT_S)
-    except (ToolTimeoutError, OSError) as error:
+    except (ToolError, OSError) as error:
         raise EngineError(f"{tool} {problem}: {error}. {remedy}") from error
     if result.returncode:
         raise EngineError(f"{tool} {problem}: {result.describe()}. {remedy}")

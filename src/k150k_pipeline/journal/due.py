@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from k150k_pipeline.errors import KILLED
 from k150k_pipeline.journal.precedence import ended_later
 from k150k_pipeline.journal.records import Entry, Failure
+
+MOST_KILLS = 5
+"""After so many runs that ended with its process killed a clip is given up: it may be the cause."""
 
 
 @dataclass
@@ -16,7 +20,8 @@ class Progress:
 
     Attributes:
         done: Clips with a usable entry.
-        attempts: Failed attempts per clip.
+        attempts: Failed attempts per clip; those whose process was killed are not among them.
+        kills: Attempts per clip whose process was killed from outside.
         failures: Last failure per clip.
         foreign: Clips that have rows only under a fingerprint that is neither ours nor accepted,
             with that fingerprint.
@@ -25,9 +30,14 @@ class Progress:
 
     done: set[str] = field(default_factory=set)
     attempts: Counter[str] = field(default_factory=Counter)
+    kills: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
     at_hand: set[str] = field(default_factory=set)
+
+    def given_up(self, clip: str, max_attempts: int) -> bool:
+        """Tell whether a clip has failed, or was killed, too often to be tried again."""
+        return self.attempts[clip] >= max_attempts or self.kills[clip] >= MOST_KILLS
 
 
 def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]) -> Progress:
@@ -43,7 +53,8 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
     for entry in entries:
         if entry.failure is not None:
             if entry.fingerprint == fingerprint:
-                progress.attempts[entry.clip] += 1
+                killed = entry.failure.reason == KILLED
+                (progress.kills if killed else progress.attempts)[entry.clip] += 1
                 if ended_later(entry, last.get(entry.clip)):
                     progress.failures[entry.clip] = entry.failure
                     last[entry.clip] = entry
@@ -63,5 +74,5 @@ def due_clips(wanted: Sequence[str], progress: Progress, max_attempts: int) -> l
     return [
         clip
         for clip in wanted
-        if clip not in progress.done and progress.attempts[clip] < max_attempts
+        if clip not in progress.done and not progress.given_up(clip, max_attempts)
     ]

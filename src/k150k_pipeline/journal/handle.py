@@ -67,6 +67,17 @@ class Journal:
         """Return the files of this journal alone."""
         return _files_of(self.folder)
 
+    def entries_in(self, names: Sequence[str]) -> Iterator[Entry]:
+        """Yield the finished clips of some of this journal's files, of those that exist."""
+        for path in (self.folder / name for name in names):
+            if path.is_file():
+                yield from _read_file(path, Damage())
+
+    @property
+    def run_folder(self) -> Path:
+        """Folder of what the parts of one run leave for each other."""
+        return self.folder / "run"
+
     def scorings(self) -> dict[str, dict[str, Any]]:
         """Return what each fingerprint stands for."""
         return {

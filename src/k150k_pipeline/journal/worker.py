@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from k150k_pipeline.errors import ClipError
+from k150k_pipeline.errors import KILLED, ClipError
+from k150k_pipeline.isolation.deaths import end_of_predecessor
+from k150k_pipeline.journal.handle import Journal
+from k150k_pipeline.journal.marks import StartMark
 from k150k_pipeline.journal.records import Failure, Payload
-from k150k_pipeline.journal.writer import JournalWriter
+
+logger = logging.getLogger(__name__)
+
+_TRIES = 3
+"""So often a clip is tried in one run whose process somebody kills."""
 
 
 class Tally(BaseModel):
@@ -18,6 +27,7 @@ class Tally(BaseModel):
     Attributes:
         ok: Number of clips finished.
         failed: Number of clips failed.
+        killed: Number of those that failed because their process was killed from outside.
         syncs: Number of fsyncs of its journal file.
         sync_seconds: Seconds that it waited for them.
     """
@@ -26,14 +36,84 @@ class Tally(BaseModel):
 
     ok: int
     failed: int
+    killed: int = 0
     syncs: int
     sync_seconds: float
+
+
+class ShardJournal:
+    """The journal of one shard in one run, which may take more than one process.
+
+    When the process that worked on a shard dies, another one goes on with it. Then the clips that
+    have a line already are counted and not done again, and the clip that the dead process was at
+    has failed.
+
+    Args:
+        journal: The journal.
+        shard: Number of the shard.
+        fingerprint: Fingerprint of the run.
+        scoring: What it stands for.
+        run: Name of the run.
+
+    Attributes:
+        earlier: Lines that dead processes have left of this run, by clip.
+    """
+
+    def __init__(
+        self, journal: Journal, shard: int, fingerprint: str, scoring: Mapping[str, Any], run: str
+    ) -> None:
+        self._writer = journal.writer(shard, fingerprint, scoring)
+        self._mark = StartMark(journal.run_folder / f"started_{shard:04d}.json", run)
+        self.earlier = {entry.clip: entry for entry in journal.entries_in(self._mark.files)}
+        self._seen: list[Failure | None] = [entry.failure for entry in self.earlier.values()]
+        self._mark.open(self._writer.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.__exit__(*error)
+        self._mark.close()
+
+    @property
+    def interrupted(self) -> str:
+        """The clip that a dead process was at and that has no line; empty where there is none."""
+        return "" if self._mark.clip in self.earlier else self._mark.clip
+
+    def begin(self, clip: str) -> None:
+        """Note that a clip is begun; raises as :class:`StartMark` does."""
+        self._mark.begin(clip)
+
+    def ok(self, clip: str, attempt: int, seconds: float, payload: Payload) -> None:
+        """Record a clip that was processed; see :class:`JournalWriter`."""
+        self._writer.ok(clip, attempt, seconds, payload)
+        self._seen.append(None)
+
+    def failed(self, clip: str, attempt: int, seconds: float, error: ClipError) -> None:
+        """Record a clip that could not be processed; see :class:`JournalWriter`."""
+        failure = Failure(error.stage, error.reason, error.detail)
+        self._writer.failed(clip, attempt, seconds, failure)
+        self._seen.append(failure)
+
+    def tally(self) -> Tally:
+        """Return what was done to the shard in this run, by all its processes.
+
+        A dead process leaves one fsync per line and no seconds.
+        """
+        failures = [failure for failure in self._seen if failure is not None]
+        return Tally(
+            ok=len(self._seen) - len(failures),
+            failed=len(failures),
+            killed=sum(failure.reason == KILLED for failure in failures),
+            syncs=self._writer.syncs + len(self.earlier),
+            sync_seconds=self._writer.sync_seconds,
+        )
 
 
 def work_through(
     clips: Iterable[str],
     process: Callable[[str], Payload],
-    writer: JournalWriter,
+    shard: ShardJournal,
     earlier_attempts: Mapping[str, int],
 ) -> Tally:
     """Process clips one by one; a clip that cannot be processed never stops the others.
@@ -41,24 +121,42 @@ def work_through(
     Args:
         clips: Names of the clips.
         process: Returns the payload of a clip or raises :class:`ClipError`.
-        writer: Takes one line per clip.
+        shard: Takes one line per clip.
         earlier_attempts: Failed attempts of earlier runs.
 
     Raises:
         JournalError: A line could not be written: going on would lose work.
         EngineError: No clip can be processed.
     """
-    ok = failed = 0
     for clip in clips:
+        if clip in shard.earlier:
+            continue
         attempt = earlier_attempts.get(clip, 0) + 1
+        if clip == shard.interrupted:
+            shard.failed(clip, attempt, 0.0, ClipError("worker", *end_of_predecessor()))
+            continue
+        shard.begin(clip)
         started = time.perf_counter()
         try:
-            payload = process(clip)
+            payload = try_again_when_killed(process, clip)
         except ClipError as error:
-            failure = Failure(error.stage, error.reason, error.detail)
-            writer.failed(clip, attempt, time.perf_counter() - started, failure)
-            failed += 1
+            shard.failed(clip, attempt, time.perf_counter() - started, error)
         else:
-            writer.ok(clip, attempt, time.perf_counter() - started, payload)
-            ok += 1
-    return Tally(ok=ok, failed=failed, syncs=writer.syncs, sync_seconds=writer.sync_seconds)
+            shard.ok(clip, attempt, time.perf_counter() - started, payload)
+    return shard.tally()
+
+
+def try_again_when_killed(process: Callable[[str], Payload], clip: str) -> Payload:
+    """Process a clip, and once more when somebody kills its process; that is not its fault.
+
+    Raises:
+        ClipError: It cannot be processed; reason ``killed`` when that happened every time.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return process(clip)
+        except ClipError as error:
+            if error.reason != KILLED:
+                raise
+            logger.warning("%s is tried again: %s", clip, error)
+    return process(clip)

@@ -22,6 +22,11 @@ class JournalWriter:
         self.sync_seconds = 0.0
         self.syncs = 0
 
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self._path.name
+
     def __enter__(self) -> JournalWriter:
         return self
 

@@ -17,7 +17,7 @@ from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.containers import open_arguments
 from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
 from k150k_pipeline.media.riff import dropped_frames
-from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolError, ToolResult, run_tool
 
 _DECODED = re.compile(
     r"Input stream #0:\d+ \(video\): \d+ packets read .*?(\d+) frames decoded; (\d+) decode err"
@@ -67,7 +67,7 @@ def ffmpeg_version(ffmpeg: str) -> str:
     """
     try:
         answer = run_tool([ffmpeg, "-version"], timeout_s=30)
-    except (OSError, ToolTimeoutError) as error:
+    except (OSError, ToolError) as error:
         raise EngineError(f"cannot run {ffmpeg}: {error}") from error
     match = re.match(rb"ffmpeg version (\S+)", answer.stdout)
     if answer.returncode or match is None:

@@ -7,9 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media import pyav as av
 from k150k_pipeline.media.containers import OPENED, check_container, open_arguments
 from k150k_pipeline.media.probe import ClipInfo, stated_frames
 from k150k_pipeline.media.tools import run_tool, tool_errors

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-from av.stream import Disposition
-
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media import pyav as av
 from k150k_pipeline.media.containers import CLIP_OPTIONS, OPENED, check_container, clip_url
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -99,7 +97,8 @@ def edit_list_discards(path: Path, stream_index: int) -> int:
 
 
 def _inspect(path: Path, container: av.container.InputContainer, doubt: str) -> ClipInfo:
-    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    cover = av.stream.Disposition.attached_pic
+    videos = [s for s in container.streams.video if not s.disposition & cover]
     if not videos:
         raise ClipError("probe", "no_video", f"{path} has no video stream")
     stream = videos[0]
@@ -124,7 +123,7 @@ def _inspect(path: Path, container: av.container.InputContainer, doubt: str) -> 
 def _duration(container: av.container.InputContainer, stream: av.video.VideoStream) -> float:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / av.time_base
+    return float((container.duration or 0) / av.time_base)
 
 
 def _first_frame(

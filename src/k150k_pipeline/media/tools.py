@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.isolation.confine import die_with_parent
+from k150k_pipeline.isolation.deaths import (
+    count_oom_kills,
+    describe_end,
+    lacks_memory,
+    reason_of_death,
+)
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
+class ToolError(Exception):
+    """A tool did not come to an end of its own.
 
-class ToolTimeoutError(Exception):
-    """A tool ran past its time limit and was killed."""
+    Attributes:
+        reason: ``timeout``, or what its death means
+            (:func:`~k150k_pipeline.isolation.deaths.reason_of_death`).
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 @dataclass(frozen=True)
@@ -43,21 +58,7 @@ class ToolResult:
     def describe(self, lines: int = 4) -> str:
         """Return command, exit status and the last lines of stderr, for an error message."""
         tail = " | ".join(self.stderr.strip().splitlines()[-lines:])
-        return f"exit status {self.returncode} of `{shlex.join(self.argv)}`: {tail}"
-
-
-def die_with_parent(expected_parent: int | None = None) -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux; elsewhere a no-op).
-
-    Args:
-        expected_parent: Process id of the parent. When it is given and is already gone,
-            this process ends at once, since the kernel only reports deaths still to come.
-    """
-    if _libc is None:
-        return
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if expected_parent is not None and os.getppid() != expected_parent:
-        os._exit(1)
+        return f"{describe_end(self.returncode)} of `{shlex.join(self.argv)}`: {tail}"
 
 
 def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] = ()) -> ToolResult:
@@ -72,10 +73,10 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
         pass_fds: File descriptors that the tool inherits.
 
     Raises:
-        ToolTimeoutError: The limit was reached.
+        ToolError: The limit was reached, a signal ended it, or it failed for want of memory.
         OSError: The tool cannot be started.
     """
-    parent = os.getpid()
+    parent, oom_kills = os.getpid(), count_oom_kills()
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -89,27 +90,30 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
     try:
         stdout, stderr = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
-        raise ToolTimeoutError(f"no end after {timeout_s:g} s: {shlex.join(argv)}") from error
+        raise ToolError("timeout", f"no end after {timeout_s:g} s: {shlex.join(argv)}") from error
     finally:
         if process.poll() is None:
             _kill_group(process)
-    return ToolResult(
-        tuple(argv), process.returncode, stdout, stderr.decode("utf-8", errors="replace")
-    )
+    text = stderr.decode("utf-8", errors="replace")
+    result = ToolResult(tuple(argv), process.returncode, stdout, text)
+    if result.returncode < 0 or (result.returncode and lacks_memory(text)):
+        reason = reason_of_death(result.returncode, oom_kills, text)
+        raise ToolError(reason, result.describe())
+    return result
 
 
 @contextmanager
 def tool_errors(stage: str, clip: Path, tool: str) -> Iterator[None]:
-    """Turn a tool that hangs into a failure of the clip, and one that does not start into ours.
+    """Turn a tool without a proper end into a failure, and one that does not start into ours.
 
     Raises:
-        ClipError: Reason ``timeout``.
+        ClipError: Reasons ``timeout``, ``crashed``, ``memory``, ``killed``.
         EngineError: The tool cannot be run.
     """
     try:
         yield
-    except ToolTimeoutError as error:
-        raise ClipError(stage, "timeout", f"{clip}: {error}") from error
+    except ToolError as error:
+        raise ClipError(stage, error.reason, f"{clip}: {error}") from error
     except OSError as error:
         raise EngineError(f"cannot run {tool}: {error}") from error
 

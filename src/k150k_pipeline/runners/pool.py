@@ -1,17 +1,38 @@
-"""A process pool in which no pipeline takes more workers than it may."""
+"""Worker processes that are replaced when they die; no pipeline takes more than it may."""
 
 from __future__ import annotations
 
+import logging
 import signal
+import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from kedro.pipeline.node import Node
 from kedro.runner.task import Task
+
+from k150k_pipeline.isolation.deaths import count_oom_kills, describe_end, reason_of_death
+
+logger = logging.getLogger(__name__)
+
+_MOST_DEATHS = 5
+_END_TIMEOUT_S = 5.0
+
+Death = tuple[str, str]
+"""Reason and detail of the end of a worker."""
+
+StartWorker = Callable[[Death | None], ProcessPoolExecutor]
+"""Makes a pool of one process, given how the process ended whose place it takes."""
+
+
+class WorkerDiedError(RuntimeError):
+    """Worker processes ended without a word (killed, out of memory, crashed), too many times."""
 
 
 def pipeline_of(node: Node) -> str:
@@ -29,58 +50,101 @@ def interrupts_kept_from_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Promise(Future[Node]):
-    """What Kedro gets for a task that may have to wait.
+class _Worker:
+    """One process at a time. Whoever starts it must live on: it dies with the thread of its start.
 
-    Kedro asks for the result in the thread that submits, and it must be that thread that lets the
-    next tasks start: a worker gets a death signal when the thread that started it ends.
+    Args:
+        start: Makes the process.
     """
 
-    def __init__(self, pool: LimitedPool) -> None:
-        super().__init__()
-        self._pool = pool
+    def __init__(self, start: StartWorker) -> None:
+        self._start = start
+        self._pool = start(None)
+        self._processes: list[BaseProcess] = []
+        self._one_step = threading.Lock()
+        self._ended = False
 
-    def result(self, timeout: float | None = None) -> Node:
-        node = super().result(timeout)
-        self._pool.start_waiting()
-        return node
+    def run(self, task: Task) -> Node:
+        """Run a task; when the process dies of it, run it in another one.
 
-    def follow(self, future: Future[Node]) -> None:
-        """Take over the outcome of a task that has ended."""
-        if future.cancelled():
-            self.cancel()
-        elif (error := future.exception()) is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(future.result())
+        Raises:
+            WorkerDiedError: That happens too often.
+        """
+        for deaths in range(1, _MOST_DEATHS + 1):
+            oom_kills = count_oom_kills()
+            try:
+                with interrupts_kept_from_children():
+                    future = self._pool.submit(task)
+                self._processes = list((self._pool._processes or {}).values())
+                if self._ended:  # killed before there was a process
+                    self.kill()
+                return future.result()
+            except BrokenProcessPool:
+                reason, detail = self._autopsy(oom_kills)
+                if self._ended or deaths == _MOST_DEATHS:
+                    break
+                logger.warning("A new worker goes on with node %s: %s", task.node.name, detail)
+                self._replace((reason, detail))
+        raise WorkerDiedError(
+            f"a worker process died {deaths} times at node {task.node.name}; last: {detail}. If "
+            "memory ran out, use fewer workers (--runner-params max_workers=N)"
+        )
+
+    def kill(self) -> None:
+        """End the process now; it gets no successor."""
+        with self._one_step:
+            self._ended = True
+            for process in {*self._processes, *(self._pool._processes or {}).values()}:
+                process.kill()
+
+    def close(self) -> None:
+        """Wait for the process to end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _replace(self, death: Death) -> None:
+        with self._one_step:
+            if not self._ended:
+                self._pool.shutdown(wait=True)
+                self._pool = self._start(death)
+
+    def _autopsy(self, oom_kills: int) -> Death:
+        code = 1
+        for process in self._processes:
+            process.join(_END_TIMEOUT_S)
+            code = process.exitcode or code
+        reason = reason_of_death(code, oom_kills)
+        return reason, f"its worker process ended with {describe_end(code)}"
 
 
 @dataclass
 class _Lane:
-    """The tasks of one pipeline: at most ``limit`` of them are with the pool."""
+    """The tasks of one pipeline: at most ``limit`` of them run."""
 
     limit: int
-    waiting: deque[tuple[Task, _Promise]] = field(default_factory=deque)
-    running: list[Future[Node]] = field(default_factory=list)
-
-    def has_room(self) -> bool:
-        self.running = [future for future in self.running if not future.done()]
-        return len(self.running) < self.limit
+    running: int = 0
+    waiting: deque[tuple[Task, Future[Node]]] = field(default_factory=deque)
 
 
-class LimitedPool(ProcessPoolExecutor):
+class WorkerPool(Executor):
     """Takes Kedro's tasks and gives each pipeline only as many processes as it may have.
 
-    Its exit on an exception kills what still runs and drops the rest.
+    A worker that dies is replaced, and its task runs again; the others do not notice. The exit of
+    the pool on an exception kills what still runs and drops the rest.
 
     Args:
         limits: Most processes at a time, by pipeline.
-        options: As for ``ProcessPoolExecutor``.
+        max_workers: Most processes of all.
+        start: Makes a worker.
     """
 
-    def __init__(self, limits: Mapping[str, int], **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, limits: Mapping[str, int], max_workers: int, start: StartWorker) -> None:
         self._lanes = {pipeline: _Lane(limit) for pipeline, limit in limits.items()}
+        self._start = start
+        self._threads = ThreadPoolExecutor(max_workers, "worker")
+        self._of_thread = threading.local()
+        self._workers: list[_Worker] = []
+        self._one_step = threading.Lock()
+        self._ended = False
 
     def submit(self, task: Task, /, *_: Any, **__: Any) -> Future[Node]:  # type: ignore[override]
         """Start a task, or let it wait until its pipeline may have another process.
@@ -88,35 +152,49 @@ class LimitedPool(ProcessPoolExecutor):
         Args:
             task: One of Kedro's.
         """
-        promise = _Promise(self)
-        self._lanes[pipeline_of(task.node)].waiting.append((task, promise))
-        self.start_waiting()
-        return promise
+        task.parallel = True  # Kedro says so to pools of its own kind alone
+        future: Future[Node] = Future()
+        with self._one_step:
+            self._lanes[pipeline_of(task.node)].waiting.append((task, future))
+            self._start_waiting()
+        return future
 
-    def start_waiting(self) -> None:
-        """Start the tasks for which there is room now."""
-        for lane in self._lanes.values():
-            while lane.waiting and lane.has_room():
-                task, promise = lane.waiting.popleft()
-                with interrupts_kept_from_children():
-                    future: Future[Node] = super().submit(task)
-                lane.running.append(future)
-                future.add_done_callback(promise.follow)
-                self._watch_every_worker()
-
-    def _watch_every_worker(self) -> None:
-        """Let the pool's own thread see a worker that ``submit`` may have started.
-
-        ``submit`` wakes that thread before it starts the worker. The thread then waits without
-        the new one and would not notice its death before another task ends.
-        """
-        with self._shutdown_lock:
-            self._executor_manager_thread_wakeup.wakeup()
-
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> bool | None:
-        """Wait for the workers to end; on an exception, make them."""
-        if exc_type is not None:
-            for worker in list((self._processes or {}).values()):
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let the workers end; on ``cancel_futures`` make them, and drop what waits."""
+        with self._one_step:
+            self._ended = self._ended or cancel_futures
+        if cancel_futures:
+            for worker in self._workers:
                 worker.kill()
-        self.shutdown(wait=True, cancel_futures=exc_type is not None)
-        return None
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        for worker in self._workers:
+            worker.close()
+
+    def __exit__(self, exc_type: Any, *_: Any) -> None:
+        """Wait for the workers to end; on an exception, make them."""
+        self.shutdown(cancel_futures=exc_type is not None)
+
+    def _start_waiting(self) -> None:
+        for lane in self._lanes.values():
+            while lane.waiting and lane.running < lane.limit and not self._ended:
+                lane.running += 1
+                self._threads.submit(self._run, lane, *lane.waiting.popleft())
+
+    def _run(self, lane: _Lane, task: Task, future: Future[Node]) -> None:
+        try:
+            future.set_result(self._worker().run(task))
+        except BaseException as error:
+            future.set_exception(error)
+        with self._one_step:
+            lane.running -= 1
+            self._start_waiting()
+
+    def _worker(self) -> _Worker:
+        worker: _Worker | None = getattr(self._of_thread, "worker", None)
+        if worker is None:
+            with self._one_step:
+                if self._ended:
+                    raise WorkerDiedError("the run has ended")
+                worker = self._of_thread.worker = _Worker(self._start)
+                self._workers.append(worker)
+        return worker

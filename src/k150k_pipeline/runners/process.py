@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
-from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -19,13 +19,15 @@ from kedro.runner.runner import AbstractRunner
 
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.media.tools import die_with_parent
-from k150k_pipeline.runners.pool import LimitedPool, interrupts_kept_from_children, pipeline_of
+from k150k_pipeline.isolation.confine import die_with_parent
+from k150k_pipeline.isolation.deaths import note_predecessor
+from k150k_pipeline.runners.pool import (
+    Death,
+    WorkerPool,
+    interrupts_kept_from_children,
+    pipeline_of,
+)
 from k150k_pipeline.terminal import worker_output, write_to
-
-
-class WorkerDiedError(RuntimeError):
-    """A worker process ended without a word (killed, out of memory, crashed)."""
 
 
 class ProcessRunner(ParallelRunner):
@@ -63,27 +65,16 @@ class ProcessRunner(ParallelRunner):
         return super()._get_required_workers_count(pipeline)
 
     def _get_executor(self, max_workers: int) -> Executor:
-        return LimitedPool(
-            self._limits,
-            max_workers=max_workers,
-            mp_context=get_context("spawn"),
-            initializer=_serve_project,
-            initargs=(os.getpid(), str(project.PACKAGE_NAME), self._output),
-        )
+        start = functools.partial(_start_worker, self._output)
+        return WorkerPool(self._limits, max_workers, start)
 
     def _suggest_resume_scenario(self, *_: Any) -> None:
         """Say nothing: Kedro's hint names nodes, and the command knows what is kept."""
 
     def _run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> None:
         self._limits = worker_limits(pipeline, catalog, self._requested_workers)
-        try:
-            with worker_output() as self._output:
-                super()._run(pipeline, catalog, *args, **kwargs)
-        except BrokenProcessPool as error:
-            raise WorkerDiedError(
-                "a worker process died without a word: killed, or out of memory. If memory ran "
-                "out, use fewer workers (--runner-params max_workers=N)"
-            ) from error
+        with worker_output() as self._output:
+            super()._run(pipeline, catalog, *args, **kwargs)
 
 
 def worker_limits(
@@ -105,12 +96,25 @@ def worker_limits(
     return limits
 
 
-def _serve_project(parent: int, package_name: str, output: Connection | None) -> None:
+def _start_worker(output: Connection | None, death: Death | None) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        max_workers=1,
+        mp_context=get_context("spawn"),
+        initializer=_serve_project,
+        initargs=(os.getpid(), str(project.PACKAGE_NAME), output, death),
+    )
+
+
+def _serve_project(
+    parent: int, package_name: str, output: Connection | None, death: Death | None
+) -> None:
     # A spawned worker does not know its project, so Kedro would load every plugin's hooks; told
     # by configure_project, Kedro 1.7 configures itself anew per task and recurses in its logging.
     _serve(parent)
     write_to(output)
     project.settings.configure(f"{package_name}.settings")
+    if death is not None:
+        note_predecessor(*death)
 
 
 def _serve(parent: int) -> None:

@@ -15,8 +15,10 @@ from k150k_pipeline.schemas.parameters import (
     Limit,
     MaxAttempts,
     MaxFailureRate,
+    MemoryLimit,
     OnEngineChange,
     Parameters,
+    ProbeTimeout,
     Shards,
     VmafModel,
     Workers,
@@ -102,6 +104,8 @@ class FrParameters(EncodeParameters):
     flush_every: FlushEvery = 50
     max_attempts: MaxAttempts = 3
     max_failure_rate: MaxFailureRate = 0.05
+    memory_limit_mb: MemoryLimit = 6144
+    probe_timeout_s: ProbeTimeout = 60.0
     on_engine_change: OnEngineChange = "refuse"
 
     @model_validator(mode="after")

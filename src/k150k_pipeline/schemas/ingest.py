@@ -13,7 +13,9 @@ from k150k_pipeline.schemas.parameters import (
     Clips,
     FlushEvery,
     Limit,
+    MemoryLimit,
     Parameters,
+    ProbeTimeout,
     ScoreScale,
     Seconds,
     Shards,
@@ -142,6 +144,8 @@ class IngestParameters(Parameters):
     workers: Workers = None
     shards: Shards = SHARDS
     flush_every: FlushEvery = 200
+    memory_limit_mb: MemoryLimit = 1536
+    probe_timeout_s: ProbeTimeout = 60.0
 
     probe: Literal["pyav", "ffprobe", "none"] = "pyav"
     """Tool that probes a clip. With ``none`` rows have no facts, and nothing is downloaded. Change

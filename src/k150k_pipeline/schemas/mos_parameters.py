@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
-from k150k_pipeline.schemas.parameters import Count, Parameters
+from k150k_pipeline.schemas.parameters import Count, MemoryLimit, Parameters, ProbeTimeout
 
 ModelKind = Literal["ridge", "svr", "trees", "mlp"]
 MODEL_KINDS: tuple[ModelKind, ...] = ("ridge", "svr", "trees", "mlp")
@@ -294,6 +294,9 @@ class PredictParameters(Parameters):
     corpus: str = "konvid-150k"
     """Corpus of clips without a row in ``corpus_jsonl``. Change it when they are of another
     corpus."""
+
+    memory_limit_mb: MemoryLimit = 1536
+    probe_timeout_s: ProbeTimeout = 60.0
 
     missing: Literal["refuse", "impute"] = "refuse"
     """What happens when the parquet lacks columns: ``refuse``, or ``impute`` typical values. Change

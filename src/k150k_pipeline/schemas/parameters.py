@@ -127,6 +127,25 @@ OnEngineChange = Annotated[
         "``rescore`` must stay set."
     ),
 ]
+LEAST_MEMORY_MB = 256
+MemoryLimit = Annotated[
+    int,
+    Field(
+        ge=LEAST_MEMORY_MB,
+        json_schema_extra={"unit": "MiB"},
+        description="Most memory of each process that opens a clip. Heap, thread stacks and "
+        "decoded pictures count; code, mapped files and shared memory do not. A clip that needs "
+        "more fails as ``memory``. Change it when sound clips fail so: large pictures and many "
+        "threads need more.",
+    ),
+]
+ProbeTimeout = Annotated[
+    Seconds,
+    Field(
+        description="Wall-clock limit of looking at one clip. That is its headers, its first frame "
+        "and, where its hash is wanted, all of its bytes. Change it when the disk is slow."
+    ),
+]
 ScoreScale = Annotated[
     Literal["mos", "fraction_of_five"],
     Field(
@@ -220,6 +239,8 @@ class ExtractParameters(Parameters):
     flush_every: FlushEvery = 200
     max_attempts: MaxAttempts = 3
     max_failure_rate: MaxFailureRate = 0.05
+    memory_limit_mb: MemoryLimit = 1536
+    probe_timeout_s: ProbeTimeout = 60.0
 
     verify_clips: Annotated[int, Field(ge=0, le=1000, json_schema_extra={"unit": "clips"})] = 2
     """Due clips that are scored under both plans before the first shard. Of each, the first 24

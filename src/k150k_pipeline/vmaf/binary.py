@@ -17,8 +17,9 @@ from typing import Literal
 import numpy as np
 
 from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.isolation.deaths import CRASHED
 from k150k_pipeline.media.raw import RawVideo, ToolRunner, frame_bytes
-from k150k_pipeline.media.tools import ToolResult, ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolError, ToolResult, run_tool
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.digest import file_digest
 from k150k_pipeline.vmaf.gpu import gpu_slot
@@ -189,10 +190,7 @@ class VmafBinary:
     def _usage(self) -> frozenset[str]:
         """Return the options in the usage text, which is printed for want of any argument."""
         limit = min(_TRY_OUT_S, self._parameters.clip_timeout_s)
-        result = self._execute([self._program], (), limit)
-        if result.returncode < 0:
-            raise ClipError("score", "vmaf_crashed", result.describe())
-        return frozenset(_OPTION.findall(_text(result)))
+        return frozenset(_OPTION.findall(_text(self._execute([self._program], (), limit))))
 
     @property
     def _program(self) -> str:
@@ -263,8 +261,9 @@ class VmafBinary:
         limit = timeout_s or self._parameters.clip_timeout_s
         try:
             return self._run(command, timeout_s=limit, pass_fds=descriptors)
-        except ToolTimeoutError as error:
-            raise ClipError("score", "timeout", str(error)) from error
+        except ToolError as error:
+            reason = "vmaf_crashed" if error.reason == CRASHED else error.reason
+            raise ClipError("score", reason, str(error)) from error
         except OSError as error:
             raise self._unusable(f"cannot be run: {error}") from error
 
@@ -277,8 +276,7 @@ class VmafBinary:
 
 def _check_status(result: ToolResult, log: bytes) -> None:
     if result.returncode:
-        reason = "vmaf_crashed" if result.returncode < 0 else "vmaf_failed"
-        raise ClipError("score", reason, result.describe())
+        raise ClipError("score", "vmaf_failed", result.describe())
     if not log:
         raise ClipError("score", "no_log", f"no log written; {result.describe()}")
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.ffmpeg import explain, ffmpeg_version, find_ffmpeg
 from k150k_pipeline.media.raw import RawVideo, ToolRunner, descriptor_path
-from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolError, run_tool
 from k150k_pipeline.schemas.fr import SCORED
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.binary import VmafBinary
@@ -67,8 +67,8 @@ class EmbeddedPairs:
             try:
                 limit = self._parameters.clip_timeout_s
                 result = self._run(command, timeout_s=limit, pass_fds=descriptors)
-            except ToolTimeoutError as error:
-                raise ClipError("score", "timeout", str(error)) from error
+            except ToolError as error:
+                raise ClipError("score", error.reason, str(error)) from error
             except OSError as error:
                 raise EngineError(f"cannot run {self._ffmpeg}: {error}") from error
             text = log.read()

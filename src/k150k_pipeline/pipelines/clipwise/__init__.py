@@ -5,10 +5,11 @@ from k150k_pipeline.pipelines.clipwise.results import (
     FAILURE_COLUMNS,
     Report,
     check_failure_rate,
+    check_kills,
     count_by,
     failures_table,
 )
-from k150k_pipeline.pipelines.clipwise.shards import add_up, deal
+from k150k_pipeline.pipelines.clipwise.shards import add_up, deal, shard_journal
 from k150k_pipeline.pipelines.clipwise.summary import summarise
 from k150k_pipeline.pipelines.clipwise.wiring import Bound, sharded
 
@@ -19,11 +20,13 @@ __all__ = [
     "add_up",
     "announce",
     "check_failure_rate",
+    "check_kills",
     "count_by",
     "deal",
     "failures_table",
     "read_due",
     "refuse_foreign_rows",
+    "shard_journal",
     "sharded",
     "summarise",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from k150k_pipeline.errors import FailureRateError
+from k150k_pipeline.errors import FailureRateError, PersistentKillsError
 from k150k_pipeline.journal.due import Progress
 
 Report = dict[str, Any]
@@ -23,7 +23,7 @@ def failures_table(wanted: Iterable[str], progress: Progress, max_attempts: int)
     Args:
         wanted: Clips without a row.
         progress: What the journal says.
-        max_attempts: Failed attempts after which a clip is given up.
+        max_attempts: Failed attempts after which a clip is given up; a killed one is not counted.
     """
     failed = sorted(name for name in wanted if name in progress.failures)
     rows = [
@@ -31,7 +31,7 @@ def failures_table(wanted: Iterable[str], progress: Progress, max_attempts: int)
             "clip_name": name,
             **progress.failures[name].as_dict(),
             "attempts": progress.attempts[name],
-            "given_up": progress.attempts[name] >= max_attempts,
+            "given_up": progress.given_up(name, max_attempts),
         }
         for name in failed
     ]
@@ -44,20 +44,38 @@ def count_by(column: Iterable[str]) -> dict[str, int]:
 
 
 def check_failure_rate(report: Report, limit: float, parameter: str, output: object) -> None:
-    """End a run whose clips failed too often, after everything good is written.
+    """End a run whose clips failed or were killed too often, after everything good is written.
 
     Args:
-        report: Has ``counts`` (``failed``, ``rows``), ``failure_rate``, ``failures_by_reason``.
+        report: Has ``counts`` (``failed``, ``killed``, ``rows``), ``failure_rate``,
+            ``failures_by_reason``.
         limit: Highest share of failed clips.
         parameter: Name of the parameter that sets the limit.
         output: Where the good rows are.
 
     Raises:
         FailureRateError: More clips failed.
+        PersistentKillsError: Clips have no row because their process was killed each time.
     """
     if report["failure_rate"] > limit:
         rows, failed = report["counts"]["rows"], report["counts"]["failed"]
         raise FailureRateError(
             f"{failed} of {rows + failed} clips failed ({report['failure_rate']:.1%}, {parameter} "
             f"is {limit:.1%}): {report['failures_by_reason']}. The {rows} good rows are in {output}"
+        )
+    check_kills(report, output)
+
+
+def check_kills(report: Report, output: object) -> None:
+    """End a run in which somebody killed the process of a clip each time it was tried.
+
+    Raises:
+        PersistentKillsError: There is such a clip; everything good is written.
+    """
+    if killed := report["counts"]["killed"]:
+        raise PersistentKillsError(
+            f"{killed} clips have no row because the process that worked on them was killed each "
+            "time, by a signal that is not of its own making (the failures table has them as "
+            "killed). Find what kills processes on this machine, such as a job's memory limit, "
+            f"and run the same command again. All other rows are in {output}"
         )

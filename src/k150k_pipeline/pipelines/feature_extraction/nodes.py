@@ -17,13 +17,13 @@ from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.worker import Tally, work_through
-from k150k_pipeline.media.probe import probe
 from k150k_pipeline.pipelines.clipwise import (
     Report,
     check_failure_rate,
     deal,
     failures_table,
     read_due,
+    shard_journal,
     summarise,
 )
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
@@ -35,10 +35,13 @@ from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 from k150k_pipeline.vmaf import ClipScore, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
+from k150k_pipeline.vmaf.isolated import IsolatedScorer
 from k150k_pipeline.vmaf.plans import PLANS, refuse_small
 from k150k_pipeline.vmaf.scoring import describe_scoring
 
 logger = logging.getLogger(__name__)
+
+_VERIFYING_THREADS = 4
 
 
 def plan_extraction(
@@ -132,9 +135,11 @@ def verify_plans(
     if known := read_verdicts(journal).get(plan.fingerprint):
         logger.info("Plans already verified with this engine on %s", ", ".join(known))
         return known
-    # Values do not depend on the thread count, so the slow full pass takes all cores.
-    engine = make_engine(vmaf.model_copy(update={"threads": usable_cores()}))
-    if agreed := verify_on(plan.due, clips, engine, extract):
+    # Values do not depend on the thread count, but the memory of the slow full pass does.
+    threads = max(vmaf.threads, min(usable_cores(), _VERIFYING_THREADS))
+    faster = vmaf.model_copy(update={"threads": threads})
+    scorer = IsolatedScorer(faster, extract.memory_limit_mb, extract.probe_timeout_s)
+    if agreed := verify_on(plan.due, clips, scorer, extract):
         add_verdict(journal, plan.fingerprint, agreed)
     return agreed
 
@@ -165,16 +170,16 @@ def score_shard(
     Returns:
         Counts of finished and failed clips, and of fsyncs with their seconds.
     """
-    engine, scoring_plan = make_engine(vmaf), PLANS[extract.plan]
+    scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
 
     def process(name: str) -> Payload:
-        clip = probe(clips.find(name))
+        clip = scorer.probe(clips.find(name))
         if extract.small_clips == "fail":
             refuse_small(clip)
-        return to_payload(engine.score(clip, scoring_plan))
+        return to_payload(scorer.score(clip, PLANS[extract.plan]))
 
-    with journal.writer(shard, plan.fingerprint, plan.scoring) as writer:
-        return work_through(deal(plan.due, shard, shards), process, writer, plan.attempts)
+    with shard_journal(journal, plan, shard) as lines:
+        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts)
 
 
 def to_payload(score: ClipScore) -> Payload:

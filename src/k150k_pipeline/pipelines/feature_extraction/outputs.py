@@ -109,6 +109,7 @@ def report(
             "done_before": plan.done_before,
             "newly_finished": tally.ok,
             "failed": len(failures),
+            "killed": tally.killed,
             "not_yet_tried": len(plan.mos) - rows - len(failures),
             "recovered": plan.recovered,
             "clips_without_label": len(plan.clips_without_label),

@@ -7,9 +7,8 @@ import random
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError
-from k150k_pipeline.media.probe import probe
 from k150k_pipeline.schemas.parameters import ExtractParameters
-from k150k_pipeline.vmaf import Engine
+from k150k_pipeline.vmaf.isolated import IsolatedScorer
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY, refuse_small
 from k150k_pipeline.vmaf.verify import VERIFIED_FRAMES, compare_plans
 
@@ -19,14 +18,14 @@ _TRIES_PER_CLIP = 10
 
 
 def verify_on(
-    due: list[str], clips: ClipFolder, engine: Engine, extract: ExtractParameters
+    due: list[str], clips: ClipFolder, scorer: IsolatedScorer, extract: ExtractParameters
 ) -> list[str]:
     """Score the first frames of a few due clips under both plans.
 
     Args:
         due: Names of the clips to draw from.
         clips: Folder of the clips.
-        engine: What scores them.
+        scorer: What probes and scores them.
         extract: Block ``extract``; ``verify_clips`` says how many, ``verify_seed`` which.
 
     Returns:
@@ -43,7 +42,7 @@ def verify_on(
     agreed: list[str] = []
     tries = min(len(due), _TRIES_PER_CLIP * extract.verify_clips)
     for name in random.Random(extract.verify_seed).sample(due, tries):
-        if _plans_agree(engine, clips, name, extract):
+        if _plans_agree(scorer, clips, name, extract):
             agreed.append(name)
             logger.info("Verified %d of %d clips: the plans agree on %s", len(agreed), wanted, name)
         if len(agreed) == wanted:
@@ -53,12 +52,14 @@ def verify_on(
     return agreed
 
 
-def _plans_agree(engine: Engine, clips: ClipFolder, name: str, extract: ExtractParameters) -> bool:
+def _plans_agree(
+    scorer: IsolatedScorer, clips: ClipFolder, name: str, extract: ExtractParameters
+) -> bool:
     try:
-        clip = probe(clips.find(name))
+        clip = scorer.probe(clips.find(name))
         if extract.small_clips == "fail":
             refuse_small(clip)
-        identity, full = (engine.score(clip, plan, VERIFIED_FRAMES) for plan in (IDENTITY, FULL))
+        identity, full = (scorer.score(clip, plan, VERIFIED_FRAMES) for plan in (IDENTITY, FULL))
     except ClipError as error:
         logger.info("Not verified on a clip that cannot be scored: %s", error)
         return False

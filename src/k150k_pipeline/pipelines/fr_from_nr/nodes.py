@@ -10,10 +10,17 @@ import pandas as pd
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.fr_from_nr import NrInputRow
+from k150k_pipeline.fr_from_nr.isolated import sweep_isolated
 from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.worker import Tally, work_through
-from k150k_pipeline.pipelines.clipwise import Report, check_failure_rate, deal, failures_table
+from k150k_pipeline.pipelines.clipwise import (
+    Report,
+    check_failure_rate,
+    deal,
+    failures_table,
+    shard_journal,
+)
 from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
 from k150k_pipeline.schemas.fr_parameters import FrParameters
@@ -71,14 +78,14 @@ def sweep_shard(
     Returns:
         Counts of finished and failed clips, and of fsyncs with their seconds.
     """
-    adapter = planning.make_adapter(fr_from_nr, vmaf, plan.run_id)
 
     def process(name: str) -> Payload:
         clip = plan.clips[name]
-        return adapter.sweep(NrInputRow(name, clips.find(name), clip.mos, clip.sha256))
+        row = NrInputRow(name, clips.find(name), clip.mos, clip.sha256)
+        return sweep_isolated(row, fr_from_nr, vmaf, plan.run_id)
 
-    with journal.writer(shard, plan.fingerprint, plan.scoring) as writer:
-        return work_through(deal(plan.due, shard, shards), process, writer, plan.attempts)
+    with shard_journal(journal, plan, shard) as lines:
+        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts)
 
 
 def merge_fr(

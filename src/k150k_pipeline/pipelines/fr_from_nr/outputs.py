@@ -101,6 +101,7 @@ def report(plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Tally) -> 
             "done_before": plan.done_before,
             "newly_finished": tally.ok,
             "failed": len(failures),
+            "killed": tally.killed,
             "not_yet_tried": len(plan.clips) - rows.clips - len(failures),
             "clips_without_label": len(plan.clips_without_label),
             "labels_without_clip": len(plan.labels_without_clip),

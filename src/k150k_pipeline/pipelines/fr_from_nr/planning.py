@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 import uuid
@@ -13,7 +12,8 @@ import pandas as pd
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter
+from k150k_pipeline.fr_from_nr import NrInputRow, NrToFrAdapter
+from k150k_pipeline.fr_from_nr.isolated import make_adapter
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.fingerprint import fingerprint
@@ -29,33 +29,6 @@ logger = logging.getLogger(__name__)
 
 _RULES = 1
 """Raised whenever the way from a clip to its rows changes."""
-
-
-@functools.lru_cache(maxsize=4)
-def make_adapter(fr: FrParameters, vmaf: VmafParameters, run_id: str) -> NrToFrAdapter:
-    """Return the adapter of a run, one per process.
-
-    Raises:
-        InputError: The parameters exclude each other.
-        EngineError: No ffmpeg.
-    """
-    options = CorpusOptions(
-        encoder=fr.encoder,
-        encode_dir=fr.encode_dir,
-        keep_encodes=fr.keep_encodes,
-        vmaf_model=vmaf.model,
-        threads=fr.threads,
-        strategy=fr.strategy,
-    )
-    return NrToFrAdapter(
-        fr.crf_sweep,
-        fr.preset,
-        vmaf.scratch_dir,
-        fr.keep_intermediate_yuv,
-        options,
-        vmaf=vmaf,
-        run_id=run_id,
-    )
 
 
 def make_plan(

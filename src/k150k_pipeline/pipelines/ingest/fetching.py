@@ -8,13 +8,13 @@ import threading
 import time
 from pathlib import Path
 
+from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.download import Downloader, DownloadState, NetworkWatch, work_off
 from k150k_pipeline.download.partial import remove_parts
 from k150k_pipeline.errors import ClipError, InputError
-from k150k_pipeline.journal import Failure
-from k150k_pipeline.journal.worker import Tally
-from k150k_pipeline.journal.writer import JournalWriter
-from k150k_pipeline.media.facts import ClipFacts
+from k150k_pipeline.isolation import HelperPool
+from k150k_pipeline.journal import Payload
+from k150k_pipeline.journal.worker import ShardJournal, Tally, try_again_when_killed
 from k150k_pipeline.pipelines.ingest.plan import DropLabels
 from k150k_pipeline.pipelines.ingest.probing import probe_clip
 from k150k_pipeline.schemas.ingest import IngestParameters
@@ -26,10 +26,10 @@ def fetch_all(
     names: list[str],
     labels: DropLabels,
     state: DownloadState,
-    writer: JournalWriter,
+    lines: ShardJournal,
     ingest: IngestParameters,
 ) -> Tally:
-    """Download and probe clips; each ends as one journal line.
+    """Download and probe clips; each ends as one journal line, which some may have already.
 
     Returns:
         Counts of sound and failed clips.
@@ -38,20 +38,17 @@ def fetch_all(
         InputError: The disk does not take the clips, or no server answers any more.
         JournalError: A line could not be written.
     """
-    fetcher = _Fetcher(labels, state, writer, ingest)
-    try:
-        asyncio.run(fetcher.fetch(names))
-    finally:
-        state.flush()
+    due = [name for name in names if name not in lines.earlier]
+    with HelperPool(usable_cores(), ingest.memory_limit_mb) as helpers:
+        fetcher = _Fetcher(labels, state, lines, helpers, ingest)
+        try:
+            asyncio.run(fetcher.fetch(due))
+        finally:
+            state.flush()
     for index, folder in enumerate(labels.folders):
         ours = {n for n, label in labels.rows.items() if label.url and label.folder == index}
         remove_parts(Path(folder), ours)
-    return Tally(
-        ok=fetcher.ok,
-        failed=fetcher.failed,
-        syncs=writer.syncs,
-        sync_seconds=writer.sync_seconds,
-    )
+    return lines.tally()
 
 
 class _Fetcher:
@@ -59,14 +56,14 @@ class _Fetcher:
         self,
         labels: DropLabels,
         state: DownloadState,
-        writer: JournalWriter,
+        lines: ShardJournal,
+        helpers: HelperPool,
         ingest: IngestParameters,
     ) -> None:
-        self._labels, self._state, self._writer = labels, state, writer
-        self._ingest = ingest
+        self._labels, self._state, self._lines = labels, state, lines
+        self._helpers, self._ingest = helpers, ingest
         self._watch = NetworkWatch(ingest.download.unreachable_limit, self._give_up)
         self._one_line = threading.Lock()
-        self.ok = self.failed = 0
 
     async def fetch(self, names: list[str]) -> None:
         async with Downloader(self._ingest.download) as self._downloader:
@@ -91,29 +88,29 @@ class _Fetcher:
 
     async def _probe(self, name: str, path: Path, started: float) -> None:
         try:
-            facts = await asyncio.to_thread(probe_clip, path, self._ingest)
+            facts = await asyncio.to_thread(try_again_when_killed, lambda _: self._look(path), name)
         except ClipError as error:
             self._fail(name, error, time.perf_counter() - started)
             return
         seconds = time.perf_counter() - started
         await asyncio.to_thread(self._succeed, name, seconds, facts)
 
-    def _succeed(self, name: str, seconds: float, facts: ClipFacts) -> None:
+    def _look(self, path: Path) -> Payload:
+        return probe_clip(self._helpers, path, self._ingest).as_payload()
+
+    def _succeed(self, name: str, seconds: float, facts: Payload) -> None:
         with self._one_line:
-            self._writer.ok(name, 1, seconds, facts.as_payload())
-            self.ok += 1
+            self._lines.ok(name, 1, seconds, facts)
 
     def _give_up(self, name: str, error: ClipError) -> None:
         self._state.failed(name, f"{error.reason}: {error.detail}")
         self._fail(name, error, 0.0)
 
     def _fail(self, name: str, error: ClipError, seconds: float) -> None:
-        failure = Failure(error.stage, error.reason, error.detail)
         if error.stage == "download":
             logger.warning("%s: %s", name, error)
         with self._one_line:
-            self._writer.failed(name, 1, seconds, failure)
-            self.failed += 1
+            self._lines.failed(name, 1, seconds, error)
 
 
 def _refuse_full_disk(error: ClipError) -> None:

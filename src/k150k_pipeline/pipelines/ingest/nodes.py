@@ -10,11 +10,12 @@ import pandas as pd
 
 from k150k_pipeline.download import DownloadState
 from k150k_pipeline.errors import LostRowsError
+from k150k_pipeline.isolation import own_helper
 from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.journal.worker import Tally, work_through
-from k150k_pipeline.pipelines.clipwise import Report, deal
+from k150k_pipeline.pipelines.clipwise import Report, check_kills, deal, shard_journal
 from k150k_pipeline.pipelines.ingest import fetching, outputs, planning
 from k150k_pipeline.pipelines.ingest.layouts import find_layout
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan
@@ -80,9 +81,9 @@ def fetch_clips(
     lock = RunLock(state.path.with_name(f"{state.path.name}.lock"))
     with (
         lock.held() if plan.fetch else nullcontext(),
-        journal.writer(_FETCH_SHARD, plan.fingerprint, plan.scoring) as writer,
+        shard_journal(journal, plan, _FETCH_SHARD) as lines,
     ):
-        return fetching.fetch_all(plan.fetch, labels, state, writer, ingest)
+        return fetching.fetch_all(plan.fetch, labels, state, lines, ingest)
 
 
 def probe_shard(
@@ -99,14 +100,15 @@ def probe_shard(
     Returns:
         Counts of sound and broken clips, and of fsyncs with their seconds.
     """
+    helper = own_helper(ingest.memory_limit_mb)
 
     def process(name: str) -> Payload:
         label = labels.rows[name]
         path = Path(labels.folders[label.folder]) / name
-        return probe_clip(path, ingest, label.checksum).as_payload()
+        return probe_clip(helper, path, ingest, label.checksum).as_payload()
 
-    with journal.writer(shard, plan.fingerprint, plan.scoring) as writer:
-        return work_through(deal(plan.probe, shard, shards), process, writer, {})
+    with shard_journal(journal, plan, shard) as lines:
+        return work_through(deal(plan.probe, shard, shards), process, lines, {})
 
 
 def merge_ingest(
@@ -145,7 +147,7 @@ def merge_ingest(
 
 def account_for_labels(
     report: Report, labels: DropLabels, journal: Journal, ingest: IngestParameters
-) -> Report:
+) -> tuple[Report, Report]:
     """Read the corpus back and write down how it was made.
 
     Args:
@@ -155,7 +157,7 @@ def account_for_labels(
         ingest: Block ``ingest``.
 
     Returns:
-        The replay manifest.
+        The replay manifest; the report, saved last and saying that the manifest is on the disk.
 
     Raises:
         LostRowsError: The corpus is not what was written.
@@ -166,7 +168,20 @@ def account_for_labels(
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
             f"with {rows}. The journal in {journal.folder} is kept; run again"
         )
-    return outputs.replay_manifest(labels, report, journal.output, ingest)
+    return outputs.replay_manifest(labels, report, journal.output, ingest), report
+
+
+def judge(report: Report, journal: Journal) -> None:
+    """End a run in which processes were killed, after its last output.
+
+    Args:
+        report: Report of the run.
+        journal: Journal of the run; it knows the corpus.
+
+    Raises:
+        PersistentKillsError: Clips have no row because their process was killed each time.
+    """
+    check_kills(report, journal.output)
 
 
 def _refuse_lost_labels(journal: Journal, counts: dict[str, int], plan: IngestPlan) -> None:

@@ -21,7 +21,7 @@ from k150k_pipeline.journal.due import Progress
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.media.facts import ClipFacts
 from k150k_pipeline.media.hashing import hash_file
-from k150k_pipeline.media.tools import ToolTimeoutError, run_tool
+from k150k_pipeline.media.tools import ToolError, run_tool
 from k150k_pipeline.pipelines.clipwise import FAILURE_COLUMNS, Report, count_by, failures_table
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan
 from k150k_pipeline.pipelines.ingest.planning import Known
@@ -165,6 +165,7 @@ def report(
             "newly_finished": tally.ok,
             "download_failed": lost,
             "broken_clips": len(failures) - lost,
+            "killed": tally.killed,
             "labels_without_clip": missing,
             "not_yet_tried": plan.wanted - len(rows) - len(failures) - missing,
             "clips_without_label": len(plan.clips_without_label),
@@ -262,7 +263,7 @@ def _source(path: Path) -> dict[str, str | int]:
 def _git_commit() -> str | None:
     try:
         answer = run_tool(["git", "rev-parse", "HEAD"], timeout_s=10)
-    except (OSError, ToolTimeoutError):
+    except (OSError, ToolError):
         return None
     return answer.stdout.decode().strip() if answer.returncode == 0 else None
 

@@ -1,4 +1,4 @@
-"""Wiring of the ingest pipeline: read, plan, fetch and probe, merge, account."""
+"""Wiring of the ingest pipeline: read, plan, fetch and probe, merge, account, judge."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def create_pipeline(corpus: str, shards: int) -> Pipeline:
     drop, journal, rows = f"{corpus}_drop", f"{corpus}_ingest_journal", f"{corpus}_corpus"
     failures, report = f"{corpus}_ingest_failures", f"{corpus}_ingest_report"
     manifest = f"{corpus}_corpus_manifest"
-    labels, plan, fetched, tally, merged = (
-        f"{corpus}_{x}" for x in ("labels", "plan", "fetched", "tally", "merged")
+    labels, plan, fetched, tally, merged, accounted = (
+        f"{corpus}_{x}" for x in ("labels", "plan", "fetched", "tally", "merged", "accounted")
     )
     return pipeline(
         [
@@ -50,9 +50,10 @@ def create_pipeline(corpus: str, shards: int) -> Pipeline:
             node(
                 nodes.account_for_labels,
                 [merged, labels, journal, _BLOCK],
-                manifest,
+                [manifest, accounted],
                 name="account",
             ),
+            node(nodes.judge, [accounted, journal], None, name="judge"),
         ],
         namespace=NAMESPACE,
         inputs={drop, journal},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from k150k_pipeline.isolation import ClipTask, Helper, HelperPool
 from k150k_pipeline.media.facts import ClipFacts, read_facts
 from k150k_pipeline.schemas.ingest import IngestParameters
 
@@ -11,18 +12,29 @@ _RULES = "1"
 """Raised whenever the same parameters give other facts."""
 
 
-def probe_clip(path: Path, ingest: IngestParameters, checksum: str = "") -> ClipFacts:
+def probe_clip(
+    helper: Helper | HelperPool, path: Path, ingest: IngestParameters, checksum: str = ""
+) -> ClipFacts:
     """Read the facts of a clip; its frames are decoded when ``ingest.integrity`` asks for it.
+
+    Args:
+        helper: The process that opens the clip.
+        path: The clip.
+        ingest: Block ``ingest``.
+        checksum: Hex digest that it must have; empty where none is known.
 
     Raises:
         ClipError: The clip is broken; stages ``probe`` and ``decode``.
         EngineError: ffprobe or ffmpeg cannot be run.
     """
-    return read_facts(
+    decode_timeout_s = ingest.clip_timeout_s if ingest.integrity == "decode" else None
+    return helper.call(
+        ClipTask("probe", path, ingest.probe_timeout_s + (decode_timeout_s or 0.0)),
+        read_facts,
         path,
         checksum,
         ffprobe_binary=ingest.ffprobe if ingest.probe == "ffprobe" else None,
-        decode_timeout_s=ingest.clip_timeout_s if ingest.integrity == "decode" else None,
+        decode_timeout_s=decode_timeout_s,
     )
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from k150k_pipeline.datasets import ModelSet
 from k150k_pipeline.errors import ClipError, InputError
-from k150k_pipeline.media.probe import probe
 from k150k_pipeline.mos.predict import ONNX, SIDECAR, OnnxHead
 from k150k_pipeline.mos.table import add_metadata, read_frame, read_rows
 from k150k_pipeline.schemas.encoder_vocabulary import UGC_MIXED
@@ -21,6 +20,7 @@ from k150k_pipeline.schemas.mos_parameters import PredictParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
+from k150k_pipeline.vmaf.isolated import IsolatedScorer
 from k150k_pipeline.vmaf.plans import IDENTITY
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
     if source.suffix == ".parquet":
         frame = _read_features(source, predict)
     else:
-        frame = _score_clip(source, vmaf, json.loads(model_set.files[SIDECAR]))
+        frame = _score_clip(source, predict, vmaf, json.loads(model_set.files[SIDECAR]))
     model = OnnxHead(model_set.files[ONNX])
     if absent := model.missing(frame.columns):
         if predict.missing == "refuse":
@@ -74,14 +74,16 @@ def _read_features(source: Path, predict: PredictParameters) -> pd.DataFrame:
     return add_metadata(features, corpus, predict.corpus)
 
 
-def _score_clip(source: Path, vmaf: VmafParameters, facts: dict[str, Any]) -> pd.DataFrame:
-    engine = make_engine(vmaf)
+def _score_clip(
+    source: Path, predict: PredictParameters, vmaf: VmafParameters, facts: dict[str, Any]
+) -> pd.DataFrame:
+    scorer = IsolatedScorer(vmaf, predict.memory_limit_mb, predict.probe_timeout_s)
     try:
-        clip = probe(source)
-        values = aggregate(engine.score(clip, IDENTITY).values)
+        clip = scorer.probe(source)
+        values = aggregate(scorer.score(clip, IDENTITY).values)
     except ClipError as error:
         raise InputError(f"predict.source: {error}") from error
-    _warn_of_other_engine(engine.identify().as_dict(), facts)
+    _warn_of_other_engine(make_engine(vmaf).identify().as_dict(), facts)
     size = source.stat().st_size
     row = {
         "clip_name": source.name,

@@ -1,0 +1,84 @@
+"""Which clip a shard has begun, kept where the death of its process cannot take it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from k150k_pipeline.errors import JournalError
+
+
+class StartMark:
+    """One line in a file: the clip that a shard works on, and the journal files it has written.
+
+    What a process has written is the kernel's when the process dies, so nothing is synced. After
+    a crash of the machine a mark may be lost or stale; the next run has another name, and a mark
+    of another run means nothing.
+
+    Args:
+        path: The file.
+        run: Name of the run.
+
+    Attributes:
+        clip: The clip that an earlier process of this shard was at in this run when it died;
+            empty where it was at none.
+        files: Names of the journal files of such processes.
+    """
+
+    def __init__(self, path: Path, run: str) -> None:
+        self._path = path
+        self._run = run
+        self._descriptor: int | None = None
+        mark = _read(path)
+        ours = mark.get("run") == run
+        self.clip: str = mark["clip"] if ours else ""
+        self.files: list[str] = mark["files"] if ours else []
+
+    def open(self, file: str) -> None:
+        """Begin with the shard.
+
+        Args:
+            file: Name of the journal file that this process writes.
+
+        Raises:
+            JournalError: The mark cannot be written.
+        """
+        self._files: Sequence[str] = (*self.files, file)
+        self.begin("")
+
+    def begin(self, clip: str) -> None:
+        """Begin with a clip, which ends the one before; raises as :meth:`open` does."""
+        fields = {"run": self._run, "clip": clip, "files": self._files}
+        line = json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+        try:
+            if self._descriptor is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+                self._descriptor = os.open(self._path, flags, 0o644)
+            # One write, shorter than a page: a kill leaves the old line or the new one. What
+            # remains of a longer line before it stands behind the end of this one.
+            os.pwrite(self._descriptor, line, 0)
+        except OSError as error:
+            raise JournalError(
+                f"cannot write {self._path}: {error.strerror or error}. Every clip recorded so "
+                "far is kept; mend this, then run the same command again"
+            ) from error
+
+    def close(self) -> None:
+        """Leave the mark as it is."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a mark says; nothing where there is none, or none that can be read."""
+    try:
+        mark = json.loads(path.read_bytes().partition(b"\n")[0])
+    except (OSError, ValueError):
+        return {}
+    whole = isinstance(mark, dict) and {"run", "clip", "files"} <= mark.keys()
+    return mark if whole else {}
