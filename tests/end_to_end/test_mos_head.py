@@ -172,7 +172,7 @@ def test_predictions_of_a_parquet_are_those_of_the_model(head, tmp_path):
     refused = head.project.kedro(
         "run", "--pipelines=predict", f"--params=predict.source={source}", ok=False
     )
-    assert "needs columns that are not there: framerate" in refused
+    assert "lacks columns that the model needs: framerate" in refused
     assert "Traceback" not in refused
     head.project.kedro(
         "run",
