@@ -75,7 +75,7 @@ MISTAKES = {
         ("extract.limit", "vmaf.threads", "1 more"),
     ),
     "out of range": Mistake(extract("extract.limit=0"), ("extract.limit: 0 is not allowed",)),
-    "block that is none": Mistake(("--params", "extract=5"), ("extract: 5 is no block",)),
+    "block that is none": Mistake(("--params", "extract=5"), ("extract: 5 is not a block",)),
     "table in UTF-16 without a mark": Mistake(
         extract("scores=t.csv"),
         ("t.csv is not a text file",),

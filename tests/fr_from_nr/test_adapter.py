@@ -72,9 +72,9 @@ def test_many_rows(clips):
     [
         ({"crf_sweep": ()}, "crf_sweep is empty"),
         ({"crf_sweep": (18, 28, 18)}, r"\[18\] more than once"),
-        ({"crf_sweep": (18, 52)}, r"\[52\] is out of range: libx264 takes 0 to 51"),
+        ({"crf_sweep": (18, 52)}, r"\[52\] is out of range; libx264 accepts 0 to 51"),
         ({"crf_sweep": (-1,)}, r"\[-1\] is out of range"),
-        ({"preset": "quick"}, "libx264 has no preset 'quick'; it has ultrafast"),
+        ({"preset": "quick"}, "libx264 has no preset 'quick'; choose ultrafast"),
         ({"options": CorpusOptions(encoder="h264_nvenc")}, "encoder 'h264_nvenc' is unknown"),
         ({"options": CorpusOptions(encoder="libsvtav1")}, "libsvtav1 has no preset 'medium'"),
         ({"options": CorpusOptions(encoder="libvpx-vp9"), "preset": "9"}, "no preset '9'"),

@@ -111,8 +111,8 @@ def test_a_clip_that_breaks_loses_its_row_and_is_reported(drop):
 def test_each_download_that_fails_is_a_warning(drop, server, caplog):
     drop.write_manifest(a=server.url("/gone"))
     drop.take_in()
-    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    assert said[0].startswith("a.mp4: download: not_found: HTTP 404 Not Found")
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warnings[0].startswith("a.mp4: download: not_found: HTTP 404 Not Found")
 
 
 def test_last_reason_counts_whichever_shard_found_it(drop, server):
@@ -171,14 +171,14 @@ def test_a_progress_file_that_was_edited_badly_is_named(drop, server, state):
 
 def test_a_progress_file_that_cannot_be_written_or_read_is_named(drop, server):
     drop.write_manifest(a=server.url("/gone"))
-    with pytest.raises(InputError, match=r"cannot read .*drop: Is a directory"):
+    with pytest.raises(InputError, match=r"drop cannot be read: Is a directory"):
         drop.take_in(progress_path=drop.path)
     nowhere = drop.path / "manifest.csv/progress.json"
     with pytest.raises(InputError, match=r"cannot write the lock .*manifest.csv/progress.json"):
         drop.take_in(progress_path=nowhere)
     (drop.path / "clips").mkdir()
     shutil.copy(drop.sources[0], drop.path / "clips/a.mp4")
-    with pytest.raises(InputError, match=r"cannot write .*ingest.progress_path"):
+    with pytest.raises(InputError, match=r"cannot be written: .*ingest.progress_path"):
         drop.take_in(progress_path=nowhere)
 
 

@@ -1,4 +1,4 @@
-"""Clips of a manifest: downloaded side by side, probed as they come, journaled one by one."""
+"""Clips of a manifest: several at a time are downloaded and probed; each ends in the journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from k150k_pipeline.download import Downloader, DownloadState, NetworkWatch, work_off
+from k150k_pipeline.download import Downloader, DownloadState, NetworkWatch, for_each
 from k150k_pipeline.download.partial import remove_parts
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.journal import Failure
@@ -35,8 +35,8 @@ def fetch_all(
         Counts of sound and failed clips.
 
     Raises:
-        InputError: The disk does not take the clips, or no server answers any more.
-        JournalError: A line could not be written.
+        InputError: The clips cannot be written, or no server answers any more.
+        JournalError: A line cannot be written.
     """
     fetcher = _Fetcher(labels, state, writer, ingest)
     try:
@@ -44,8 +44,8 @@ def fetch_all(
     finally:
         state.flush()
     for index, folder in enumerate(labels.folders):
-        ours = {n for n, label in labels.rows.items() if label.url and label.folder == index}
-        remove_parts(Path(folder), ours)
+        downloaded = {n for n, label in labels.rows.items() if label.url and label.folder == index}
+        remove_parts(Path(folder), downloaded)
     return Tally(
         ok=fetcher.ok,
         failed=fetcher.failed,
@@ -65,14 +65,14 @@ class _Fetcher:
         self._labels, self._state, self._writer = labels, state, writer
         self._ingest = ingest
         self._watch = NetworkWatch(ingest.download.unreachable_limit, self._give_up)
-        self._one_line = threading.Lock()
+        self._writing = threading.Lock()
         self.ok = self.failed = 0
 
     async def fetch(self, names: list[str]) -> None:
         async with Downloader(self._ingest.download) as self._downloader:
-            await work_off(names, self._handle, self._ingest.download.concurrency)
+            await for_each(names, self._handle, self._ingest.download.concurrency)
         for name, error in self._watch.held.items():
-            # Nothing has answered since: the next run may find the network mended.
+            # No server has answered since, so the next run tries these clips again.
             self._fail(name, error, 0.0)
 
     async def _handle(self, name: str) -> None:
@@ -99,7 +99,7 @@ class _Fetcher:
         await asyncio.to_thread(self._succeed, name, seconds, facts)
 
     def _succeed(self, name: str, seconds: float, facts: ClipFacts) -> None:
-        with self._one_line:
+        with self._writing:
             self._writer.ok(name, 1, seconds, facts.as_payload())
             self.ok += 1
 
@@ -111,7 +111,7 @@ class _Fetcher:
         failure = Failure(error.stage, error.reason, error.detail)
         if error.stage == "download":
             logger.warning("%s: %s", name, error)
-        with self._one_line:
+        with self._writing:
             self._writer.failed(name, 1, seconds, failure)
             self.failed += 1
 
@@ -119,6 +119,6 @@ class _Fetcher:
 def _refuse_full_disk(error: ClipError) -> None:
     if error.reason == "disk":
         raise InputError(
-            f"cannot write a clip: {error.detail}. Every clip so far is kept; make room "
+            f"a clip cannot be written: {error.detail}. The clips before it are kept: make room "
             "on the disk, then run the same command again"
         ) from error

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from k150k_pipeline.download import DownloadState
+from k150k_pipeline.download.state import FILE_NAME, DownloadState
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
@@ -84,7 +84,7 @@ def _is_look(entry: Entry) -> bool:
 
 def state_path(drop: Path, ingest: IngestParameters) -> Path:
     """Return where the download-progress file is."""
-    return ingest.progress_path or drop / ".download-progress.json"
+    return ingest.progress_path or drop / FILE_NAME
 
 
 def announce(journal: Journal, plan: IngestPlan, labels: DropLabels, every: int) -> None:
