@@ -118,10 +118,10 @@ def test_same_set_twice_is_one_version(tmp_path):
     assert sums.returncode == 0
 
 
-def test_changed_file_is_noticed_and_saving_again_mends_it(tmp_path):
+def test_changed_file_is_noticed_and_saving_again_replaces_it(tmp_path):
     target = publish(tmp_path, OLD)
     (target / "m.json").write_bytes(b"?")
-    with pytest.raises(DatasetError, match=r"m\.json was changed"):
+    with pytest.raises(DatasetError, match=r"m\.json has changed"):
         read_current(tmp_path)
     publish(tmp_path, OLD)
     assert read_current(tmp_path).files == OLD

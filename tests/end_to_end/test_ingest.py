@@ -443,7 +443,7 @@ def test_sample(tmp_path, project):
         ("ingest.download.concurrency=0", "ingest.download.concurrency: 0 is not allowed"),
         ("ingest.download.retry_failed=not_fuond", "'not_fuond' is no class of reason"),
         ("ingest.typo=1", "ingest.typo is unknown"),
-        ("ingest.probe=ffprobe,ingest.ffprobe=/nope", "cannot run /nope (ingest.ffprobe)"),
+        ("ingest.probe=ffprobe,ingest.ffprobe=/nope", "/nope (ingest.ffprobe) cannot be run"),
     ],
 )
 def test_mistakes_are_one_clear_message(split_drop, params, said):
