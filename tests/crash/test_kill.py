@@ -107,7 +107,7 @@ def test_full_disk_ends_the_run_with_its_reason_and_loses_nothing(corpus):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)),
     )
     assert run.returncode != 0
-    assert "cannot write the journal" in run.stdout and "Traceback" not in run.stdout
+    assert "cannot be written: " in run.stdout and "Traceback" not in run.stdout
     assert not corpus.features.exists()
     (journal,) = corpus.journal.glob("shard-*")
     assert journal.stat().st_size == 9000

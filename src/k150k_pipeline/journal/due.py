@@ -1,4 +1,4 @@
-"""Which clips are due: wanted, less those that are done or were tried often enough."""
+"""Which clips are due: those wanted that are not done and have attempts left."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from k150k_pipeline.journal.records import Entry, Failure
 
 @dataclass
 class Progress:
-    """How far a journal has come under one fingerprint.
+    """The state of all clips in a journal, for a run with one fingerprint.
 
     Attributes:
         done: Clips with a usable entry.
         attempts: Failed attempts per clip.
         failures: Last failure per clip.
-        foreign: Clips that have rows only under a fingerprint that is neither ours nor accepted,
+        foreign: Clips whose only rows have a fingerprint that is neither the run's nor accepted,
             with that fingerprint.
-        at_hand: Clips with a row under any fingerprint.
+        any_row: Clips with a row under any fingerprint.
     """
 
     done: set[str] = field(default_factory=set)
     attempts: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
-    at_hand: set[str] = field(default_factory=set)
+    any_row: set[str] = field(default_factory=set)
 
 
 def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]) -> Progress:
@@ -36,7 +36,7 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
     Args:
         entries: Its entries.
         fingerprint: Fingerprint of the present run.
-        accepted: Other fingerprints whose rows may be used beside it.
+        accepted: Other fingerprints whose rows may be used too.
     """
     progress = Progress()
     last: dict[str, Entry] = {}
@@ -48,7 +48,7 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
                     progress.failures[entry.clip] = entry.failure
                     last[entry.clip] = entry
             continue
-        progress.at_hand.add(entry.clip)
+        progress.any_row.add(entry.clip)
         if entry.fingerprint != fingerprint and entry.fingerprint not in accepted:
             progress.foreign[entry.clip] = entry.fingerprint
         else:

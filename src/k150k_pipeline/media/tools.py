@@ -47,11 +47,11 @@ class ToolResult:
 
 
 def die_with_parent(expected_parent: int | None = None) -> None:
-    """Make the kernel kill this process when its parent dies (on Linux; elsewhere a no-op).
+    """Ask the kernel to kill this process when its parent dies (Linux; elsewhere a no-op).
 
     Args:
-        expected_parent: Process id of the parent. If it has died before this call, which the
-            kernel does not report, this process ends at once.
+        expected_parent: Process id of the parent. When it is given and is already gone,
+            this process ends at once, since the kernel only reports deaths still to come.
     """
     if _libc is None:
         return
@@ -100,10 +100,10 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
 
 @contextmanager
 def tool_errors(stage: str, clip: Path, tool: str) -> Iterator[None]:
-    """Turn the errors of :func:`run_tool` within the block into those of a clip or an engine.
+    """Turn a tool that hangs into a failure of the clip, and one that does not start into ours.
 
     Raises:
-        ClipError: Reason ``timeout``: the tool reached its time limit.
+        ClipError: Reason ``timeout``.
         EngineError: The tool cannot be run.
     """
     try:

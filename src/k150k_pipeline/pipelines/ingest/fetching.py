@@ -35,8 +35,8 @@ def fetch_all(
         Counts of sound and failed clips.
 
     Raises:
-        InputError: The clips cannot be written, or no server answers any more.
-        JournalError: A line cannot be written.
+        InputError: A clip cannot be written, or no server answers any more.
+        JournalError: A line could not be written.
     """
     fetcher = _Fetcher(labels, state, writer, ingest)
     try:
@@ -65,7 +65,7 @@ class _Fetcher:
         self._labels, self._state, self._writer = labels, state, writer
         self._ingest = ingest
         self._watch = NetworkWatch(ingest.download.unreachable_limit, self._give_up)
-        self._writing = threading.Lock()
+        self._one_line = threading.Lock()
         self.ok = self.failed = 0
 
     async def fetch(self, names: list[str]) -> None:
@@ -99,7 +99,7 @@ class _Fetcher:
         await asyncio.to_thread(self._succeed, name, seconds, facts)
 
     def _succeed(self, name: str, seconds: float, facts: ClipFacts) -> None:
-        with self._writing:
+        with self._one_line:
             self._writer.ok(name, 1, seconds, facts.as_payload())
             self.ok += 1
 
@@ -111,7 +111,7 @@ class _Fetcher:
         failure = Failure(error.stage, error.reason, error.detail)
         if error.stage == "download":
             logger.warning("%s: %s", name, error)
-        with self._writing:
+        with self._one_line:
             self._writer.failed(name, 1, seconds, failure)
             self.failed += 1
 

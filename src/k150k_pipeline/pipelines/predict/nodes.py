@@ -80,14 +80,14 @@ def _read_features(source: Path, predict: PredictParameters) -> pd.DataFrame:
     return add_metadata(features, corpus, predict.corpus)
 
 
-def _score_clip(source: Path, vmaf: VmafParameters, sidecar: dict[str, Any]) -> pd.DataFrame:
+def _score_clip(source: Path, vmaf: VmafParameters, facts: dict[str, Any]) -> pd.DataFrame:
     engine = make_engine(vmaf)
     try:
         clip = probe(source)
         values = aggregate(engine.score(clip, IDENTITY).values)
     except ClipError as error:
         raise InputError(f"predict.source: {error}") from error
-    _warn_of_other_engine(engine.identify().as_dict(), sidecar)
+    _warn_of_other_engine(engine.identify().as_dict(), facts)
     size = source.stat().st_size
     row = {
         "clip_name": source.name,
@@ -100,12 +100,12 @@ def _score_clip(source: Path, vmaf: VmafParameters, sidecar: dict[str, Any]) -> 
         f"encoder_{UGC_MIXED}": 1.0,
         **dict(zip(VALUE_COLUMNS, values, strict=True)),
     }
-    slots = {f"encoder_{name}": 0.0 for name in sidecar["encoder_vocabulary"]["slots"]}
+    slots = {f"encoder_{name}": 0.0 for name in facts["encoder_vocabulary"]["slots"]}
     return pd.DataFrame([{**slots, **row}])
 
 
-def _warn_of_other_engine(identity: dict[str, str], sidecar: dict[str, Any]) -> None:
-    trained_on = sidecar["data"]["scored_with"].values()
+def _warn_of_other_engine(identity: dict[str, str], facts: dict[str, Any]) -> None:
+    trained_on = facts["data"]["scored_with"].values()
     if trained_on and not any(
         all(engine.get(key) == value for key, value in identity.items()) for engine in trained_on
     ):
