@@ -126,10 +126,10 @@ MISTAKES = {
     ),
     "no clips_dir": Mistake(extract("clips_dir=/nowhere"), ("/nowhere does not exist",)),
     "output that cannot be": Mistake(
-        extract("out=README/x.parquet"), ("the lock", "cannot be written", "README"), files={"README": ""}
+        extract("out=README/x.parquet"), ("cannot be written", "README"), files={"README": ""}
     ),
     "broken YAML": Mistake(
-        (), ("parameters.yml line 2 is no YAML",), files={"conf/local/parameters.yml": "a: {b: 1\n"}
+        (), ("parameters.yml line 2 is not YAML",), files={"conf/local/parameters.yml": "a: {b: 1\n"}
     ),
     "YAML of a list": Mistake(
         (), ("parameters.yml holds no names",), files={"conf/local/parameters.yml": "- a\n"}

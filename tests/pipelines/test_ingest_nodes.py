@@ -174,7 +174,9 @@ def test_a_progress_file_that_cannot_be_written_or_read_is_named(drop, server):
     with pytest.raises(InputError, match=r"drop cannot be read: Is a directory"):
         drop.take_in(progress_path=drop.path)
     nowhere = drop.path / "manifest.csv/progress.json"
-    with pytest.raises(InputError, match=r"lock .*manifest.csv/\.?progress.json.* cannot be written"):
+    with pytest.raises(
+        InputError, match=r"lock .*manifest.csv/\.?progress.json.* cannot be written"
+    ):
         drop.take_in(progress_path=nowhere)
     (drop.path / "clips").mkdir()
     shutil.copy(drop.sources[0], drop.path / "clips/a.mp4")

@@ -25,7 +25,7 @@ from k150k_pipeline.terminal import worker_output, write_to
 
 
 class WorkerDiedError(RuntimeError):
-    """A worker process ended without a word (killed, out of memory, crashed)."""
+    """A worker process ended without an error (killed, out of memory, crashed)."""
 
 
 class ProcessRunner(ParallelRunner):
@@ -40,7 +40,7 @@ class ProcessRunner(ParallelRunner):
         is_async: Whether inputs and outputs are loaded and saved in threads.
 
     Raises:
-        InputError: ``max_workers`` is no number of processes.
+        InputError: ``max_workers`` is not a whole number from 1.
     """
 
     def __init__(self, max_workers: int | None = None, is_async: bool = False) -> None:
@@ -72,7 +72,7 @@ class ProcessRunner(ParallelRunner):
         )
 
     def _suggest_resume_scenario(self, *_: Any) -> None:
-        """Say nothing: Kedro's hint names nodes, and the command knows what is kept."""
+        """Print nothing: Kedro's hint names nodes, and the command prints what is kept."""
 
     def _run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> None:
         self._limits = worker_limits(pipeline, catalog, self._requested_workers)
@@ -81,15 +81,15 @@ class ProcessRunner(ParallelRunner):
                 super()._run(pipeline, catalog, *args, **kwargs)
         except BrokenProcessPool as error:
             raise WorkerDiedError(
-                "a worker process died without a word: killed, or out of memory. If memory ran "
-                "out, use fewer workers (--runner-params max_workers=N)"
+                "a worker process was killed or ran out of memory. If memory ran out, use fewer "
+                "workers (--runner-params max_workers=N)"
             ) from error
 
 
 def worker_limits(
     pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], max_workers: int | None = None
 ) -> dict[str, int]:
-    """Return how many processes each pipeline of a run may have at a time.
+    """Return the most processes at a time for each pipeline of a run.
 
     Args:
         pipeline: All nodes of the run.
@@ -100,8 +100,8 @@ def worker_limits(
     limits = {}
     for name in {pipeline_of(node) for node in pipeline.nodes}:
         block = catalog[f"params:{name}"].load() if f"params:{name}" in inputs else None
-        asked = (getattr(block, "workers", None), max_workers)
-        limits[name] = min((n for n in asked if n is not None), default=usable_cores())
+        given = (getattr(block, "workers", None), max_workers)
+        limits[name] = min((n for n in given if n is not None), default=usable_cores())
     return limits
 
 
