@@ -80,7 +80,7 @@ def test_kills_all_along_a_run(corpus, whole_tree):
     assert mid_run >= KILLS // 2, "the kills missed the part that matters"
 
 
-def test_interrupt_stops_at_once_and_leaves_nobody(corpus, tiny_clips):
+def test_interrupt_stops_at_once_and_leaves_no_process(corpus, tiny_clips):
     corpus.add_clips(tiny_clips, copies=8)
     victim = Victim.start([*KEDRO, *corpus.extract()], corpus.root)
     assert victim.reaches(lambda: journaled(corpus.journal).total() > 0)

@@ -104,7 +104,7 @@ def test_journal_is_appended_to_and_never_saved(tmp_path):
         (AtomicFigureDataset, matplotlib.MatplotlibDataset),
     ],
 )
-def test_kedro_viz_knows_each_preview_by_the_name_of_its_kind(ours, public):
+def test_kedro_viz_recognises_each_preview_by_the_name_of_its_kind(ours, public):
     assert kind_of_preview(ours) == kind_of_preview(public)
 
 

@@ -66,7 +66,7 @@ def audited(function):
     return call
 
 
-def test_killed_at_every_moment_the_set_is_old_or_new_and_the_next_run_mends(tmp_path):
+def test_killed_at_every_moment_the_set_is_old_or_new_and_the_next_run_repairs_it(tmp_path):
     states, moment, finished = [], 0, False
     while not finished:
         folder = tmp_path / str(moment)

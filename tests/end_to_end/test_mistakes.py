@@ -129,7 +129,7 @@ MISTAKES = {
         extract("out=README/x.parquet"), ("cannot be written", "README"), files={"README": ""}
     ),
     "broken YAML": Mistake(
-        (), ("parameters.yml line 2 is not YAML",), files={"conf/local/parameters.yml": "a: {b: 1\n"}
+        (), ("parameters.yml line 2 is not YAML",), files={"conf/local/parameters.yml": "a: {b\n"}
     ),
     "YAML of a list": Mistake(
         (), ("parameters.yml holds no names",), files={"conf/local/parameters.yml": "- a\n"}

@@ -271,10 +271,10 @@ def test_sample_runs_through_and_holds(tmp_path):
     assert (current / "MOS_HOLD.json").exists() and not (current / "MOS_PROMOTE.json").exists()
     assert "votes CSV" in json.loads((current / "MOS_HOLD.json").read_text())["ceiling"]["source"]
     clip = sorted((tmp_path / "data/sample/01_raw/konvid-150k/k150ka_extracted").iterdir())[0]
-    said = project.kedro(
+    output = project.kedro(
         *("run", "--env=sample", "--pipelines=predict", f"--params=predict.source={clip}"),
         default_runner=True,
     )
     found = pd.read_csv(tmp_path / "data/sample/07_model_output/predicted_mos.csv")
     assert found["clip_name"].tolist() == [clip.name] and 1 <= found["predicted_mos"][0] <= 5
-    assert clip.name in said and "another engine" not in said
+    assert clip.name in output and "another engine" not in output

@@ -199,7 +199,7 @@ def test_encoder_that_hangs_is_ended(clips, tmp_path):
     assert caught.value.reason == "timeout"
 
 
-def test_encoder_that_the_ffmpeg_lacks_is_told_before_the_first_clip(clips, tmp_path):
+def test_encoder_that_the_ffmpeg_lacks_is_reported_before_the_first_clip(clips, tmp_path):
     real = NrToFrAdapter()._strategy._ffmpeg
     ffmpeg = write_script(
         tmp_path / "ffmpeg",
@@ -212,7 +212,7 @@ def test_encoder_that_the_ffmpeg_lacks_is_told_before_the_first_clip(clips, tmp_
             _ = adapter.identity
 
 
-def test_what_is_asked_for_is_kept_and_nothing_else(clips, tmp_path):
+def test_only_files_that_the_options_name_are_kept(clips, tmp_path):
     for strategy in ("loopback", "stepwise"):
         scratch, encodes = tmp_path / strategy / "scratch", tmp_path / strategy / "encodes"
         rows = rows_of_clip(

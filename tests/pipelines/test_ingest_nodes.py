@@ -228,7 +228,7 @@ def test_a_time_that_is_none_is_not_kept(drop):
     assert drop.rows()["a.mp4"] == past
 
 
-def test_what_cannot_be_told_is_in_the_report(drop, tmp_path):
+def test_clips_of_unknown_completeness_are_in_the_report(drop, tmp_path):
     """A stream without sizes, and half of it: both have a row, and both are named."""
     drop.add("sound.mp4")
     live = encode(

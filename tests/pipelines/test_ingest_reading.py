@@ -168,7 +168,7 @@ def test_konvid_1k(tmp_path, folder):
         read(root)
 
 
-def test_layouts_that_cannot_be_told(tmp_path):
+def test_layouts_that_are_not_recognised_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist: put the corpus there"):
         read(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"neither manifest.csv.*found are \['x.csv'\]"):

@@ -61,7 +61,7 @@ def test_program_that_is_no_vmaf_is_refused(bench: Bench, scorer: str) -> None:
     assert "is not a vmaf" in refusal(bench, scorer, "cpu")
 
 
-def test_cpu_is_asked_for(bench: Bench, clips: Clips) -> None:
+def test_cpu_is_named_on_the_command_line(bench: Bench, clips: Clips) -> None:
     CpuEngine(bench.parameters).score(clips["eight_bit"], IDENTITY)
     assert argument(bench.command("cpu"), "--backend") == "cpu"
 
@@ -125,7 +125,7 @@ def test_one_cuda_build_serves_the_cpu_backend(bench: Bench, clips: Clips) -> No
 
 
 @pytest.mark.parametrize(("width", "plain"), [(272, True), (274, False)])
-def test_adm_of_a_narrow_picture_goes_without_vector_code(
+def test_adm_of_a_narrow_picture_runs_without_vector_code(
     bench: Bench, tmp_path: Path, width: int, plain: bool
 ) -> None:
     source = f"testsrc2=size={width}x256:rate=25:duration=0.04"

@@ -1,4 +1,4 @@
-"""Several clips at a time, and a lost clip told from a lost network."""
+"""Several downloads at a time, and a lost network, which is not the fault of the clips."""
 
 from __future__ import annotations
 
