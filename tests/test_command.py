@@ -36,7 +36,7 @@ def invoke(error: BaseException) -> Result:
         (PermissionError(errno.EACCES, "Permission denied"), "Error: Permission denied\n"),
     ],
 )
-def test_what_a_user_can_mend_is_a_sentence(error, output):
+def test_what_a_user_can_correct_is_a_sentence(error, output):
     result = invoke(error)
     assert (result.exit_code, result.output) == (1, output)
 

@@ -102,8 +102,8 @@ def test_extract_in_a_folder_with_nothing_in_it(installed, tmp_path, tiny_clips)
         f"clips_dir={tiny_clips},scores={scores},out={out},extract.verify_clips=0,extract.shards=2"
     )
     run = ("run", "--pipelines=extract", "--params", params)
-    said = installed.k150k(folder, *run)
-    assert "8 of 8 clips have a row" in said and "Kedro is sending" not in said
+    output = installed.k150k(folder, *run)
+    assert "8 of 8 clips have a row" in output and "Kedro is sending" not in output
     assert pd.read_parquet(out)["clip_name"].tolist() == names
     assert [path.name for path in folder.iterdir()] == ["data"]
     assert "wanted 8, done 8" in installed.k150k(folder, "extract-status")
@@ -114,31 +114,31 @@ def test_conf_beside_changes_what_it_names_and_the_module_is_the_same_command(in
     (tmp_path / "conf/local").mkdir(parents=True)
     (tmp_path / "conf/local/globals.yml").write_text("data: elsewhere\n")
     module = (sys.executable, "-m", "k150k_pipeline")
-    said = installed.run(tmp_path, *module, "extract-status")
-    assert f"{tmp_path}/elsewhere/02_intermediate/k150ka_journal" in said
+    output = installed.run(tmp_path, *module, "extract-status")
+    assert f"{tmp_path}/elsewhere/02_intermediate/k150ka_journal" in output
     given = tmp_path / "given/local"
     given.mkdir(parents=True)
     (given / "globals.yml").write_text("data: third\n")
-    said = installed.k150k(tmp_path, "fr-status", f"--conf-source={given.parent}")
-    assert f"{tmp_path}/third/02_intermediate/k150k_fr_journal" in said
+    output = installed.k150k(tmp_path, "fr-status", f"--conf-source={given.parent}")
+    assert f"{tmp_path}/third/02_intermediate/k150k_fr_journal" in output
 
 
 def test_kedro_outside_a_project_says_where_to_go(installed, tmp_path):
     kedro = (sys.executable, "-m", "kedro")
-    said = installed.run(tmp_path, *kedro, "run", "--pipelines=extract", ok=False)
-    assert f"{tmp_path} is in no Kedro project: cd to the checkout of k150k-pipeline" in said
-    assert "or run `k150k run --pipelines=extract` here" in said
-    assert "No such command" not in said and "usage data" not in said
+    output = installed.run(tmp_path, *kedro, "run", "--pipelines=extract", ok=False)
+    assert f"{tmp_path} is in no Kedro project: cd to the checkout of k150k-pipeline" in output
+    assert "or run `k150k run --pipelines=extract` here" in output
+    assert "No such command" not in output and "usage data" not in output
 
 
 def test_another_kedro_project_is_not_taken_for_ours(installed, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.kedro]\npackage_name = "other"\n')
     (tmp_path / "sub").mkdir()
-    said = installed.k150k(tmp_path / "sub", "run", ok=False)
-    assert said.startswith(f"Error: {tmp_path} is the Kedro project other")
-    assert said.count("\n") == 1
+    output = installed.k150k(tmp_path / "sub", "run", ok=False)
+    assert output.startswith(f"Error: {tmp_path} is the Kedro project other")
+    assert output.count("\n") == 1
 
 
-def test_a_mistake_is_told_without_a_traceback(installed, tmp_path):
-    said = installed.k150k(tmp_path, "run", "--pipelinez=extract", ok=False)
-    assert "No such option" in said and "Traceback" not in said
+def test_a_mistake_is_reported_without_a_traceback(installed, tmp_path):
+    output = installed.k150k(tmp_path, "run", "--pipelinez=extract", ok=False)
+    assert "No such option" in output and "Traceback" not in output

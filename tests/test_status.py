@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from k150k_pipeline.datasets import JournalDataset
 from k150k_pipeline.journal import Journal
-from k150k_pipeline.status import KINDS, _journals_asked_for, describe_runs, status_command
+from k150k_pipeline.status import KINDS, _entries, describe_runs, status_command
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def test_without_a_run_every_folder_is_named(datasets, tmp_path):
     ],
 )
 def test_params_name_one_corpus_or_all_are_meant(command, params, entries):
-    found = _journals_asked_for(KINDS[command], params)
+    found = _entries(KINDS[command], params)
     assert (len(found) if isinstance(entries, int) else found) == entries
 
 
 def test_a_corpus_that_there_is_not_is_refused_with_those_that_there_are():
     with pytest.raises(click.BadParameter, match=r"k150kc is not one of k150ka, k150kb, konvid"):
-        _journals_asked_for(KINDS["extract-status"], {"extract": {"corpus": "k150kc"}})
+        _entries(KINDS["extract-status"], {"extract": {"corpus": "k150kc"}})
 
 
 @pytest.mark.parametrize("name", list(KINDS))

@@ -1,4 +1,4 @@
-"""Command line of the project: ``kedro run`` with all cores, and how far a run is."""
+"""Command line of the project: ``kedro run`` on all cores, and the progress of runs."""
 
 from __future__ import annotations
 

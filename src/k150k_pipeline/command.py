@@ -1,4 +1,4 @@
-"""Commands whose expected errors are a sentence with the remedy, and that Ctrl-C ends in order."""
+"""Commands that print expected errors as a sentence with the remedy, and end well on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _EXPECTED = (
     PersistentKillsError,
     WorkerDiedError,
 )
-_OF_THE_DISK = {
+_DISK_ERRORS = {
     errno.EACCES,
     errno.EDQUOT,
     errno.EIO,
@@ -97,7 +97,7 @@ class ProjectCommand(click.Command):
         except KedroCliError as error:
             raise _UsageError(error.message) from None
         except OSError as error:
-            if error.errno not in _OF_THE_DISK:
+            if error.errno not in _DISK_ERRORS:
                 raise
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror}{_kept()}") from None
@@ -107,7 +107,7 @@ class ProjectCommand(click.Command):
 
 
 def _take_old_spelling(options: dict[str, Any]) -> None:
-    """Take ``--pipeline`` for ``--pipelines``; Kedro warns of it in two lines of its source."""
+    """Treat ``--pipeline`` as ``--pipelines``, which avoids a warning of Kedro's."""
     if options.get("pipeline") and not options["pipelines"]:
         options["pipelines"], options["pipeline"] = [options["pipeline"]], None
 
@@ -119,7 +119,7 @@ def check_runner(options: Mapping[str, Any]) -> None:
         options: Options of ``kedro run`` by name.
 
     Raises:
-        InputError: There is no such runner, or it does not take such parameters.
+        InputError: There is no such runner, or it has no such parameter.
     """
     name = options.get("runner")
     if name is None:
@@ -143,13 +143,13 @@ def _explain(error: Exception) -> str:
     if isinstance(error, FailureRateError):
         return str(error)
     text = str(error)
-    if isinstance(error, DatasetError):  # Kedro's are of several lines, with hints at the end
+    if isinstance(error, DatasetError):  # Kedro's have several lines, with hints at the end
         text = " ".join(text.split("Hint:")[0].split())
     return f"{text}{_kept()}"
 
 
 def _kept() -> str:
-    """Stop what the hooks started; return what can be said of clips that the run finished."""
+    """Stop what the hooks started; return a line on the clips that the run finished, if any."""
     hooks = [hook for hook in settings.HOOKS if isinstance(hook, ProjectHooks)]
     for hook in hooks:
         hook.stop()
@@ -160,9 +160,9 @@ def _kept() -> str:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let the first Ctrl-C end a block in order, and a second one end the process at once."""
+    """Make a first Ctrl-C interrupt the block, and a second one end the process at once."""
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # ignored by who started us, or handled elsewhere
+    if before is not signal.default_int_handler:  # it is ignored, or handled elsewhere
         yield
         return
     signal.signal(signal.SIGINT, _interrupt)

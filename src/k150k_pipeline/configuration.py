@@ -10,9 +10,9 @@ PACKAGED_CONF = Path(__file__).parent / "conf"
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
-    """Takes each environment from the configuration folder, or else from the package.
+    """Reads each environment from the configuration folder, or from the package if it is missing.
 
-    A folder with nothing in it works, and so does one with ``conf/local/parameters.yml`` alone.
+    So the folder may be empty, or have ``conf/local/parameters.yml`` alone.
     """
 
     def _get_conf_env_path(self, env: str) -> str:
@@ -22,7 +22,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return str(packaged) if missing and packaged.is_dir() else own
 
     def _is_hidden(self, path_str: str) -> bool:
-        # Kedro passes over files below a hidden folder, and the package may lie in a .venv.
+        # Kedro ignores files below a hidden folder, and the package may be in a .venv.
         path, packaged = Path(path_str).resolve(), PACKAGED_CONF.resolve()
         if path.is_relative_to(packaged):
             return any(part.startswith(".") for part in path.relative_to(packaged).parts)

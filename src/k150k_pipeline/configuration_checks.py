@@ -1,4 +1,4 @@
-"""Whether the configuration of a run can be read, and has what the command line names."""
+"""Checks of a run's configuration: it can be read, and has all that the command line names."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def refuse_unknown_environment(conf_source: Path, env: str | None) -> None:
     """Refuse an environment that has no folder, here or in the package.
 
     Args:
-        conf_source: Folder of the configuration; an archive is not looked into.
-        env: Environment that was asked for; None for the default.
+        conf_source: Folder of the configuration; an archive is not checked.
+        env: Name of the environment; None for the default.
 
     Raises:
         InputError: There is no such environment; the message names those that exist.
     """
     if not env or conf_source.is_file():
         return
-    places = [place for place in (conf_source, PACKAGED_CONF) if place.is_dir()]
-    if any((place / env).is_dir() for place in places):
+    sources = [source for source in (conf_source, PACKAGED_CONF) if source.is_dir()]
+    if any((source / env).is_dir() for source in sources):
         return
-    folders = {path.name for place in places for path in place.iterdir() if path.is_dir()}
+    folders = {path.name for source in sources for path in source.iterdir() if path.is_dir()}
     names = {name for name in folders if not name.startswith((".", "_"))} - _ALWAYS_READ
     raise InputError(f"{unknown('environment', env, names)} (folders of {conf_source})")
 
 
 def check_configuration(loader: OmegaConfigLoader) -> None:
-    """Refuse a configuration that cannot be read, and parameters that it does not have.
+    """Refuse a configuration that cannot be read, and unknown or wrong parameters.
 
     Raises:
-        InputError: A broken file, an unknown parameter, or a value that is not allowed.
+        InputError: A file is broken, a parameter is unknown, or a value is not allowed.
     """
     try:
         parameters, _ = loader["parameters"], loader["catalog"]
@@ -76,7 +76,7 @@ def check_configuration(loader: OmegaConfigLoader) -> None:
 
 
 def _raw(loader: OmegaConfigLoader, key: str) -> list[DictConfig]:
-    """Return files as they are written: what ``runtime_params`` stands for is not filled in."""
+    """Return the files as they are written, with ``runtime_params`` not filled in."""
     base, env, *_ = loader._read_raw_config(key)
     return [*base.values(), *env.values()]
 
@@ -113,12 +113,12 @@ def _files(loader: OmegaConfigLoader) -> Iterator[Path]:
 
 
 def _problem(path: Path) -> str:
-    """Return what keeps a file from being read; nothing where it can be."""
+    """Return why a file cannot be read; empty if it can."""
     try:
         config = OmegaConf.load(path)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        return f"{line} is no YAML: {error.problem}"
+        return f"{line} is not YAML ({error.problem})"
     except (UnicodeDecodeError, yaml.YAMLError):
         return " is not a text file in UTF-8"
     except OSError as error:

@@ -6,7 +6,7 @@ import os
 
 
 def usable_cores() -> int:
-    """Return the cores that this process may use, fewer than the machine's in a batch job."""
+    """Return the number of cores that this process may use; a batch system may limit them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, whole, whenever the machine stops."""
+"""Atomic writes: after a crash, a file is the old one or the new one, and whole."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it takes the place of ``path``.
+    """Yield a temporary path beside ``path``; on success it replaces ``path``.
 
-    Temp file, fsync, rename, fsync of the folder. On an exception ``path`` stays as it was and
-    the temporary file is removed; one that a killed process left behind is removed here too.
+    The file is synced, renamed, and its folder synced. On an exception ``path`` stays as it was
+    and the temporary file is removed. Temporary files of killed processes are removed too.
 
     Raises:
-        OSError: The folder is not writable or the disk is full.
+        OSError: The folder cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in path.parent.glob(f".{path.name}.*.tmp"):

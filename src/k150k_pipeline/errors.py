@@ -1,4 +1,4 @@
-"""Why a clip could not be processed."""
+"""The errors of the project: of one clip, of the engine, of the input, of a run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class ClipError(Exception):
     """One clip cannot be processed; the run goes on without it.
 
     Attributes:
-        stage: Where it happened: ``probe``, ``decode`` or ``score``.
-        reason: A short, countable class of failure, such as ``truncated``.
-        detail: What was seen, for a person: values, the command, the end of stderr.
+        stage: Where it happened, such as ``download``, ``probe``, ``decode`` or ``score``.
+        reason: Class of the failure, such as ``truncated``, by which failures are counted.
+        detail: Details for a person: values, the command, the end of stderr.
     """
 
     def __init__(self, stage: str, reason: str, detail: str) -> None:
@@ -26,15 +26,15 @@ class ClipError(Exception):
 
 
 class EngineError(Exception):
-    """The engine itself is unusable (missing, too old, broken): no clip can be scored."""
+    """The engine is missing, too old or broken: no clip can be scored."""
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message names file, value and what to do."""
+    """A file or value of the user cannot be used; the message names it and what to do."""
 
 
 class FailureRateError(RuntimeError):
-    """More clips failed than ``max_failure_rate`` allows; everything good is written."""
+    """More clips failed than ``max_failure_rate`` allows; all outputs are written."""
 
 
 class PersistentKillsError(RuntimeError):
@@ -42,8 +42,8 @@ class PersistentKillsError(RuntimeError):
 
 
 class JournalError(RuntimeError):
-    """A finished clip cannot be recorded: going on would lose work."""
+    """A finished clip cannot be recorded, so more work would be lost."""
 
 
 class LostRowsError(RuntimeError):
-    """Rows that were finished once are not at hand; nothing is confirmed or overwritten."""
+    """Rows of finished clips are missing; no checkpoint or output is replaced."""

@@ -1,4 +1,4 @@
-"""What happens around a run: its shape, its lock, its progress, its summary."""
+"""Hooks that Kedro calls around a run: its shape, locks, progress and summary."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _STEPS = {
     "train": "training",
     "verify": "verifying that both plans agree",
 }
-"""What the log calls a step, where its name does not say it."""
+"""Names of steps in the log, where they differ from the names of the nodes."""
 
 _SHARDS_AFTER = {
     "extract.verify": "extract: scoring",
     "fr_from_nr.plan": "fr_from_nr: encoding and scoring",
     "ingest.plan": "ingest: downloading and probing what is due",
 }
-"""Lines of the log by the node after which the shards begin, in no order of their own."""
+"""Lines of the log by the node after which the shards begin."""
 
 
 def describe_step(node: str) -> str | None:
-    """Return the line of the log for a node that begins; None for a shard, which is one of many.
+    """Return the line of the log for a node that begins; None for a shard, as there are many.
 
     Args:
         node: Name of the node with its namespaces, such as ``extract.plan``.
@@ -55,20 +55,20 @@ def describe_step(node: str) -> str | None:
 
 
 class ProjectHooks:
-    """Locks every journal that a run writes to, and shows how far it has come."""
+    """Locks the outputs of a run, and shows its progress."""
 
     def __init__(self) -> None:
         self._locks: list[RunLock] = []
         self._reporter: ProgressReporter | None = None
         self.finished = 0
-        """Clips that the run has finished, counted when it ends."""
+        """Number of clips that the run has finished, counted when it ends."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Fix the shape of the graph before it is built.
 
         Raises:
-            InputError: A path on the command line that the catalog would take for a pattern.
+            InputError: A path on the command line has a brace, which makes it a catalog pattern.
         """
         parameters = context.config_loader["parameters"]
         _refuse_braces(parameters)
@@ -76,13 +76,13 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the files, take the locks and start watching.
+        """Check the files, take the locks and start to show progress.
 
         Raises:
             InputError: A folder is where a file is expected, or the catalog lacks an entry.
             OutputInUseError: Another run works on the same output.
         """
-        self.stop()  # a run that was interrupted in a notebook fires no closing hook
+        self.stop()  # a run that is interrupted in a notebook calls no closing hook
         self.finished = 0
         _refuse_missing_entries(pipeline, catalog)
         _refuse_folders(pipeline, catalog)
@@ -97,29 +97,29 @@ class ProjectHooks:
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
-        """Log which step begins, in the process that takes it."""
+        """Log the step that begins."""
         if step := describe_step(node.name):
             logger.info("%s", step)
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """Log that the shards begin, where this node was all that they waited for."""
+        """Log that the shards begin, if this node is the last before them."""
         if step := _SHARDS_AFTER.get(node.name):
             logger.info("%s", step)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Let go, and say where the outputs are."""
+        """Release the locks, and log where the outputs are."""
         self.stop()
-        _log_places(pipeline, catalog)
+        _log_outputs(pipeline, catalog)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
-        """Let go; what is in the journal stays there."""
+        """Release the locks; finished clips stay in the journal."""
         self.stop()
 
     def stop(self) -> None:
-        """End what goes on beside a run, and count what the run has finished."""
+        """Stop to show progress, count the finished clips, and release the locks."""
         if self._reporter is not None:
             self.finished = self._reporter.stop()
             self._reporter = None
@@ -130,7 +130,7 @@ class ProjectHooks:
 def _refuse_braces(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if isinstance(value, str) and ("{" in value or "}" in value):
-            raise InputError(f"{name}={value} has a brace in it; give a path without {{ and }}")
+            raise InputError(f"{name}={value} has a brace in it: give a path without {{ and }}")
 
 
 def _pipelines(pipeline: Pipeline) -> set[str]:
@@ -146,7 +146,7 @@ def _refuse_missing_entries(pipeline: Pipeline, catalog: DataCatalog) -> None:
 
 
 def _refuse_folders(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Refuse a folder in the place of a file before anything is computed for it."""
+    """Refuse a folder where a file is expected, before the run computes anything."""
     for name in sorted(pipeline.inputs() | pipeline.all_outputs()):
         file = catalog.get(name)
         if isinstance(file, ModelSetDataset) or not isinstance(file, AtomicFileDataset):
@@ -156,7 +156,7 @@ def _refuse_folders(pipeline: Pipeline, catalog: DataCatalog) -> None:
 
 
 def _journals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, JournalDataset]:
-    """Return the journals by the name of what they are of."""
+    """Return the journals of a run by name, without the ending ``_journal``."""
     datasets = {name: catalog.get(name) for name in sorted(pipeline.datasets())}
     return {
         name.removesuffix("_journal"): dataset
@@ -168,13 +168,13 @@ def _journals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, JournalData
 def _lock_paths(
     pipeline: Pipeline, catalog: DataCatalog, journals: dict[str, JournalDataset]
 ) -> set[Path]:
-    """Return the locks of a run: of its journals, and of every file that lies outside them."""
+    """Return the paths of a run's locks: those of its journals and of all files that it writes."""
     outputs = [catalog.get(name) for name in pipeline.all_outputs() if "." not in name]
     files = {file.lock_path for file in outputs if isinstance(file, AtomicFileDataset)}
     return files | {journal.lock_path for journal in journals.values()}
 
 
-def _log_places(pipeline: Pipeline, catalog: DataCatalog) -> None:
+def _log_outputs(pipeline: Pipeline, catalog: DataCatalog) -> None:
     outputs = {
         name: catalog.get(name) for name in sorted(pipeline.all_outputs()) if "." not in name
     }

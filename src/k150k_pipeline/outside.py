@@ -1,4 +1,4 @@
-"""``kedro run`` where no project is: one line that says where to go."""
+"""``kedro run`` outside the project: one line that says where to run it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _refusal(name: str) -> click.Command:
 
 
 def _commands() -> click.Group | None:
-    """Return the commands that need a project; None inside one, where Kedro has its own."""
+    """Return the commands that need a project; None inside one, where Kedro has these commands."""
     if find_kedro_project(Path.cwd()) is not None:
         return None
-    os.environ["KEDRO_DISABLE_TELEMETRY"] = "1"  # no .telemetry file can say so here
+    os.environ["KEDRO_DISABLE_TELEMETRY"] = "1"  # there is no .telemetry file here
     return click.Group("k150k-pipeline", {name: _refusal(name) for name in _COMMANDS})
 
 

@@ -18,10 +18,10 @@ from k150k_pipeline.pipelines import (
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the registered pipelines.
+    """Return the registered pipelines by name.
 
-    Where the environment asks for it (``--env=sample``) their clips are made first. The default
-    is the whole way of a corpus: ``ingest``, then ``extract`` with the labels it made.
+    With ``sample.enabled``, as in ``--env=sample``, their clips are made first. The default is
+    ``ingest``, then ``extract`` with the labels that it made.
     """
     shape = current_shape()
     make_sample = sample.create_pipeline()
@@ -29,18 +29,18 @@ def register_pipelines() -> dict[str, Pipeline]:
     shards = shape.extract.shards
     extract = feature_extraction.create_pipeline(shape.corpus, shape.labels, shards)
     corpus, labels = shape.ingest_corpus, f"{shape.ingest_corpus}_corpus"
-    take_in = ingest.create_pipeline(corpus, shape.ingest.shards)
-    whole = first + take_in + feature_extraction.create_pipeline(corpus, labels, shards)
-    encode = shape.fr_from_nr
+    ingestion = first + ingest.create_pipeline(corpus, shape.ingest.shards)
+    whole = ingestion + feature_extraction.create_pipeline(corpus, labels, shards)
+    fr_block = shape.fr_from_nr
     fr = fr_from_nr.create_pipeline(
-        encode.corpus, shape.fr_prefix, encode.shards, parquet=encode.parquet
+        fr_block.corpus, shape.fr_prefix, fr_block.shards, parquet=fr_block.parquet
     )
     features, enriched = f"{shape.table}_features", f"{shape.table}_enriched"
     head = mos_head.create_pipeline(features, labels)
     return {
         "__default__": whole,
-        "ingest": first + take_in,
-        "fr_from_nr": (first + take_in if shape.sample.enabled else first) + fr,
+        "ingest": ingestion,
+        "fr_from_nr": ingestion + fr if shape.sample.enabled else fr,
         "extract": first + extract,
         "sample": make_sample,
         "enrich": enrich.create_pipeline(features, enriched),

@@ -1,4 +1,4 @@
-"""What decides which nodes and datasets a run has: corpora, labels, shard counts, the sample.
+"""The parameters that determine the nodes and datasets of a run, such as corpora and shard counts.
 
 Nothing here depends on the machine: the same parameters give the same graph everywhere.
 """
@@ -26,11 +26,16 @@ _current: PipelineShape | None = None
 
 @dataclass(frozen=True)
 class PipelineShape:
-    """The parameters that decide which nodes and datasets a run has.
+    """The parameters that determine the nodes and datasets of a run.
 
     Attributes:
-        table_is_given: Whether ``--params features=…`` names the table that the pipelines after
-            ``extract`` read.
+        extract: Block ``extract``.
+        ingest: Block ``ingest``.
+        fr_from_nr: Block ``fr_from_nr``.
+        protocol: Block ``protocol``.
+        sample: Block ``sample``.
+        table_is_given: Whether ``--params features=…`` names the features table that the pipelines
+            after ``extract`` read.
     """
 
     extract: ExtractParameters
@@ -47,7 +52,7 @@ class PipelineShape:
 
     @property
     def labels(self) -> str:
-        """Dataset that has its labels: a scores CSV or a corpus JSONL."""
+        """Dataset of that corpus's labels: a scores CSV or a corpus JSONL."""
         if self.corpus.startswith("konvid"):
             return f"{self.corpus}_corpus"
         from_corpus = self.extract.labels == "corpus"
@@ -60,7 +65,7 @@ class PipelineShape:
 
     @property
     def table(self) -> str:
-        """Prefix of the catalog entries of the features table that comes after ``extract``."""
+        """Prefix of the catalog entries of the table that the pipelines after ``extract`` read."""
         return "given" if self.table_is_given else self.ingest_corpus
 
     @property
@@ -71,7 +76,7 @@ class PipelineShape:
 
     @property
     def protocol_shards(self) -> int:
-        """Nodes that the splits of ``protocol`` are dealt to: at most one per split."""
+        """Number of nodes that the splits of ``protocol`` are dealt to; at most one per split."""
         splits = len(self.protocol.seeds or ()) or self.protocol.splits
         return min(splits, _MAX_PROTOCOL_SHARDS)
 
@@ -79,8 +84,8 @@ class PipelineShape:
 def shape_from(parameters: Mapping[str, Any]) -> PipelineShape:
     """Read the shape from raw parameters.
 
-    A block with a value out of range counts as absent: Kedro builds the graph before it validates
-    the parameters, and the validation then ends the run.
+    A block with a wrong value is replaced by the defaults: Kedro builds the graph before it
+    validates the parameters, and the validation then ends the run.
     """
     return PipelineShape(
         extract=_block(ExtractParameters, parameters.get("extract")),
@@ -95,8 +100,8 @@ def shape_from(parameters: Mapping[str, Any]) -> PipelineShape:
 def set_shape(parameters: Mapping[str, Any]) -> None:
     """Fix the shape for this process from the run's parameters.
 
-    Kedro calls ``register_pipelines`` without arguments and before there is a catalog, so what the
-    command line says can only reach it by way of this module.
+    Kedro calls ``register_pipelines`` without arguments and before there is a catalog, so the
+    parameters of the command line can reach it only through this module.
     """
     global _current
     _current = shape_from(parameters)
@@ -105,8 +110,8 @@ def set_shape(parameters: Mapping[str, Any]) -> None:
 def current_shape() -> PipelineShape:
     """Return the shape of this process's run; outside a run, that of the configuration.
 
-    ``kedro registry`` and ``kedro viz`` fire no hook that could set it. The environment is then
-    the one that ``KEDRO_ENV`` names.
+    ``kedro registry`` and ``kedro viz`` call no hook that could set it. Then the environment is
+    that of ``KEDRO_ENV``.
     """
     if _current is not None:
         return _current

@@ -1,4 +1,4 @@
-"""How far a run is: bars on a terminal, lines of the log elsewhere, fed by the journals."""
+"""The progress of a run, read from its journals: bars on a terminal, elsewhere lines of the log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from k150k_pipeline.terminal import DRAWING, console, log_above
 logger = logging.getLogger(__name__)
 
 _RATE_WINDOW_S = 300.0
-_WIDE = 80  # columns; a narrower terminal has no room for the time elapsed
+_WIDE = 80  # columns; on a narrower terminal the time elapsed is left out
 
 
 def duration(seconds: float) -> str:
@@ -42,13 +42,13 @@ def eta(remaining: int, rate: float) -> str:
 
 
 class _Job:
-    """What one journal says of the run.
+    """The progress in one journal.
 
     Attributes:
         name: Name of the journal.
-        run: What the run announced in it; None until then.
-        finished: Attempts that have ended.
-        logged: Attempts that had ended when a line was last written.
+        run: What the run announced in the journal; None until then.
+        finished: Number of attempts that have ended.
+        logged: Number of attempts that had ended when the last line was written.
     """
 
     def __init__(self, name: str, journal: Journal) -> None:
@@ -69,11 +69,11 @@ class _Job:
 
     @property
     def kept(self) -> int:
-        """Clips that the run finished without a failure."""
+        """Number of clips that the run finished without a failure."""
         return self._tail.poll().ok
 
-    def look(self) -> None:
-        """Read what was added to the journal."""
+    def update(self) -> None:
+        """Read the new lines of the journal."""
         if self.run is None:
             run = self._journal.announced()
             if run is None or run["started_at"] < self._created:
@@ -91,17 +91,17 @@ class _Job:
         return f"{rate:.2f} clips/s, {seen.failed} failed, ETA {left}"
 
     def line(self) -> str:
-        """Return the job as a line of the log."""
+        """Return the progress as a line of the log."""
         return f"{self.name}: {self.finished} of {self.due} clips: {self.describe()}"
 
 
 class ProgressReporter:
-    """A thread that watches the journals of a run.
+    """A thread that shows the progress of a run.
 
     Args:
-        journals: Journals that the run writes, by name; may be none.
-        poll_s: Seconds between two looks.
-        line_every_s: Off a terminal, most seconds without a line.
+        journals: Journals that the run writes, by name; may be empty.
+        poll_s: Seconds between two readings of the journals.
+        line_every_s: Off a terminal, the most seconds without a line.
     """
 
     def __init__(
@@ -119,11 +119,11 @@ class ProgressReporter:
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def start(self) -> None:
-        """Start watching."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> int:
-        """Take a last look and end; return how many clips the run has finished."""
+        """Read the journals a last time and end; return how many clips the run has finished."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -135,15 +135,15 @@ class ProgressReporter:
         else:
             self._write_lines()
 
-    def _look(self) -> bool:
+    def _wait_and_update(self) -> bool:
         """Wait, then read every journal; return whether the run has ended."""
         ended = self._ended.wait(self._poll_s)
         for job in self._jobs:
-            job.look()
+            job.update()
         return ended
 
     def _phase(self) -> str | None:
-        """Return what goes on beside clips; None while they are being finished."""
+        """Return what the run does while it processes no clips; None while it does."""
         if any(job.run and not job.complete for job in self._jobs):
             return None
         if all(job.complete for job in self._jobs):
@@ -154,13 +154,13 @@ class ProgressReporter:
         with log_above(), _Bars() as bars:
             ended = False
             while not ended:
-                ended = self._look()
+                ended = self._wait_and_update()
                 bars.draw(self._jobs, None if ended else self._phase())
 
     def _write_lines(self) -> None:
         last_line = time.monotonic()
         while True:
-            ended = self._look()
+            ended = self._wait_and_update()
             lines = [job.line() for job in self._jobs if _is_news(job, ended)]
             if not lines and not ended and time.monotonic() - last_line >= self._line_every_s:
                 lines = self._unchanged()
@@ -178,12 +178,12 @@ class ProgressReporter:
 
 
 class _Bars:
-    """A row for each job, and one for what goes on beside them."""
+    """A row for each job, and one for the phase of the run."""
 
     def __init__(self) -> None:
         self._rows: dict[str, TaskID] = {}
         self._bar = _progress()
-        self._beside = self._bar.add_task("planning", total=1, count="", note="")
+        self._phase_row = self._bar.add_task("planning", total=1, count="", note="")
 
     def __enter__(self) -> _Bars:
         with DRAWING:
@@ -195,11 +195,11 @@ class _Bars:
             self._bar.stop()
 
     def draw(self, jobs: Iterable[_Job], phase: str | None) -> None:
-        """Show how far the jobs are, and what goes on beside them; None hides that row."""
+        """Show the progress of the jobs, and the phase of the run; None hides the phase."""
         with DRAWING:
             for job in jobs:
                 self._show(job)
-            self._bar.update(self._beside, description=phase or "", visible=phase is not None)
+            self._bar.update(self._phase_row, description=phase or "", visible=phase is not None)
             self._bar.refresh()
 
     def _show(self, job: _Job) -> None:
@@ -212,7 +212,7 @@ class _Bars:
 
 
 class _Rows(Progress):
-    """Rows with room at the end for the ``^C`` that a terminal echoes: no row wraps by it."""
+    """Rows with room at the end for the ``^C`` that a terminal prints, so that none wraps."""
 
     def get_renderable(self) -> Constrain:
         return Constrain(super().get_renderable(), console().width - len("^C") - 1)
@@ -238,7 +238,7 @@ def _progress() -> Progress:
 
 
 def _is_news(job: _Job, ended: bool) -> bool:
-    """Tell whether enough has been finished since the last line for another one."""
+    """Return whether enough has been finished since the last line to write another one."""
     new = job.finished - job.logged
     if job.run is None or not new:
         return False

@@ -1,4 +1,4 @@
-"""The session of a run: what was asked for is checked before anything starts."""
+"""The session of a run, which checks configuration and command line before anything starts."""
 
 from __future__ import annotations
 
@@ -33,50 +33,50 @@ _KNOWN: Mapping[str, tuple[str, _Names]] = {
 
 
 class ProjectSession(KedroSession):
-    """A Kedro session that refuses names it does not know before it runs anything."""
+    """A Kedro session that refuses unknown names before it runs anything."""
 
-    def run(self, *args: Any, **asked: Any) -> dict[str, Any]:
+    def run(self, *args: Any, **options: Any) -> dict[str, Any]:
         """Run pipelines as Kedro does.
 
         Raises:
-            InputError: Something that was asked for does not exist.
+            InputError: A pipeline, node, tag, dataset or namespace of the options is unknown.
         """
-        self._asked = asked
-        return super().run(*args, **asked)
+        self._options = options
+        return super().run(*args, **options)
 
     def load_context(self) -> KedroContext:
-        """Return the context; the configuration, and what a run was asked for, are checked."""
+        """Return the context, after checking the configuration and the options of a run."""
         refuse_unknown_environment(Path(self._conf_source), self.store.get("env"))
         check_configuration(cast(OmegaConfigLoader, self._get_config_loader()))
         context = super().load_context()
-        if asked := getattr(self, "_asked", None):
-            check_steps(asked)
+        if options := getattr(self, "_options", None):
+            check_options(options)
         return context
 
 
-def check_steps(asked: Mapping[str, Any]) -> None:
-    """Refuse pipelines, nodes, tags and datasets that do not exist.
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse pipelines, nodes, tags, datasets and namespaces that do not exist.
 
     Args:
-        asked: Keywords of ``KedroSession.run``.
+        options: Keyword arguments of ``KedroSession.run``.
 
     Raises:
         InputError: One of them does not exist, or nothing is left to run.
     """
-    names = asked.get("pipeline_names") or ["__default__"]
+    names = options.get("pipeline_names") or ["__default__"]
     for name in names:
         if name not in pipelines:
             raise InputError(unknown("pipeline", name, pipelines.keys()))
-    steps = _together(names)
+    steps = _union(names)
     for option, (what, names_of) in _KNOWN.items():
         known = names_of(steps)
-        for name in asked.get(option) or ():
+        for name in options.get(option) or ():
             if name not in known:
                 raise InputError(unknown(what, name, known))
-    _refuse_nothing(steps, {option: asked.get(option) or None for option in _FILTERS})
+    _refuse_empty(steps, {option: options.get(option) or None for option in _FILTERS})
 
 
-def _together(names: Sequence[str]) -> Pipeline:
+def _union(names: Sequence[str]) -> Pipeline:
     steps = Pipeline([])
     for name in names:
         try:
@@ -89,17 +89,19 @@ def _together(names: Sequence[str]) -> Pipeline:
     return steps
 
 
-def _refuse_nothing(steps: Pipeline, filters: Mapping[str, Any]) -> None:
+def _refuse_empty(steps: Pipeline, filters: Mapping[str, Any]) -> None:
     given = {option: names for option, names in filters.items() if names}
     keywords = {("node_namespaces" if o == "namespaces" else o): v for o, v in given.items()}
     try:
         steps.filter(**keywords)
     except ValueError as error:
-        parts = [f"{_spelled(option)}={','.join(filters[option])}" for option in given]
-        raise InputError(f"no node is left to run with {' and '.join(parts)}") from error
+        parts = [f"{_as_typed(option)}={','.join(filters[option])}" for option in given]
+        raise InputError(
+            f"no node is left to run with {' and '.join(parts)}: change these options"
+        ) from error
 
 
-def _spelled(option: str) -> str:
+def _as_typed(option: str) -> str:
     return "--nodes" if option == "node_names" else f"--{option.replace('_', '-')}"
 
 

@@ -6,7 +6,7 @@ from k150k_pipeline.session import ProjectSession
 
 HOOKS = (ProjectHooks(),)
 SESSION_CLASS = ProjectSession
-# Its statistics hook loads every dataset once more and cannot follow ours.
+# Its statistics hook loads every dataset again, and cannot describe those of this project.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -1,4 +1,4 @@
-"""How far the runs are: ``extract-status``, ``ingest-status`` and ``fr-status``."""
+"""The commands ``extract-status``, ``ingest-status`` and ``fr-status``: the progress of runs."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ _FAILURES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of run that keeps journals.
+    """One kind of run that keeps a journal.
 
     Attributes:
-        block: Parameter block, whose ``corpus`` says which corpus a run is about.
+        block: Parameter block, whose ``corpus`` names the corpus of a run.
         journals: Catalog entry of the journal by corpus.
-        what: What a run of this kind makes, for the help text.
+        runs: Name of these runs in the help text.
     """
 
     block: str
     journals: Mapping[str, str]
-    what: str
+    runs: str
 
 
 KINDS = {
     "extract-status": Kind(
         "extract",
         {name: f"{name}_journal" for name in get_args(Corpus)},
-        "extractions are",
+        "extractions",
     ),
     "ingest-status": Kind(
         "ingest",
         {name: f"{name}_ingest_journal" for name in ("konvid_150k", "konvid_1k")},
-        "ingestions are",
+        "ingestions",
     ),
     "fr-status": Kind(
         "fr_from_nr",
         {"konvid_150k": "k150k_fr_journal", "konvid_1k": "konvid_1k_fr_journal"},
-        "FR corpora are",
+        "runs of fr_from_nr",
     ),
 }
 
@@ -64,24 +64,27 @@ def status_command(name: str, command_class: type[click.Command] = click.Command
     @click.option("--conf-source", callback=validate_conf_source, help="As given to kedro run.")
     @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
     def report(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
-        entries = _journals_asked_for(kind, params)
-        given = {"env": env, "conf_source": conf_source, "runtime_params": params}
-        with settings.SESSION_CLASS.create(**given) as session:
+        entries = _entries(kind, params)
+        options = {"env": env, "conf_source": conf_source, "runtime_params": params}
+        with settings.SESSION_CLASS.create(**options) as session:
             catalog = session.load_context().catalog
         click.echo(describe_runs(_datasets(catalog, entries)))
 
-    text = f"Tell how far {kind.what}: the corpus that --params names, or every one with a run."
+    text = f"Show the progress of {kind.runs}: of all corpora, or of the one that --params names."
     return click.command(name, cls=command_class, help=text)(report)
 
 
 def describe_runs(datasets: Sequence[JournalDataset]) -> str:
-    """Return what the journals say, the latest run first; without a run, where they would be."""
+    """Return the progress of the runs in the journals, the latest first.
+
+    If there is no run, the folders of the journals are named.
+    """
     announced = ((dataset.journal.announced(), dataset) for dataset in datasets)
     runs = [(run, dataset) for run, dataset in announced if run is not None]
     if not runs:
         folders = dict.fromkeys(str(dataset.journal.folder) for dataset in datasets)
         return f"No run has begun in {' or '.join(folders)}"
-    runs.sort(key=lambda found: -found[0]["started_at"])
+    runs.sort(key=lambda pair: -pair[0]["started_at"])
     return "\n".join(_describe_run(run, dataset) for run, dataset in runs)
 
 
@@ -105,13 +108,13 @@ def _describe_run(run: Mapping[str, Any], dataset: JournalDataset) -> str:
         f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
         if holder
         else "  no rate: nothing is running",
-        *(f"  failed: {clip}: {': '.join(why)}" for clip, why in last_failures),
+        *(f"  failed: {clip}: {': '.join(failure)}" for clip, failure in last_failures),
     ]
     return "\n".join(lines)
 
 
-def _journals_asked_for(kind: Kind, params: Mapping[str, Any]) -> list[str]:
-    """Return the catalog entries of the corpus that the parameters name, or of every corpus."""
+def _entries(kind: Kind, params: Mapping[str, Any]) -> list[str]:
+    """Return the journal's catalog entry for the corpus in the parameters, or for every corpus."""
     block = params.get(kind.block)
     named = block.get("corpus") if isinstance(block, Mapping) else None
     if named is None:
@@ -128,6 +131,6 @@ def _journals_asked_for(kind: Kind, params: Mapping[str, Any]) -> list[str]:
 def _datasets(
     catalog: CatalogProtocol[str, AbstractDataset[Any, Any]], entries: Sequence[str]
 ) -> list[JournalDataset]:
-    """Return the journals, each folder once: with ``--params journal=…`` all are in one place."""
+    """Return the journals, each folder once: with ``--params journal=…`` all are in one folder."""
     found = (cast(JournalDataset, catalog.get(entry)) for entry in entries)
     return list({dataset.journal.folder: dataset for dataset in found}.values())

@@ -1,4 +1,4 @@
-"""What a mistyped name may have meant."""
+"""Suggestions for a mistyped name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
 _SHOWN = 8
-_FEW = 12
+_MOST_SHOWN_WHOLE = 12
 
 
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
-    """Return names by how much they look like another; those that end with it come first."""
+    """Return names by their likeness to another; those that end with it come first."""
 
     def likeness(other: str) -> tuple[bool, float]:
         return other.endswith(f".{name}"), SequenceMatcher(None, name, other).ratio()
@@ -19,12 +19,12 @@ def nearest_first(name: str, known: Iterable[str]) -> list[str]:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Return a sentence that says that a name is unknown, and names those that exist.
+    """Return the message that a name is unknown, with the names that exist.
 
     Args:
-        what: What the name stands for, such as ``pipeline``.
+        what: Kind of thing that is named, such as ``pipeline``.
         name: The name.
-        known: Every name that exists.
+        known: All names that exist.
     """
     ranked = nearest_first(name, known)
     if not ranked:
@@ -33,8 +33,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 
 def shortened(names: list[str]) -> str:
-    """Return a few names whole, of many the first, with commas between them."""
-    if len(names) <= _FEW:
+    """Return all names if they are few, else the first ones, with commas between them."""
+    if len(names) <= _MOST_SHOWN_WHOLE:
         return ", ".join(names)
     return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
 
@@ -46,22 +46,22 @@ def either(names: list[str]) -> str:
 
 
 def unknown_parameter(key: str, known: Iterable[str], members: Iterable[str]) -> str:
-    """Return a sentence that says that no parameter has a name, and which one may be meant.
+    """Return the message that a parameter is unknown, with suggestions.
 
     Args:
-        key: The name as it was given, without a block.
-        known: Names that may stand without a block: blocks and paths.
+        key: The name on the command line, without a block.
+        known: Names that need no block: those of blocks and of paths.
         members: Parameters with their blocks, such as ``extract.limit``.
     """
     by_leaf: dict[str, list[str]] = {}
     for member in members:
         by_leaf.setdefault(member.rpartition(".")[2], []).append(member)
-    meant = by_leaf.get(key) or [
+    suggestions = by_leaf.get(key) or [
         name
         for near in get_close_matches(key, [*known, *by_leaf], n=3, cutoff=0.7)
         for name in ([near] if near in known else by_leaf[near])
     ]
-    if meant:
-        return f"there is no parameter {key!r}. Did you mean {either(meant[:_SHOWN])}?"
+    if suggestions:
+        return f"there is no parameter {key!r}. Did you mean {either(suggestions[:_SHOWN])}?"
     ranked = nearest_first(key, known)
     return f"there is no parameter {key!r}. There are, nearest first: {shortened(ranked)}"

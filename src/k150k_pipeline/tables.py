@@ -1,4 +1,4 @@
-"""CSV tables that users bring: read row by row, however they are written."""
+"""Reader of the CSV tables of users, in any of the usual encodings and with any delimiter."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from typing import Any, TextIO
 from k150k_pipeline.errors import InputError
 
 Rows = Iterator[tuple[int, list[str]]]
+"""Line number and cells of each row."""
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_LOOKED_AT_BYTES = 512
+_HEAD_BYTES = 512
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-_OTHERS = {b"PAR1": "a parquet file", b"PK\x03\x04": "a spreadsheet or another zip archive"}
+_OTHER_KINDS = {b"PAR1": "a parquet file", b"PK\x03\x04": "a spreadsheet or another zip archive"}
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
 
 @contextmanager
 def open_table(path: Path) -> Iterator[tuple[list[str], Rows]]:
-    """Yield the header of a CSV file, and its rows with the line on which each ends.
+    """Yield the header of a CSV file, and its rows, each with the number of its last line.
 
-    UTF-8, and UTF-16 with a byte-order mark, are read, with commas, semicolons or tabs between
-    the cells, with CRLF and with quotes. Empty lines are passed over.
+    The file is UTF-8, or UTF-16 with a byte-order mark. Cells are separated by commas, semicolons
+    or tabs and may be quoted. Empty lines are passed over.
 
     Raises:
-        InputError: The file cannot be read, is not a table, is empty, or its header does not
-            show what separates the cells.
+        InputError: The file cannot be read, is not a table, is empty, or its header does not show
+            which delimiter it uses.
     """
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
@@ -43,34 +44,36 @@ def open_table(path: Path) -> Iterator[tuple[list[str], Rows]]:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: give the place of a CSV file") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): make it readable, or name another file"
+        ) from error
     except UnicodeError as error:
         raise InputError(
             f"{path} is not a text file in UTF-8: save the table as UTF-8 ({error})"
         ) from error
     except csv.Error as error:
-        raise InputError(f"{path} is not a CSV file: {error}") from error
+        raise InputError(f"{path} is not a CSV file ({error}): name another file") from error
 
 
 def _encoding(path: Path) -> str:
-    """Return how a file is encoded, by its first bytes.
+    """Return the encoding of a file, from its first bytes.
 
     Raises:
-        InputError: It is of another kind than a table of text.
+        InputError: It is not a table of text.
     """
     with path.open("rb") as file:
-        start = file.read(_LOOKED_AT_BYTES)
-    if start.startswith(_UTF_16):
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(_UTF_16):
         return "utf-16"
-    for magic, kind in _OTHERS.items():
-        if start.startswith(magic):
+    for magic, kind in _OTHER_KINDS.items():
+        if head.startswith(magic):
             raise InputError(f"{path} is {kind}, not a CSV file: give a table of text")
-    if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_MARKUP):
         raise InputError(
             f"{path} is a web page, not a CSV file: perhaps the download ended at a login or an "
             "error page; download the table again"
         )
-    if start.count(0) > len(start) // 4:  # UTF-16 without its mark; a single one is a bad row
+    if head.count(0) > len(head) // 4:  # UTF-16 without its mark; a single one is a bad row
         raise InputError(f"{path} is not a text file in UTF-8: save the table as UTF-8")
     return "utf-8-sig"
 
@@ -91,11 +94,11 @@ def _first_line(file: TextIO) -> tuple[int, str]:
     return next(((i, line) for i, line in enumerate(file, start=1) if line.strip()), (0, ""))
 
 
-def _rows(reader: Any, above: int, path: Path) -> Rows:
-    line = above
+def _rows(reader: Any, lines_before: int, path: Path) -> Rows:
+    line = lines_before
     try:
         for cells in reader:
-            line = above + reader.line_num
+            line = lines_before + reader.line_num
             if cells:
                 yield line, cells
     except csv.Error as error:

@@ -1,4 +1,4 @@
-"""The terminal of a run: the bar, the log and what worker processes write share one console."""
+"""The terminal of a run: the bar, the log and the output of workers share one console."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 DRAWING = threading.RLock()
-"""Held while anything is drawn: rich lets one thread draw between another's erasing and drawing."""
+"""Lock to hold while drawing, as rich allows one thread to draw while another redraws its bar."""
 
-_STANDARD = (1, 2)
+_STANDARD_DESCRIPTORS = (1, 2)
 _LAST_LINES_S = 2.0
 
 
-class _OneAtATime(Console):
-    """A console that prints for one thread after the other."""
+class _LockedConsole(Console):
+    """A console that prints for one thread at a time."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does."""
@@ -36,12 +36,12 @@ class _OneAtATime(Console):
 
 @cache
 def console() -> Console:
-    """Return the console on stderr; there is one, since a second would write over its bar."""
-    return _OneAtATime(stderr=True, highlight=False)
+    """Return the one console on stderr; a second one would write over its bar."""
+    return _LockedConsole(stderr=True, highlight=False)
 
 
 class LinesAbove(io.TextIOBase):
-    """A text stream whose every whole line appears above the bar of a console."""
+    """A text stream whose lines are printed above the bar of a console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -52,7 +52,7 @@ class LinesAbove(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Print the lines that are whole; the console wraps none of them."""
+        """Print the complete lines; the console does not wrap them."""
         *lines, self._rest = (self._rest + text).split("\n")
         if lines:
             self._console.print(Text("\n".join(lines)), soft_wrap=True)
@@ -61,7 +61,7 @@ class LinesAbove(io.TextIOBase):
 
 @contextmanager
 def log_above() -> Iterator[None]:
-    """Send what the log writes to the terminal through the console, for the length of a block."""
+    """Make the log write to the terminal through the console, within the block."""
     with ExitStack() as moved:
         for handler in _handlers():
             _move(handler, moved)
@@ -89,10 +89,10 @@ def _is_terminal(stream: object) -> bool:
 
 @contextmanager
 def worker_output() -> Iterator[Connection | None]:
-    """Yield a pipe for :func:`write_to`, whose lines appear above the bar.
+    """Yield a pipe for :func:`write_to`, whose lines are printed above the bar.
 
-    Workers that write to the terminal themselves would write into the bar. Where there is no
-    terminal there is no bar, and None is yielded.
+    Workers that write to the terminal themselves would write into the bar. Off a terminal there
+    is no bar, and None is yielded.
     """
     if not console().is_terminal:
         yield None
@@ -108,10 +108,10 @@ def worker_output() -> Iterator[Connection | None]:
 
 
 def write_to(output: Connection | None) -> None:
-    """Let what this process writes to the terminal go to a pipe instead; None changes nothing."""
+    """Redirect what this process writes to the terminal to a pipe; None changes nothing."""
     if output is None:
         return
-    for descriptor in _STANDARD:
+    for descriptor in _STANDARD_DESCRIPTORS:
         if os.isatty(descriptor):
             os.dup2(output.fileno(), descriptor)
 

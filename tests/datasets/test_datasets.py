@@ -86,7 +86,7 @@ def test_clip_folder_makes_only_what_is_missing(tmp_path):
 def test_journal_is_appended_to_and_never_saved(tmp_path):
     dataset = JournalDataset(path=str(tmp_path), output={"filepath": str(tmp_path / "o.parquet")})
     assert dataset.load().output == tmp_path / "o.parquet"
-    with pytest.raises(DatasetError, match="line by line"):
+    with pytest.raises(DatasetError, match="append lines"):
         dataset.save(pd.DataFrame())
 
 
@@ -104,7 +104,7 @@ def test_journal_is_appended_to_and_never_saved(tmp_path):
         (AtomicFigureDataset, matplotlib.MatplotlibDataset),
     ],
 )
-def test_kedro_viz_knows_each_preview_by_the_name_of_its_kind(ours, public):
+def test_kedro_viz_recognises_each_preview_by_the_name_of_its_kind(ours, public):
     assert kind_of_preview(ours) == kind_of_preview(public)
 
 

@@ -1,4 +1,4 @@
-"""The table of features: how it is loaded, and what is said when it is not there."""
+"""The features table: how it is loaded, and the message if it does not exist."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_missing_table_names_the_command_and_the_tables_beside_it(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     for name in ("x.parquet", "y.parquet"):
         save(tmp_path / "data" / name)
-    said = message(tmp_path / "data/features.parquet")
-    assert said == (
+    refusal = message(tmp_path / "data/features.parquet")
+    assert refusal == (
         f"data/features.parquet does not exist: make it with `{COMMAND}`, or take the table that "
         "is there with `--params features=data/x.parquet` (there is also data/y.parquet)"
     )

@@ -66,7 +66,7 @@ def audited(function):
     return call
 
 
-def test_killed_at_every_moment_the_set_is_old_or_new_and_the_next_run_mends(tmp_path):
+def test_killed_at_every_moment_the_set_is_old_or_new_and_the_next_run_repairs_it(tmp_path):
     states, moment, finished = [], 0, False
     while not finished:
         folder = tmp_path / str(moment)
@@ -118,10 +118,10 @@ def test_same_set_twice_is_one_version(tmp_path):
     assert sums.returncode == 0
 
 
-def test_changed_file_is_noticed_and_saving_again_mends_it(tmp_path):
+def test_changed_file_is_noticed_and_saving_again_replaces_it(tmp_path):
     target = publish(tmp_path, OLD)
     (target / "m.json").write_bytes(b"?")
-    with pytest.raises(DatasetError, match=r"m\.json was changed"):
+    with pytest.raises(DatasetError, match=r"m\.json has changed"):
         read_current(tmp_path)
     publish(tmp_path, OLD)
     assert read_current(tmp_path).files == OLD

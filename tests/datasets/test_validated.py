@@ -43,13 +43,19 @@ def test_what_is_saved_is_loaded_and_is_a_json_document_as_ever(tmp_path, model)
     ("content", "message"),
     [
         (None, "does not exist"),
-        (b"", "is no JSON"),
-        (b"\xff", "is no JSON"),
-        (b'{"ok": 1, "fai', "is no JSON"),
-        (b"[]", r"is no Tally \(the document: "),
-        (b'{"ok": 1, "failed": 2, "syncs": 3}', r"is no Tally \(sync_seconds: Field required\)"),
-        (b'{"ok": 1.5, "failed": 2, "syncs": 3, "sync_seconds": 0}', r"is no Tally \(ok: "),
-        (json.dumps({**TALLY.model_dump(), "more": 1}).encode(), r"is no Tally \(more: "),
+        (b"", "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b'{"ok": 1, "fai', "is not JSON"),
+        (b"[]", r"does not hold a Tally \(the document: "),
+        (
+            b'{"ok": 1, "failed": 2, "syncs": 3}',
+            r"does not hold a Tally \(sync_seconds: Field required\)",
+        ),
+        (
+            b'{"ok": 1.5, "failed": 2, "syncs": 3, "sync_seconds": 0}',
+            r"does not hold a Tally \(ok: ",
+        ),
+        (json.dumps({**TALLY.model_dump(), "more": 1}).encode(), r"does not hold a Tally \(more: "),
     ],
 )
 def test_anything_else_is_one_error_that_names_the_file(tmp_path, content, message):

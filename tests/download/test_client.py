@@ -160,7 +160,7 @@ class TestStatus:
         assert inbox.refusal(server.at(PATH, Reply(HTML, status)), attempts=4) == reason
         assert len(server.requests) == 4
 
-    def test_206_that_nobody_asked_for(self, server, inbox, clip):
+    def test_206_without_a_range_in_the_request(self, server, inbox, clip):
         headers = ETAG | content_range(1000, clip)
         url = server.at(PATH, Reply(clip[1000:], 206, headers, ranges=False))
         assert inbox.refusal(url) == "http_error"
@@ -245,7 +245,7 @@ class TestCutShort:
         assert server.asked()[1].served < len(clip)
 
     @pytest.mark.parametrize("case", ["none", "weak etag", "fresh last-modified", "gzip"])
-    def test_begun_anew_where_resuming_is_not_safe(self, server, inbox, clip, case):
+    def test_started_again_where_resuming_is_not_safe(self, server, inbox, clip, case):
         body, headers = {
             "none": (clip, {}),
             "weak etag": (clip, {"ETag": 'W/"one"'}),
@@ -531,7 +531,7 @@ class TestSlow:
 
         in_time(give_up, 0.7)
 
-    def test_nobody_accepts(self, inbox):
+    def test_no_process_accepts_the_connection(self, inbox):
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
             full.listen(0)

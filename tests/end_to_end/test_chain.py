@@ -75,7 +75,7 @@ def test_the_readme_prints_the_whole_way():
     ]
 
 
-def test_every_clip_goes_all_the_way(followed):
+def test_every_clip_gets_through_all_pipelines(followed):
     root = followed.root
     features = pd.read_parquet(root / "data/04_feature/full_features_konvid_150k.parquet")
     assert len(features) == 8 and not (root / TABLE).exists()
@@ -97,7 +97,7 @@ def test_every_clip_goes_all_the_way(followed):
         ("fr-status", "data/05_model_input/k150k_fr_corpus.jsonl"),
     ],
 )
-def test_status_finds_the_run_without_being_told_its_corpus(followed, command, output):
+def test_status_finds_the_run_without_its_corpus_on_the_command_line(followed, command, output):
     reported = followed.kedro(command)
     assert f"{followed.root / output} (not running)" in reported
     assert "wanted 8, done 8, failed attempts 0, due 0" in reported

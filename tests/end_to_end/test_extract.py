@@ -117,7 +117,7 @@ def test_second_run_does_nothing_and_new_clips_are_added(corpus, tiny_clips):
     assert set(corpus.table()["mos"]) == {2.0, 3.0}
 
 
-def test_limit_goes_on_where_it_stopped(corpus):
+def test_limit_continues_where_the_last_run_stopped(corpus):
     corpus.run(params="extract.limit=3")
     assert len(corpus.table()) == 3
     assert report(corpus)["counts"]["not_yet_tried"] == 5
@@ -270,7 +270,7 @@ def test_names_that_are_not_utf8_are_reported(corpus):
     assert len(report(corpus)["clips_without_label"]) == 1
 
 
-def test_wrong_folder_is_told_with_an_example(corpus):
+def test_wrong_folder_is_named_with_an_example(corpus):
     for name in corpus.names:
         (corpus.clips / name).rename(corpus.clips / f"other_{name}")
     output = corpus.run(ok=False)

@@ -121,7 +121,7 @@ def test_failed_clips_are_tried_again_and_too_many_end_the_run(fr):
     assert len(fr.rows()) == 20 and pd.read_csv(fr.failures).empty
 
 
-def test_rows_of_another_sweep_never_mix_unasked(fr):
+def test_rows_of_another_sweep_never_mix_by_default(fr):
     fr.run("fr_from_nr.crf_sweep=18+38,fr_from_nr.limit=1")
     output = fr.run("fr_from_nr.crf_sweep=18+28", ok=False)
     assert "crf_sweep='18 38' (now '18 28')" in output and "Traceback" not in output
@@ -196,7 +196,7 @@ def test_two_rows_of_one_clip_are_refused():
         read_corpus(pd.DataFrame([{"name": "a.mp4"}]))
 
 
-def test_sample_goes_from_nothing_to_fr_rows(project):
+def test_sample_makes_fr_rows_from_nothing(project):
     params = "sample.seconds=0.2,fr_from_nr.crf_sweep=25+40,fr_from_nr.preset=ultrafast"
     project.kedro("run", "--env=sample", "--pipeline=fr_from_nr", f"--params={params}")
     data = project.root / "data/sample"

@@ -193,7 +193,7 @@ def test_checksum_of_the_manifest_is_kept(ingest, site):
     assert ingest.failures() == {bad: ("download", "wrong_checksum")}
 
 
-def test_private_addresses_are_not_asked_unless_allowed(ingest, site):
+def test_private_addresses_get_no_request_unless_allowed(ingest, site):
     ingest.write_manifest(site.urls)
     ingest.run("ingest.download.allow_private=false")
     assert set(ingest.failures().values()) == {("download", "private_address")}
@@ -385,7 +385,7 @@ def test_limit_leaves_clips_out_and_what_is_known_in(split_drop):
     assert len(split_drop.rows()) == 9
 
 
-def test_konvid_1k_goes_the_same_way_to_features(ingest, tiny_clips):
+def test_konvid_1k_becomes_features_by_the_same_commands(ingest, tiny_clips):
     drop = ingest.project.root / "data/01_raw/konvid-1k"
     videos = drop / "KoNViD_1k_videos"
     videos.mkdir(parents=True)
@@ -432,7 +432,7 @@ def test_sample(tmp_path, project):
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
         ("drop=/nowhere/at/all", "the drop /nowhere/at/all does not exist"),
         ("ingest.min_rows=100", "are too few for KonViD-150k"),
@@ -443,12 +443,12 @@ def test_sample(tmp_path, project):
         ("ingest.download.concurrency=0", "ingest.download.concurrency: 0 is not allowed"),
         ("ingest.download.retry_failed=not_fuond", "'not_fuond' is no class of reason"),
         ("ingest.typo=1", "ingest.typo is unknown"),
-        ("ingest.probe=ffprobe,ingest.ffprobe=/nope", "cannot run /nope (ingest.ffprobe)"),
+        ("ingest.probe=ffprobe,ingest.ffprobe=/nope", "/nope (ingest.ffprobe) cannot be run"),
     ],
 )
-def test_mistakes_are_one_clear_message(split_drop, params, said):
+def test_mistakes_are_one_clear_message(split_drop, params, message):
     output = split_drop.run(params, ok=False)
-    assert said in output and "Traceback" not in output
+    assert message in output and "Traceback" not in output
     assert not split_drop.corpus.exists()
 
 

@@ -48,7 +48,7 @@ def test_rows_of_a_crashed_run_are_taken_over(corpus):
     assert corpus.features.read_bytes() == before
 
 
-def test_rows_can_be_scored_anew_instead(corpus):
+def test_rows_of_the_older_script_can_be_scored_again_instead(corpus):
     leave(corpus, corpus.names[:3], corpus.names[:3])
     corpus.run(params="extract.legacy=ignore")
     assert len(corpus.table()) == 8 and not (corpus.table()["cambi_mean"] == 7.25).any()

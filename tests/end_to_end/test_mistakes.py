@@ -75,7 +75,7 @@ MISTAKES = {
         ("extract.limit", "vmaf.threads", "1 more"),
     ),
     "out of range": Mistake(extract("extract.limit=0"), ("extract.limit: 0 is not allowed",)),
-    "block that is none": Mistake(("--params", "extract=5"), ("extract: 5 is no block",)),
+    "block that is none": Mistake(("--params", "extract=5"), ("extract: 5 is not a block",)),
     "table in UTF-16 without a mark": Mistake(
         extract("scores=t.csv"),
         ("t.csv is not a text file",),
@@ -126,10 +126,10 @@ MISTAKES = {
     ),
     "no clips_dir": Mistake(extract("clips_dir=/nowhere"), ("/nowhere does not exist",)),
     "output that cannot be": Mistake(
-        extract("out=README/x.parquet"), ("cannot write the lock", "README"), files={"README": ""}
+        extract("out=README/x.parquet"), ("cannot be written", "README"), files={"README": ""}
     ),
     "broken YAML": Mistake(
-        (), ("parameters.yml line 2 is no YAML",), files={"conf/local/parameters.yml": "a: {b: 1\n"}
+        (), ("parameters.yml line 2 is not YAML",), files={"conf/local/parameters.yml": "a: {b\n"}
     ),
     "YAML of a list": Mistake(
         (), ("parameters.yml holds no names",), files={"conf/local/parameters.yml": "- a\n"}

@@ -172,7 +172,7 @@ def test_predictions_of_a_parquet_are_those_of_the_model(head, tmp_path):
     refused = head.project.kedro(
         "run", "--pipelines=predict", f"--params=predict.source={source}", ok=False
     )
-    assert "needs columns that are not there: framerate" in refused
+    assert "lacks columns that the model needs: framerate" in refused
     assert "Traceback" not in refused
     head.project.kedro(
         "run",
@@ -271,10 +271,10 @@ def test_sample_runs_through_and_holds(tmp_path):
     assert (current / "MOS_HOLD.json").exists() and not (current / "MOS_PROMOTE.json").exists()
     assert "votes CSV" in json.loads((current / "MOS_HOLD.json").read_text())["ceiling"]["source"]
     clip = sorted((tmp_path / "data/sample/01_raw/konvid-150k/k150ka_extracted").iterdir())[0]
-    said = project.kedro(
+    output = project.kedro(
         *("run", "--env=sample", "--pipelines=predict", f"--params=predict.source={clip}"),
         default_runner=True,
     )
     found = pd.read_csv(tmp_path / "data/sample/07_model_output/predicted_mos.csv")
     assert found["clip_name"].tolist() == [clip.name] and 1 <= found["predicted_mos"][0] <= 5
-    assert clip.name in said and "another engine" not in said
+    assert clip.name in output and "another engine" not in output

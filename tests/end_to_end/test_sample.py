@@ -66,7 +66,7 @@ def test_scores_are_the_means_of_five_votes(runs):
     pd.testing.assert_series_equal(votes.mean(), scores, check_exact=True)
 
 
-def test_made_anew_it_is_the_same_to_the_last_byte(runs):
+def test_made_again_it_is_the_same_to_the_last_byte(runs):
     def digests(root: Path) -> dict[str, str]:
         files = [*root.glob("01_raw/**/*"), *root.glob("04_feature/*.parquet")]
         return {

@@ -72,9 +72,9 @@ def test_many_rows(clips):
     [
         ({"crf_sweep": ()}, "crf_sweep is empty"),
         ({"crf_sweep": (18, 28, 18)}, r"\[18\] more than once"),
-        ({"crf_sweep": (18, 52)}, r"\[52\] is out of range: libx264 takes 0 to 51"),
+        ({"crf_sweep": (18, 52)}, r"\[52\] is out of range; libx264 accepts 0 to 51"),
         ({"crf_sweep": (-1,)}, r"\[-1\] is out of range"),
-        ({"preset": "quick"}, "libx264 has no preset 'quick'; it has ultrafast"),
+        ({"preset": "quick"}, "libx264 has no preset 'quick'; choose ultrafast"),
         ({"options": CorpusOptions(encoder="h264_nvenc")}, "encoder 'h264_nvenc' is unknown"),
         ({"options": CorpusOptions(encoder="libsvtav1")}, "libsvtav1 has no preset 'medium'"),
         ({"options": CorpusOptions(encoder="libvpx-vp9"), "preset": "9"}, "no preset '9'"),
@@ -199,7 +199,7 @@ def test_encoder_that_hangs_is_ended(clips, tmp_path):
     assert caught.value.reason == "timeout"
 
 
-def test_encoder_that_the_ffmpeg_lacks_is_told_before_the_first_clip(clips, tmp_path):
+def test_encoder_that_the_ffmpeg_lacks_is_reported_before_the_first_clip(clips, tmp_path):
     real = NrToFrAdapter()._strategy._ffmpeg
     ffmpeg = write_script(
         tmp_path / "ffmpeg",
@@ -212,7 +212,7 @@ def test_encoder_that_the_ffmpeg_lacks_is_told_before_the_first_clip(clips, tmp_
             _ = adapter.identity
 
 
-def test_what_is_asked_for_is_kept_and_nothing_else(clips, tmp_path):
+def test_only_files_that_the_options_name_are_kept(clips, tmp_path):
     for strategy in ("loopback", "stepwise"):
         scratch, encodes = tmp_path / strategy / "scratch", tmp_path / strategy / "encodes"
         rows = rows_of_clip(

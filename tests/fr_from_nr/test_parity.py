@@ -112,7 +112,7 @@ def test_rate_and_length(clips):
     assert single["duration_s"] == 0.04 and single["motion2_std"] == 0.0
 
 
-def test_x264_tells_bits_that_make_up_the_encode(clips):
+def test_bits_in_the_log_of_x264_make_up_the_encode(clips):
     for row in rows_of_clip(clips["eight_bit"]):
         bits = row["enc_internal_bits_mean"] * 10
         assert bits == pytest.approx(8 * row["encode_size_bytes"])

@@ -37,7 +37,7 @@ def test_rows_of_other_engines_are_counted_and_not_used(log):
     done = {c for c, ok, f in log if ok and f in "xy"}
     assert progress.done == done
     assert progress.foreign == {c: "z" for c, ok, f in log if ok and c not in done}
-    assert progress.at_hand == done | progress.foreign.keys()
+    assert progress.any_row == done | progress.foreign.keys()
 
 
 def test_kills_are_no_attempts_and_have_a_bound_of_their_own():

@@ -119,7 +119,9 @@ def test_full_disk_stops_the_writer():
     writer = Journal(Path("/dev"), Path("/dev/null")).writer(0, "f", {})
     writer._path = Path("/dev/full")
     writer._descriptor = os.open("/dev/full", os.O_WRONLY)
-    with pytest.raises(JournalError, match=r"cannot write the journal /dev/full: No space left"):
+    with pytest.raises(
+        JournalError, match=r"the journal /dev/full cannot be written: No space left"
+    ):
         writer.ok("a", 1, 0.1, {})
 
 

@@ -26,7 +26,7 @@ def other(tmp_path):
     holder.wait()
 
 
-def test_second_holder_is_refused_and_told_of_the_first(tmp_path, other):
+def test_second_holder_is_refused_and_the_message_names_the_first(tmp_path, other):
     with pytest.raises(OutputInUseError) as caught:
         RunLock(tmp_path / "lock").acquire()
     assert str(other.pid) in str(caught.value)
@@ -54,5 +54,5 @@ def test_children_do_not_inherit_the_lock(tmp_path):
     child.wait()
 
 
-def test_nobody_holds_a_lock_that_is_not_there(tmp_path):
+def test_lock_without_a_file_has_no_holder(tmp_path):
     assert read_holder(tmp_path / "lock") is None

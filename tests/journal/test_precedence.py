@@ -1,4 +1,4 @@
-"""Which of a clip's lines counts, against its definition said another way."""
+"""Which of a clip's lines counts, against its definition in other words."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from k150k_pipeline.media.encode import encoder_failed, read_encodes
 from k150k_pipeline.media.tools import ToolResult
 
 
-def told(number: int, qp: float, size: int, skipped: int = 0) -> str:
+def logged(number: int, qp: float, size: int, skipped: int = 0) -> str:
     return (
         f"frame={number:4d} QP={qp:.2f} NAL=2 Slice:P Poc:{number:<3d} "
         f"I:{1:<4d} P:{3:<4d} SKIP:{skipped:<4d} size={size} bytes\n"
@@ -30,10 +30,10 @@ def result(stderr: str, returncode: int = 0) -> ToolResult:
 LINE = "[libx264 @ 0x5] [debug] "
 
 
-def test_lines_of_two_encodes_are_told_apart_by_the_bytes_of_each_frame():
+def test_lines_of_two_encodes_are_matched_by_the_bytes_of_each_frame():
     stderr = (
-        LINE + told(0, 20, 900) + LINE + told(0, 30, 500) + LINE + told(1, 32, 40, skipped=4)
-        + LINE + told(1, 22, 100) + account(1000, 540)
+        LINE + logged(0, 20, 900) + LINE + logged(0, 30, 500) + LINE + logged(1, 32, 40, skipped=4)
+        + LINE + logged(1, 22, 100) + account(1000, 540)
     )  # fmt: skip
     first, second = read_encodes(result(stderr), (18, 28), [b"900\n100\n", b"500\n40\n"])
     assert (first.frames, first.size_bytes, second.size_bytes) == (2, 1000, 540)
@@ -43,28 +43,28 @@ def test_lines_of_two_encodes_are_told_apart_by_the_bytes_of_each_frame():
 
 
 def test_another_threads_unfinished_line_before_it_does_no_harm():
-    stderr = LINE + told(0, 20, 9) + "[info]     encoder         : " + told(1, 24, 7)
+    stderr = LINE + logged(0, 20, 9) + "[info]     encoder         : " + logged(1, 24, 7)
     (encode,) = read_encodes(result(stderr + "[info] Lavf\n" + account(16)), (18,))
     assert encode.statistics.qp_mean == 22.0
 
 
 def test_of_frames_of_equal_size_the_higher_crf_has_the_higher_qp():
-    stderr = LINE + told(0, 40, 9) + LINE + told(0, 30, 9) + account(9, 9, frames=1)
+    stderr = LINE + logged(0, 40, 9) + LINE + logged(0, 30, 9) + account(9, 9, frames=1)
     low, high = read_encodes(result(stderr), (38, 28), [b"9\n", b"9\n"])
     assert (low.statistics.qp_mean, high.statistics.qp_mean) == (40.0, 30.0)
 
 
-@pytest.mark.parametrize("lost", [LINE + told(1, 22, 7), LINE + told(0, 20, 9)])
+@pytest.mark.parametrize("lost", [LINE + logged(1, 22, 7), LINE + logged(0, 20, 9)])
 def test_a_line_that_is_missing_is_noticed(lost):
-    whole = LINE + told(0, 20, 9) + LINE + told(0, 30, 5) + LINE + told(1, 22, 7)
-    whole += LINE + told(1, 33, 3) + account(16, 8)
+    whole = LINE + logged(0, 20, 9) + LINE + logged(0, 30, 5) + LINE + logged(1, 22, 7)
+    whole += LINE + logged(1, 33, 3) + account(16, 8)
     sizes = [b"9\n7\n", b"5\n3\n"]
     assert len(read_encodes(result(whole), (18, 28), sizes)) == 2
     with pytest.raises(ClipError, match="not whole"):
         read_encodes(result(whole.replace(lost, "")), (18, 28), sizes)
 
 
-def test_an_encoder_that_tells_nothing_has_zeros():
+def test_an_encoder_without_statistics_has_zeros():
     (encode,) = read_encodes(result(account(16)), (30,), [b"9\n7\n"])
     assert encode.statistics.qp_mean == 0.0 and encode.size_bytes == 16
 

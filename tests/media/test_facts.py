@@ -117,7 +117,7 @@ def test_a_file_that_is_not_there(tmp_path):
     assert verdict(tmp_path / "a.mp4") == ("probe", "missing")
 
 
-def test_a_file_that_goes_while_it_is_looked_at(make_clip, monkeypatch):
+def test_a_file_that_vanishes_while_it_is_probed(make_clip, monkeypatch):
     def probe_and_remove(path):
         found = probe(path)
         path.unlink()

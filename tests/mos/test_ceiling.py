@@ -67,7 +67,7 @@ def test_ceiling_of_whole_votes_is_within_a_hundredth(shape):
     assert ceiling.srocc == pytest.approx(stats.spearmanr(true, labels)[0], abs=0.01)
 
 
-def test_model_that_knows_the_truth_scores_at_the_ceiling(tiny):
+def test_model_that_predicts_the_true_opinions_scores_at_the_ceiling(tiny):
     random = np.random.default_rng(3)
     true = random.normal(3.0, 0.36, CLIPS)
     labels = np.clip(true + random.normal(size=CLIPS) * 0.93 / np.sqrt(5), 1, 5)

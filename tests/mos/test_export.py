@@ -131,5 +131,5 @@ def test_disagreement_is_refused(frame, tiny):
 
 
 def test_absent_columns_are_named(head, frame):
-    with pytest.raises(InputError, match="needs the columns b, d"):
+    with pytest.raises(InputError, match="columns that the model needs: b, d"):
         OnnxHead(to_onnx(head, {})).predict(frame[["a", "c", "e"]])

@@ -1,4 +1,4 @@
-"""Models, their scores, the gate, and what stands beside it."""
+"""Models, their scores, the gate, and the baselines."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def judged(plcc=0.9, srocc=0.9, rmse=0.3, spread=0.001, clips=200) -> dict:
     }  # fmt: skip
 
 
-BESIDE = {"mean_predictor_rmse": 0.5, "metadata_only": None, "vmaf_only": None}
+BASELINES = {"mean_predictor_rmse": 0.5, "metadata_only": None, "vmaf_only": None}
 
 
-def decide(change: dict, votes: float = 100.0, beside=BESIDE) -> dict:
-    return gate.verdict(
-        judged(**change), ceiling(votes), beside, GateParameters(), "the held-out part", True
+def decide(change: dict, votes: float = 100.0, baselines=BASELINES) -> dict:
+    return gate.decide(
+        judged(**change), ceiling(votes), baselines, GateParameters(), "the held-out part", True
     )
 
 
 def test_gate_promotes_what_passes_everything():
-    found = decide({})
-    assert found["verdict"] == "PROMOTE" and found["reasons"] == []
-    assert gate.file_name(found) == "MOS_PROMOTE.json"
+    verdict = decide({})
+    assert verdict["verdict"] == "PROMOTE" and verdict["reasons"] == []
+    assert gate.title(verdict) == "MOS_PROMOTE"
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_gate_promotes_what_passes_everything():
     ],
 )
 def test_gate_holds_for_a_single_miss(change, reason):
-    found = decide(change)
-    assert found["verdict"] == "HOLD" and found["reasons"][0].startswith(reason)
-    assert gate.file_name(found) == "MOS_HOLD.json"
-    assert "NOT passed" in gate.describe(found)
+    verdict = decide(change)
+    assert verdict["verdict"] == "HOLD" and verdict["reasons"][0].startswith(reason)
+    assert gate.title(verdict) == "MOS_HOLD"
+    assert "NOT passed" in gate.describe(verdict)
 
 
 def test_thresholds_are_inclusive():
@@ -82,41 +82,43 @@ def test_thresholds_are_inclusive():
     assert decide(exact)["verdict"] == "PROMOTE"
 
 
-def test_unreachable_gate_is_said_and_the_judge_is_named():
+def test_gate_that_no_predictor_can_pass_names_the_labels_to_use():
     (reason,) = [r for r in decide({"plcc": 0.6}, votes=5)["reasons"] if "no predictor" in r]
     assert "with 5 votes per clip" in reason and "K150K-B labels" in reason
     assert not any("no predictor" in r for r in decide({"plcc": 0.6}, votes=100)["reasons"])
 
 
-def test_rmse_threshold_that_says_nothing_is_said():
-    found = decide({}, beside={**BESIDE, "mean_predictor_rmse": 0.36})
-    assert any("always predicting the mean already gives 0.360" in r for r in found["reasons"])
+def test_rmse_threshold_that_the_mean_passes_is_reported():
+    verdict = decide({}, baselines={**BASELINES, "mean_predictor_rmse": 0.36})
+    assert any("always predicting the mean already gives 0.360" in r for r in verdict["reasons"])
 
 
 def test_everything_a_reader_needs_is_printed(frame, tiny):
     frame["vmaf_mean"] = frame["a"] * 5 + 90
     frame["width"], frame["src_size_bytes"] = frame["b"], frame["d"]
     train, rest = frame[:300], frame[300:]
-    beside = judging.baselines(train, rest, tiny)
+    baselines = judging.baselines(train, rest, tiny)
     by_hand = np.sqrt(np.mean((rest["mos"] - train["mos"].mean()) ** 2))
-    assert beside["mean_predictor_rmse"] == pytest.approx(by_hand, abs=1e-12)
-    assert beside["vmaf_only"]["plcc"] == pytest.approx(np.corrcoef(rest["a"], rest["mos"])[0, 1])
-    assert beside["metadata_only"]["ridge"]["plcc"] > 0.1
+    assert baselines["mean_predictor_rmse"] == pytest.approx(by_hand, abs=1e-12)
+    assert baselines["vmaf_only"]["plcc"] == pytest.approx(
+        np.corrcoef(rest["a"], rest["mos"])[0, 1]
+    )
+    assert baselines["metadata_only"]["ridge"]["plcc"] > 0.1
     head = fit_head(train, INPUTS, "trees", tiny, tiny.seeds)
     contents = np.arange(100).astype(str)
     scores = judging.judge(head, rest, contents, tiny)
-    found = gate.verdict(scores, ceiling(5), beside, tiny.gate, "the held-out part", True)
-    text = gate.describe(found)
+    verdict = gate.decide(scores, ceiling(5), baselines, tiny.gate, "the held-out part", True)
+    text = gate.describe(verdict)
     for words in ("(a) label ceiling: PLCC", "(b) always predicting", "(c) metadata only: ridge"):
         assert words in text
     assert "(d) VMAF only: its mean PLCC" in text
-    json.dumps(without_nan(found), allow_nan=False)
+    json.dumps(without_nan(verdict), allow_nan=False)
 
 
-def test_columns_that_tell_nothing_have_no_baseline(frame, tiny):
+def test_columns_that_do_not_vary_have_no_baseline(frame, tiny):
     frame["width"], frame["vmaf_mean"] = 960.0, 100.0
-    beside = judging.baselines(frame[:300], frame[300:], tiny)
-    assert beside["metadata_only"] is None and beside["vmaf_only"] is None
+    baselines = judging.baselines(frame[:300], frame[300:], tiny)
+    assert baselines["metadata_only"] is None and baselines["vmaf_only"] is None
 
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)

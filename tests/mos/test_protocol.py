@@ -202,7 +202,7 @@ def test_medians_are_printed(table):
     [
         ({"mos_column": "score"}, "no column score"),
         ({"columns": ["a", "z"]}, "no column z"),
-        ({"mos_column": "name"}, "values that are no numbers"),
+        ({"mos_column": "name"}, "values that are not numbers"),
     ],
 )
 def test_bad_tables_are_refused(table, change, message):

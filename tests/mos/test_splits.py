@@ -107,7 +107,7 @@ def test_held_out_part_is_a_tenth_and_stays_when_clips_are_added():
     assert names == set(few["clip_name"].iloc[first.held_out])
 
 
-def test_hash_that_becomes_known_moves_nobody():
+def test_hash_that_becomes_known_moves_no_clip():
     frame = clips(500)
     known = frame.assign(src_sha256=[f"{i:064x}" for i in range(500)])
     first, second = (split(f, SplitParameters()).held_out for f in (frame, known))

@@ -154,10 +154,10 @@ def test_content_in_two_splits_is_named(write):
     ("sidecar", "columns", "message"),
     [
         (rows(), ("nope",), "no row has the declared column 'nope'"),
-        (rows(), ("mos",), "'mos' cannot be declared"),
-        ([{"src": "a", "x": 1}, {"src": "b", "x": "1"}], ("x",), "mixes values of several types"),
+        (rows(), ("mos",), "'mos' is one of the table's own and cannot be declared"),
+        ([{"src": "a", "x": 1}, {"src": "b", "x": "1"}], ("x",), "'x' has values of several types"),
         ([{"src": "a", "x": [1]}], ("x",), r"(?s)line 1: .*x: \[1\] is not a text"),
-        ([{"nothing": 1}], (), "line 1: neither src nor filename"),
+        ([{"nothing": 1}], (), "line 1: the row has neither src nor filename"),
     ],
 )
 def test_bad_sidecars_are_refused(write, sidecar, columns, message):
@@ -194,4 +194,5 @@ def test_by_the_command_line(project, write):
     assert project.features.read_bytes() == once
     assert project.table()["chug_bit_depth"].tolist()[:5] == [10] * 5
     refused = project.kedro("run", "--pipelines=enrich", ok=False)
-    assert "Error: no sidecar is named" in refused and "Traceback" not in refused
+    assert "Error: enrich.metadata_jsonl names no sidecar" in refused
+    assert "Traceback" not in refused

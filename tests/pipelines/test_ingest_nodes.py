@@ -111,8 +111,8 @@ def test_a_clip_that_breaks_loses_its_row_and_is_reported(drop):
 def test_each_download_that_fails_is_a_warning(drop, server, caplog):
     drop.write_manifest(a=server.url("/gone"))
     drop.take_in()
-    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    assert said[0].startswith("a.mp4: download: not_found: HTTP 404 Not Found")
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warnings[0].startswith("a.mp4: download: not_found: HTTP 404 Not Found")
 
 
 def test_last_reason_counts_whichever_shard_found_it(drop, server):
@@ -171,14 +171,16 @@ def test_a_progress_file_that_was_edited_badly_is_named(drop, server, state):
 
 def test_a_progress_file_that_cannot_be_written_or_read_is_named(drop, server):
     drop.write_manifest(a=server.url("/gone"))
-    with pytest.raises(InputError, match=r"cannot read .*drop: Is a directory"):
+    with pytest.raises(InputError, match=r"drop cannot be read: Is a directory"):
         drop.take_in(progress_path=drop.path)
     nowhere = drop.path / "manifest.csv/progress.json"
-    with pytest.raises(InputError, match=r"cannot write the lock .*manifest.csv/progress.json"):
+    with pytest.raises(
+        InputError, match=r"lock .*manifest.csv/\.?progress.json.* cannot be written"
+    ):
         drop.take_in(progress_path=nowhere)
     (drop.path / "clips").mkdir()
     shutil.copy(drop.sources[0], drop.path / "clips/a.mp4")
-    with pytest.raises(InputError, match=r"cannot write .*ingest.progress_path"):
+    with pytest.raises(InputError, match=r"cannot be written: .*ingest.progress_path"):
         drop.take_in(progress_path=nowhere)
 
 
@@ -226,7 +228,7 @@ def test_a_time_that_is_none_is_not_kept(drop):
     assert drop.rows()["a.mp4"] == past
 
 
-def test_what_cannot_be_told_is_in_the_report(drop, tmp_path):
+def test_clips_of_unknown_completeness_are_in_the_report(drop, tmp_path):
     """A stream without sizes, and half of it: both have a row, and both are named."""
     drop.add("sound.mp4")
     live = encode(

@@ -95,7 +95,7 @@ def test_bad_rows_are_named_with_file_line_and_reason_and_the_rest_is_used(tmp_p
 def test_no_usable_column_or_row(tmp_path):
     with pytest.raises(InputError, match=r"no column with scores.*found are video_name, quality"):
         read(drop(tmp_path, manifest="video_name,quality\na,3\n"))
-    with pytest.raises(InputError, match=r"no usable row; manifest.csv line 2: a: '7'"):
+    with pytest.raises(InputError, match=r"no usable row: correct manifest.csv line 2: a: '7'"):
         read(drop(tmp_path, manifest="name,mos\na,7\n"))
     with pytest.raises(InputError, match=r"manifest.csv is empty"):
         read(drop(tmp_path, manifest=""))
@@ -168,7 +168,7 @@ def test_konvid_1k(tmp_path, folder):
         read(root)
 
 
-def test_layouts_that_cannot_be_told(tmp_path):
+def test_layouts_that_are_not_recognised_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist: put the corpus there"):
         read(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"neither manifest.csv.*found are \['x.csv'\]"):
@@ -177,7 +177,7 @@ def test_layouts_that_cannot_be_told(tmp_path):
 
 def test_an_explicit_manifest_is_never_replaced_by_something_else(tmp_path):
     root = drop(tmp_path, manifest=A, k150ka_scores=A, sub__mine=B)
-    with pytest.raises(InputError, match=r"typo.csv does not exist; nothing else is tried"):
+    with pytest.raises(InputError, match=r"typo.csv does not exist: put it there"):
         read(root, manifest_csv=tmp_path / "typo.csv")
     assert mos(read(root, manifest_csv=tmp_path / "sub/mine.csv")) == {"b.mp4": 2}
     assert read(root).layout == "manifest"

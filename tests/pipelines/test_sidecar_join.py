@@ -48,9 +48,9 @@ def test_split_follows_the_documented_hash():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"content_id": "x"}], "line 1: neither src nor filename"),
+        ([{"content_id": "x"}], "line 1: the row has neither src nor filename"),
         ([{"src": "a", "mos_raw_0_100": 101}], "line 1"),
-        ([{"src": "a", "split": "x"}, {"src": "b/a", "split": "y"}], "line 2: a second, other row"),
+        ([{"src": "a", "split": "x"}, {"src": "b/a", "split": "y"}], "line 2: a has a row above"),
         ([["a"]], "line 1"),
     ],
 )

@@ -121,7 +121,7 @@ def test_interrupt_kills_the_workers(start, tmp_path, reach):
     assert run.survivors() == []
 
 
-def test_killed_parent_leaves_nobody(start, tmp_path):
+def test_killed_parent_leaves_no_process(start, tmp_path):
     run = start("hold")
     assert run.reaches(lambda: events(tmp_path).count("+hold") == 2), run.output()
     assert len(run.family()) >= 4, "the run, its manager and two workers"

@@ -25,7 +25,7 @@ def test_unknown_version_is_refused():
 
 @pytest.mark.parametrize("encoder", ["h264", "vp9", "libx264", "anything", ""])
 @pytest.mark.parametrize("corpus", ["konvid-150k", "konvid-1k"])
-def test_whatever_konvid_names_collapses(encoder, corpus):
+def test_every_encoder_of_konvid_has_one_slot(encoder, corpus):
     assert encoders.slot_name(encoder, corpus) == "ugc-mixed"
 
 

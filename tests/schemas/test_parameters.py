@@ -155,11 +155,14 @@ def test_a_value_out_of_range_gets_one_line(name, value, line):
         ({"predict": {1: 2}}, "predict.1 is unknown. Block predict has source, corpus_jsonl, "),
         (
             {"extract": None},
-            "extract: null is no block of parameters. Give one of its parameters, ",
+            "extract: null is not a block of parameters. Give one of its parameters, ",
         ),
-        ({"ingest": {"download": 3}}, "ingest.download: 3 is no block of parameters. Give one of "),
+        (
+            {"ingest": {"download": 3}},
+            "ingest.download: 3 is not a block of parameters. Give one of ",
+        ),
         ({"vmaf": {"backend": "cuda", "no_cuda": True}}, "vmaf: backend cuda and no_cuda exclude "),
-        ({"fr_from_nr": {"preset": "fst"}}, "fr_from_nr: libx264 has no preset 'fst'; it has "),
+        ({"fr_from_nr": {"preset": "fst"}}, "fr_from_nr: libx264 has no preset 'fst'; choose "),
         ({"protocol": {"scaling": {"low": 2}}}, "protocol.scaling: low 2.0 is not below high 1.0"),
     ],
 )

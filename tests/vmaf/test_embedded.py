@@ -226,7 +226,7 @@ def test_time_limit(make_clip):
         engine.score(probe(make_clip()), IDENTITY)
 
 
-def test_engine_tells_what_it_is(engine):
+def test_engine_returns_its_identity(engine):
     identity = engine.identify()
     assert identity.backend == "embedded"
     assert identity.version and identity.libvmaf and identity.version in identity.decoder

@@ -97,7 +97,7 @@ def test_odd_sizes_reach_the_binary_unturned(bench: Bench, clips: Clips) -> None
 
 @ENGINES
 @pytest.mark.parametrize("plan", ["identity", "full"])
-def test_small_clip_is_not_asked_for_what_it_is_too_small_for(
+def test_extractors_for_which_a_clip_is_too_small_are_not_run(
     bench: Bench,
     clips: Clips,
     engine: Engine,
@@ -170,7 +170,7 @@ def test_cuda_engine_spares_the_cpu_binary_when_nothing_is_left_for_it(
 
 
 @pytest.mark.parametrize("way", ["refuses", "lacks"])
-def test_ssimulacra2_goes_to_the_cpu_where_the_gpu_has_no_twin_of_it(
+def test_ssimulacra2_runs_on_the_cpu_if_the_gpu_binary_lacks_it(
     bench: Bench, clips: Clips, way: str
 ) -> None:
     bench.write("cuda", cuda=True, **{way: ["ssimulacra2_cuda"]})
@@ -185,7 +185,7 @@ def test_ssimulacra2_goes_to_the_cpu_where_the_gpu_has_no_twin_of_it(
     assert "ssimulacra2" in cuda.identify().version
 
 
-def test_the_gpu_is_asked_for_ssimulacra2_once(bench: Bench, clips: Clips) -> None:
+def test_whether_the_gpu_binary_has_ssimulacra2_is_tried_once(bench: Bench, clips: Clips) -> None:
     cuda = CudaEngine(bench.parameters)
     cuda.score(clips["eight_bit"], IDENTITY)
     cuda.score(clips["eight_bit"], IDENTITY)
@@ -206,7 +206,7 @@ def test_cuda_engine_without_cuda_is_refused() -> None:
         VmafParameters(backend="cuda", no_cuda=True)
 
 
-def test_cuda_is_asked_for(bench: Bench) -> None:
+def test_cuda_is_named_on_the_command_line(bench: Bench) -> None:
     """The fork's command line leaves CUDA off until ``--backend`` or ``--gpumask`` asks for it."""
     bench.write("cuda", cuda=True, cuda_on_request=True)
     CudaEngine(bench.parameters).identify()

@@ -1,4 +1,4 @@
-"""Which binary is the fork's, on which device it scores, and what tells two of them apart."""
+"""Which binary is the fork's, on which device it scores, and by what two binaries differ."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def test_netflix_binary_in_the_place_of_the_fork_scores_no_clip(bench: Bench, cl
 @pytest.mark.parametrize("scorer", ["clips", "pairs"])
 def test_program_that_is_no_vmaf_is_refused(bench: Bench, scorer: str) -> None:
     bench.write("cpu", no_usage=True)
-    assert "is no vmaf" in refusal(bench, scorer, "cpu")
+    assert "is not a vmaf" in refusal(bench, scorer, "cpu")
 
 
-def test_cpu_is_asked_for(bench: Bench, clips: Clips) -> None:
+def test_cpu_is_named_on_the_command_line(bench: Bench, clips: Clips) -> None:
     CpuEngine(bench.parameters).score(clips["eight_bit"], IDENTITY)
     assert argument(bench.command("cpu"), "--backend") == "cpu"
 
@@ -94,14 +94,14 @@ def test_score_of_another_device_is_refused(
 ) -> None:
     bench.write(backend, cuda=backend == "cuda", backend_used=used)
     message = refusal(bench, scorer, backend)
-    assert f"scored on {used} although {backend} was asked for" in message
+    assert f"scored on {used} instead of {backend}" in message
 
 
 def test_device_that_changes_during_a_run_ends_the_run(bench: Bench, clips: Clips) -> None:
     engine = CpuEngine(bench.parameters)
     engine.identify()
     bench.write("cpu", backend_used="cuda")
-    with pytest.raises(EngineError, match="scored on cuda although cpu was asked for"):
+    with pytest.raises(EngineError, match="scored on cuda instead of cpu"):
         engine.score(clips["eight_bit"], IDENTITY)
 
 
@@ -125,7 +125,7 @@ def test_one_cuda_build_serves_the_cpu_backend(bench: Bench, clips: Clips) -> No
 
 
 @pytest.mark.parametrize(("width", "plain"), [(272, True), (274, False)])
-def test_adm_of_a_narrow_picture_goes_without_vector_code(
+def test_adm_of_a_narrow_picture_runs_without_vector_code(
     bench: Bench, tmp_path: Path, width: int, plain: bool
 ) -> None:
     source = f"testsrc2=size={width}x256:rate=25:duration=0.04"

@@ -187,14 +187,14 @@ def test_key_dropped_from_one_frame_of_the_full_plan_fails_the_clip(
     assert (error.reason, "ssimulacra2" in error.detail) == ("missing_feature", True)
 
 
-def test_death_by_signal_is_told(bench: Bench, clips: Clips) -> None:
+def test_death_by_signal_is_reported(bench: Bench, clips: Clips) -> None:
     bench.write("cpu", signal="SIGSEGV")
     error = failure(CpuEngine(bench.parameters), clips["eight_bit"])
     assert "signal SIGSEGV" in error.detail
     assert str(bench.parameters.cpu_binary) in error.detail
 
 
-def test_what_the_binary_said_is_told(bench: Bench, clips: Clips) -> None:
+def test_messages_of_the_binary_are_reported(bench: Bench, clips: Clips) -> None:
     bench.write("cpu", refuses=["cambi"])
     error = failure(CpuEngine(bench.parameters), clips["eight_bit"])
     assert "problem loading feature extractor: cambi" in error.detail

@@ -51,7 +51,7 @@ def fork(parameters: VmafParameters) -> Engine:
     return make_engine(parameters)
 
 
-def test_it_is_proven_and_told_apart(fork: Engine, parameters: VmafParameters) -> None:
+def test_it_is_recognised_and_differs_from_others(fork: Engine, parameters: VmafParameters) -> None:
     identity = fork.identify()
     digest = hashlib.sha256(parameters.cpu_binary.read_bytes()).hexdigest()[:16]
     assert identity.engine == "vmaf-fork"

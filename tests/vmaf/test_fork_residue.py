@@ -139,7 +139,7 @@ def test_a_full_disk_ends_the_run_and_blames_no_clip(bench: Bench, clips: Clips)
         [*command, *score], capture_output=True, text=True, timeout=HANG_GUARD_S
     )
     assert result.returncode == 1
-    assert "EngineError: no room to decode eight_bit.mp4" in result.stderr
+    assert "EngineError: there is no room to decode eight_bit.mp4" in result.stderr
 
 
 def test_nothing_survives_a_kill_while_scoring(bench: Bench, clips: Clips) -> None:

@@ -65,7 +65,7 @@ def test_wrong_size_is_refused(tmp_path: Path, video: Path) -> None:
     assert run(tmp_path, video, video, "psnr").returncode == 2
 
 
-def test_version_is_told(tmp_path: Path) -> None:
+def test_version_is_in_the_identity(tmp_path: Path) -> None:
     binary = write_stand_in(tmp_path / "vmaf", version="3.0.0")
     result = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
     assert result.stderr == "3.0.0\n"

@@ -1,4 +1,4 @@
-"""Tables and documents that a killed run leaves either old or new, never half-written."""
+"""Tables and documents that are written atomically: a killed run leaves the old or the new one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class AtomicFileDataset(AbstractDataset[Any, Any]):
-    """A local file; relative paths are relative to the project."""
+    """Base of the datasets that are one local file; a relative path starts at the project."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
@@ -37,7 +37,7 @@ class AtomicFileDataset(AbstractDataset[Any, Any]):
 
     @property
     def lock_path(self) -> Path:
-        """Where the lock is that a run holds while the file is one of its outputs."""
+        """Path of the lock that a run holds while the file is one of its outputs."""
         return self._filepath.with_name(f".{self._filepath.name}.lock")
 
     def _describe(self) -> dict[str, Any]:
@@ -48,13 +48,13 @@ class AtomicFileDataset(AbstractDataset[Any, Any]):
 
 
 class AtomicParquetDataset(AtomicFileDataset):
-    """A parquet file, saved from an Arrow table (its metadata included), loaded as a frame."""
+    """A parquet file, saved from an Arrow table with its metadata, and loaded as a frame."""
 
     def load(self) -> pd.DataFrame:
         """Return the table as a pandas frame.
 
         Raises:
-            DatasetError: There is no such file, or it is not parquet.
+            DatasetError: The file does not exist, or is not parquet.
         """
         frame: pd.DataFrame = self._read().to_pandas()
         return frame
@@ -62,7 +62,7 @@ class AtomicParquetDataset(AtomicFileDataset):
     def save(self, data: pa.Table | pa.RecordBatchReader) -> None:
         """Replace the file by an Arrow table; the same table gives the same bytes.
 
-        Batches of a reader are written as they come and are not kept.
+        The batches of a reader are written one by one and not kept in memory.
         """
         with replacing(self._filepath) as temporary:
             if isinstance(data, pa.Table):
@@ -76,9 +76,13 @@ class AtomicParquetDataset(AtomicFileDataset):
         try:
             return pq.read_table(self._filepath)
         except FileNotFoundError as error:
-            raise DatasetError(f"{self._filepath} does not exist") from error
+            raise DatasetError(
+                f"{self._filepath} does not exist: run the pipeline that makes it first"
+            ) from error
         except (pa.ArrowInvalid, OSError) as error:
-            raise DatasetError(f"{self._filepath} is not a parquet file: {error}") from error
+            raise DatasetError(
+                f"{self._filepath} is not a parquet file ({error}): make it anew, or name another"
+            ) from error
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
@@ -88,20 +92,20 @@ class AtomicParquetDataset(AtomicFileDataset):
 
 
 class AtomicCSVDataset(AtomicFileDataset):
-    """A CSV file with every cell as text when loaded (no value is guessed away)."""
+    """A CSV file, loaded with every cell as text, so that no value is changed by a guess."""
 
     def load(self) -> pd.DataFrame:
         """Return the table; cells that a row lacks, and empty ones, are empty strings.
 
-        Its ``attrs["path"]`` is the place of the file, for messages.
+        ``attrs["path"]`` of the frame is the path of the file, for messages.
 
         Raises:
-            DatasetError: There is no such file, it is no CSV file, or a row has more cells than
-                the header.
+            DatasetError: The file does not exist or is not CSV, or a row has more cells than the
+                header.
         """
         if not self._filepath.exists():
             raise DatasetError(
-                f"{self._filepath} does not exist: put it there, or give its place on the command "
+                f"{self._filepath} does not exist: put it there, or give its path on the command "
                 "line (--params scores=…) or in conf/local/catalog.yml"
             )
         try:
@@ -133,13 +137,13 @@ class AtomicCSVDataset(AtomicFileDataset):
 
 
 class AtomicJSONLinesDataset(AtomicFileDataset):
-    """A table with one JSON object per line, saved row by row as its rows come."""
+    """A table with one JSON object per line, saved row by row."""
 
     def load(self) -> pd.DataFrame:
         """Return the table; keys that a line lacks are missing values.
 
         Raises:
-            DatasetError: No such file, or a line that is no JSON object.
+            DatasetError: The file does not exist, or a line is not a JSON object.
         """
         frames = [pd.DataFrame(rows) for rows in self._batches()]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -176,9 +180,15 @@ class AtomicJSONLinesDataset(AtomicFileDataset):
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise DatasetError(f"{self._filepath} line {number}: no JSON: {error}") from error
+            raise DatasetError(
+                f"{self._filepath} line {number} is not JSON ({error}): correct it, or make the "
+                "file anew"
+            ) from error
         if not isinstance(row, dict):
-            raise DatasetError(f"{self._filepath} line {number}: no JSON object")
+            raise DatasetError(
+                f"{self._filepath} line {number} is not a JSON object: correct it, or make the "
+                "file anew"
+            )
         return row
 
 
@@ -202,8 +212,10 @@ class AtomicFigureDataset(AtomicFileDataset):
     """A matplotlib figure as a PNG file; write-only."""
 
     def load(self) -> NoReturn:
-        """Refuse: a picture cannot be made into a figure again."""
-        raise DatasetError(f"{self._filepath} is a picture; it can be looked at, not loaded")
+        """Refuse: a picture cannot be turned back into a figure."""
+        raise DatasetError(
+            f"{self._filepath} is a picture, which no node can load: open it in a viewer"
+        )
 
     def save(self, data: Figure) -> None:
         """Replace the file; the same figure gives the same bytes."""

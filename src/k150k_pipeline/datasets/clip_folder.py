@@ -23,7 +23,7 @@ ClipMakers = Mapping[str, Callable[[Path], None]]
 
 @dataclass(frozen=True)
 class ClipFolder:
-    """Handle of a folder of clips; nothing is read until asked for.
+    """A folder of clips, which is read only when one of these methods is called.
 
     Attributes:
         path: The folder.
@@ -42,28 +42,27 @@ class ClipFolder:
         """Return the clip file names of all folders that exist, sorted, each once.
 
         Raises:
-            InputError: There is no such folder.
+            InputError: None of the folders exists, or one cannot be read.
         """
-        there = [folder for folder in (self.path, *self.more) if folder.is_dir()]
-        if not there:
+        folders = self._existing()
+        if not folders:
             wrong = "is a file, not a folder" if self.path.is_file() else "does not exist"
             raise InputError(
                 f"clip folder {self} {wrong}: put the clips there, or name their "
                 "folder with --params clips_dir=… or in conf/local/catalog.yml"
             )
-        return sorted({name for folder in there for name in self._list(folder)})
+        return sorted({name for folder in folders for name in self._list(folder)})
 
     def describe(self) -> str:
         """Return what the folders hold, for a message about clips that are not found.
 
-        Where there is no clip, but a folder below has some, that folder is named.
+        If no clip is in them, but some are in a folder below, that folder is named.
         """
         if names := self.names():
             return f"{self} has {len(names)} clips, such as {', '.join(names[:_NAMED])}"
         endings = ", ".join((self.suffix,) if isinstance(self.suffix, str) else self.suffix)
-        folders = [f for f in (self.path, *self.more) if f.is_dir()]
-        below = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_dir())
-        with_clips = next((path for path in below if self._list(path)), None)
+        below = (f for folder in self._existing() for f in sorted(folder.iterdir()) if f.is_dir())
+        with_clips = next((folder for folder in below if self._list(folder)), None)
         if with_clips is None:
             return f"{self} has no clip ({endings}). Name another with --params clips_dir=…"
         return (
@@ -72,16 +71,22 @@ class ClipFolder:
         )
 
     def by_stem(self) -> dict[str, str]:
-        """Return the clip file names by stem, an MP4 before others; empty without the folder."""
+        """Return the clip file names by stem; empty if the folder does not exist.
+
+        Of several clips with one stem, an MP4 counts.
+        """
         if not self.path.is_dir():
             return {}
-        last = sorted(self.names(), key=lambda name: name.endswith(".mp4"))
-        return {Path(name).stem: name for name in last}
+        mp4_last = sorted(self.names(), key=lambda name: name.endswith(".mp4"))
+        return {Path(name).stem: name for name in mp4_last}
 
     def find(self, name: str) -> Path:
-        """Return where a clip is; where it would be in the first folder, if it is in none."""
-        places = [folder / name for folder in (self.path, *self.more)]
-        return next((place for place in places if place.is_file()), places[0])
+        """Return the path of a clip; of one that is in no folder, the path in the first folder."""
+        paths = [folder / name for folder in (self.path, *self.more)]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def _existing(self) -> list[Path]:
+        return [folder for folder in (self.path, *self.more) if folder.is_dir()]
 
     def _list(self, folder: Path) -> list[str]:
         try:
@@ -92,17 +97,20 @@ class ClipFolder:
                     if f.name.lower().endswith(self.suffix) and not f.name.startswith(".")
                 ]
         except PermissionError as error:
-            raise InputError(f"clip folder {folder} cannot be read: {error.strerror}") from error
+            raise InputError(
+                f"clip folder {folder} cannot be read ({error.strerror}): change its permissions, "
+                "or name another with --params clips_dir=…"
+            ) from error
 
 
 class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
-    """A folder of clips: loads as a handle; saving makes the clips that are not there yet.
+    """A folder of clips, loaded as a :class:`ClipFolder`; saving makes the missing clips.
 
     Args:
         path: The folder.
         suffix: Ending of a clip's file name, or a list of them.
-        more: Further folders, each under a name of its own as ``{path: …}`` (the key by which
-            Kedro knows paths that are relative to the project).
+        more: Further folders by any name, each as ``{path: …}``: by this key Kedro recognises
+            paths that are relative to the project.
     """
 
     def __init__(
@@ -119,11 +127,11 @@ class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
         self.metadata = metadata
 
     def load(self) -> ClipFolder:
-        """Return the handle."""
+        """Return the folder; whether it exists is checked when it is read."""
         return self._folder
 
     def save(self, data: ClipMakers) -> None:
-        """Make the missing clips one by one, each whole or not at all."""
+        """Make the missing clips one by one, each atomically."""
         for name, make in data.items():
             target = self._folder.path / name
             if not target.exists():
@@ -131,7 +139,7 @@ class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
                     make(temporary)
 
     def preview(self) -> JSONPreview:
-        """Return how many clips there are, and the first names, for kedro-viz."""
+        """Return the number of clips and the first names, for kedro-viz."""
         names = self._folder.names()
         return JSONPreview(json.dumps({"clips": len(names), "first": names[:10]}))
 

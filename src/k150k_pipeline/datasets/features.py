@@ -1,4 +1,4 @@
-"""The table of features, which the pipelines after ``extract`` read."""
+"""The features table, which the pipelines after ``extract`` read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from k150k_pipeline.datasets.atomic import AtomicParquetDataset
 
 
 class FeaturesDataset(AtomicParquetDataset):
-    """A parquet file that is loaded as it was saved: an Arrow table, with its types and metadata.
+    """A parquet file that is loaded as an Arrow table, with its types and metadata.
 
     Args:
-        filepath: Where the file is.
-        made_by: The command that makes it, for whoever looks for it in vain.
+        filepath: Path of the file.
+        made_by: The command that makes it, for the message that it does not exist.
     """
 
     def __init__(
@@ -27,18 +27,18 @@ class FeaturesDataset(AtomicParquetDataset):
         self._made_by = made_by
 
     def load(self) -> pa.Table:
-        """Return the table, each column in one chunk: saved again, it gives the same bytes.
+        """Return the table; each column is one chunk, so that saving it gives the same bytes.
 
         Raises:
-            DatasetError: There is no such file, or it is not parquet; the message names the
-                tables beside it and the command that makes this one.
+            DatasetError: The file does not exist, or is not parquet. The message names the tables
+                beside it and the command that makes this one.
         """
         if not self._filepath.exists():
             raise DatasetError(f"{_in_project(self._filepath)} does not exist: {self._remedy()}")
         return self._read().combine_chunks()
 
     def _remedy(self) -> str:
-        """Return what to do: make the table, or take one that lies in the same folder."""
+        """Return what to do: make the table, or take another one of the same folder."""
         ways = [f"make it with `{self._made_by}`"] if self._made_by else []
         tables = [
             str(_in_project(path)) for path in sorted(self._filepath.parent.glob("*.parquet"))
@@ -50,6 +50,6 @@ class FeaturesDataset(AtomicParquetDataset):
 
 
 def _in_project(path: Path) -> Path:
-    """Return a path as Kedro reads it from the command line: relative to the project."""
+    """Return a path relative to the project, as Kedro reads it from the command line."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     return path.relative_to(project) if path.is_relative_to(project) else path

@@ -1,4 +1,4 @@
-"""A folder that users fill, such as a corpus as it was downloaded."""
+"""A folder that users fill, such as a drop."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from k150k_pipeline.durable import write_text
 
 
 class FolderDataset(AbstractDataset[Mapping[str, str], Path]):
-    """Loads as the path of a folder; saving writes small text files into it."""
+    """A folder, loaded as its path; saving writes small text files into it."""
 
     def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
         self._folder = Path(path)
         self.metadata = metadata
 
     def load(self) -> Path:
-        """Return the path; whether the folder is there is for its reader to check."""
+        """Return the path; whether the folder exists is not checked."""
         return self._folder
 
     def save(self, data: Mapping[str, str]) -> None:
-        """Write texts by file name."""
+        """Write the texts to files of these names."""
         for name, text in data.items():
             write_text(self._folder / name, text)
 
     def preview(self) -> JSONPreview:
-        """Return what the folder holds, for kedro-viz."""
+        """Return the file names in the folder, for kedro-viz."""
         return JSONPreview(json.dumps(sorted(path.name for path in self._folder.glob("[!.]*"))))
 
     def _describe(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The journal of an output, as a dataset."""
+"""The dataset of a journal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from k150k_pipeline.journal import Journal
 
 
 class JournalDataset(AbstractDataset[Any, Journal]):
-    """Loads as a handle on an append-only journal; shards write through the handle.
+    """An append-only journal, loaded as a :class:`Journal`, through which shards write.
 
     Args:
         path: Folder of the journal.
-        output: ``filepath`` of the file that is derived from it (the key by which Kedro knows
-            paths that are relative to the project).
-        also: Names of journals in the same folder whose clips count here too.
+        output: The file derived from it, as ``{filepath: …}``: by this key Kedro recognises paths
+            that are relative to the project.
+        also: Names of journals beside it whose finished clips count for this output too.
     """
 
     def __init__(
@@ -38,24 +38,26 @@ class JournalDataset(AbstractDataset[Any, Journal]):
 
     @property
     def journal(self) -> Journal:
-        """The handle."""
+        """The journal."""
         return Journal(self._folder, self._output, self._also)
 
     @property
     def lock_path(self) -> Path:
-        """Where the lock is that a run holds while it writes to the journal."""
+        """Path of the lock that a run holds while it writes to the journal."""
         return self._folder / "run.lock"
 
     def load(self) -> Journal:
-        """Return the handle; the folder need not exist yet."""
+        """Return the journal; its folder need not exist yet."""
         return self.journal
 
     def save(self, data: Any) -> NoReturn:  # noqa: ARG002 - Kedro's signature
         """Refuse: a journal is appended to, never replaced."""
-        raise DatasetError("a journal is written line by line through its handle, not saved")
+        raise DatasetError(
+            f"the journal {self._folder} is not saved as a whole: append lines with Journal.writer"
+        )
 
     def preview(self) -> JSONPreview:
-        """Return what the last run set out to do, for kedro-viz."""
+        """Return the number of files, and what the last run was to do, for kedro-viz."""
         contents = {"files": len(self.journal.files()), "run": self.journal.announced()}
         return JSONPreview(json.dumps(contents))
 

@@ -1,4 +1,4 @@
-"""A model set: files that belong together, switched to as one."""
+"""Model sets: files that belong together and are replaced together."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _DIGITS = 16
 
 @dataclass(frozen=True)
 class ModelSet:
-    """A set as it was read: every file is of one version.
+    """The files of one version.
 
     Attributes:
         version: Name of the version, made from its contents.
-        files: Content by file name.
+        files: Contents by file name.
     """
 
     version: str
@@ -34,11 +34,12 @@ class ModelSet:
 
 
 class ModelSetDataset(AtomicFileDataset):
-    """A folder of versions and the link ``current`` to the one that counts.
+    """A folder of versions, and the link ``current`` to the one in use.
 
-    A version is written aside, synced, renamed into place, and then ``current`` is switched by one
-    rename: a reader sees the old set or the new one. The name of a version is the hash of its
-    contents, so the same set saved twice is one version. ``filepath`` is the folder.
+    A version is written to a temporary folder, synced and renamed into place. Then one rename
+    switches ``current``, so that a reader sees the old set or the new one. A version is named by
+    the hash of its contents, so the same set saved twice is one version. ``filepath`` is the
+    folder.
     """
 
     def save(self, data: Mapping[str, bytes]) -> None:
@@ -49,7 +50,7 @@ class ModelSetDataset(AtomicFileDataset):
         """Return the current set.
 
         Raises:
-            DatasetError: There is none, or a file is not what was written.
+            DatasetError: There is none, or a file has changed since it was written.
         """
         return read_current(self._filepath)
 
@@ -67,7 +68,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Make files the current set of a folder; return the folder of the version.
 
     Raises:
-        OSError: The folder is not writable or the disk is full; the old set stays current.
+        OSError: The folder cannot be written, or the disk is full; the old set stays current.
     """
     sums = _sums(files)
     versions = folder / VERSIONS
@@ -75,7 +76,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     versions.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     if not _is_whole(target):
-        if target.exists():  # damaged since; it must not keep its name
+        if target.exists():  # it was damaged, and the new version takes its name
             target.rename(versions / f".damaged-{os.getpid()}")
         _write_version(versions / f".new-{os.getpid()}", target, {**files, SUMS: sums.encode()})
     link = folder / f".{CURRENT}-{os.getpid()}"
@@ -89,7 +90,7 @@ def read_current(folder: Path) -> ModelSet:
     """Read the current set; the link is followed once, so all files are of one version.
 
     Raises:
-        DatasetError: There is none, or a file is not what was written.
+        DatasetError: There is none, or a file has changed since it was written.
     """
     try:
         version = folder / (folder / CURRENT).readlink()
@@ -101,7 +102,9 @@ def read_current(folder: Path) -> ModelSet:
         ) from error
     for name, digest in listed.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise DatasetError(f"{version / name} was changed since it was written; run mos_head")
+            raise DatasetError(
+                f"{version / name} has changed since it was written: run mos_head again"
+            )
     return ModelSet(version.name, files)
 
 
@@ -118,7 +121,7 @@ def _write_version(temporary: Path, target: Path, files: Mapping[str, bytes]) ->
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed run left; the lock says that no other run is at work."""
+    """Remove what a killed run left; the lock excludes that another run is writing."""
     for path in (folder / VERSIONS).glob(".*"):
         shutil.rmtree(path)
     for path in folder.glob(f".{CURRENT}-*"):

@@ -1,4 +1,4 @@
-"""Kinds of preview; kedro-viz knows them by the name of the type that ``preview`` returns."""
+"""Kinds of preview; kedro-viz recognises them by the name of ``preview``'s return type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one node returns and another takes: a pydantic model, kept as a JSON document."""
+"""A pydantic model that one node returns and another takes, saved as a JSON document."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.durable import write_json
 
-_REMEDY = "run the whole pipeline, not some of its nodes, so that it is made anew"
+_REMEDY = "run the whole pipeline, not some of its nodes, to make it anew"
 
 
 class ValidatedJSONDataset(AtomicFileDataset):
-    """A JSON document that is one pydantic model: whoever loads it gets all of it or an error.
+    """A JSON document that holds one pydantic model, validated when it is loaded.
 
     Args:
         filepath: The file.
@@ -37,9 +37,9 @@ class ValidatedJSONDataset(AtomicFileDataset):
         """Return the model.
 
         Raises:
-            DatasetError: There is no such file, or it holds something else.
+            DatasetError: The file does not exist, or does not hold the model.
         """
-        # json: the parser of model_validate_json refuses file names that are not UTF-8.
+        # Not model_validate_json: its parser refuses file names that are not UTF-8.
         try:
             with _collector_paused():
                 return self._model.model_validate(json.loads(self._filepath.read_text("utf-8")))
@@ -48,16 +48,16 @@ class ValidatedJSONDataset(AtomicFileDataset):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the document"
-            problem = f"is no {self._model.__name__} ({place}: {first['msg']})"
+            problem = f"does not hold a {self._model.__name__} ({place}: {first['msg']})"
             raise DatasetError(f"{self._filepath} {problem}: {_REMEDY}") from error
         except ValueError as error:
-            raise DatasetError(f"{self._filepath} is no JSON ({error}): {_REMEDY}") from error
+            raise DatasetError(f"{self._filepath} is not JSON ({error}): {_REMEDY}") from error
 
     def save(self, data: BaseModel) -> None:
         """Replace the file by a model.
 
         Raises:
-            DatasetError: It is of another class.
+            DatasetError: The model is of another class.
         """
         if type(data) is not self._model:
             raise DatasetError(
@@ -79,13 +79,13 @@ def _find_model(path: str) -> type[BaseModel]:
     except (ImportError, AttributeError, ValueError) as error:
         raise DatasetError(f"model: {path} cannot be imported: {error}") from error
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise DatasetError(f"model: {path} is no pydantic model")
+        raise DatasetError(f"model: {path} is not a pydantic model: name another in the catalog")
     return model
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking through a plan of all clips while it grows."""
+    """Pause the garbage collector, which would scan a plan of all clips again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""One clip from one URL, with aiohttp: redirects, retries, resume, limits."""
+"""The download of one clip with aiohttp: redirects, retries, resume, limits."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DISCARD = ("wrong_checksum", "truncated")
 
 
 class Downloader:
-    """Fetches clips over shared connections; an asynchronous context manager.
+    """Downloads clips over shared connections; an asynchronous context manager.
 
     Args:
         limits: Block ``ingest.download``.
@@ -54,11 +54,11 @@ class Downloader:
 
     async def __aenter__(self) -> Self:
         limits = self._limits
-        open_to_all = limits.allow_private or limits.proxy_from_environment
+        any_address = limits.allow_private or limits.proxy_from_environment
         connector = aiohttp.TCPConnector(
             limit=limits.concurrency,
             limit_per_host=limits.per_host,
-            resolver=None if open_to_all else PublicResolver(),
+            resolver=None if any_address else PublicResolver(),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -70,7 +70,7 @@ class Downloader:
             headers={"User-Agent": f"k150k-pipeline/{__version__}", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trace_configs=[_trace_turns()],
+            trace_configs=[_queue_outside_budget()],
             trust_env=limits.proxy_from_environment,
         )
         return self
@@ -81,14 +81,15 @@ class Downloader:
     async def fetch(self, url: str, target: Path, checksum: str | None = None) -> None:
         """Download a clip; it appears at ``target`` whole and durable, or not at all.
 
+        A cancelled call leaves its part, and the next call resumes it where that is safe.
+
         Args:
-            url: Where it is.
-            target: Where it goes; ``<target>.part`` is used on the way.
+            url: Address of the clip.
+            target: Path of the clip; its part is ``<target>.part``.
             checksum: Hex digest of its SHA-256, SHA-1 or MD5.
 
         Raises:
-            DownloadError: Stage ``download``; nothing is left of it. A cancelled call leaves its
-                part, with which the next call goes on where that is safe.
+            DownloadError: Stage ``download``; its part is removed.
         """
         part = Partial(target, url)
         try:
@@ -117,23 +118,23 @@ class Downloader:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, TransientError) and error.retry_after_s is not None:
             return min(error.retry_after_s, self._limits.max_retry_after_s)
-        grow = tenacity.wait_exponential_jitter(
+        backoff = tenacity.wait_exponential_jitter(
             multiplier=self._limits.backoff_s,
             max=self._limits.max_backoff_s,
             jitter=self._limits.backoff_s,
         )
-        return grow(state)
+        return backoff(state)
 
     async def _try(self, part: Partial, url: str, checksum: str | None, budget: _Budget) -> None:
         try:
             async with budget:
-                response = await self._ask(url, part.resume_headers(), budget)
+                response = await self._request(url, part.resume_headers(), budget)
                 async with response:
-                    kind = ""
-                    if _take_up(part, response):
+                    content_type = ""
+                    if _has_body(part, response):
                         await self._receive(part, response)
-                        kind = response.headers.get("Content-Type", "")
-            await asyncio.to_thread(part.complete, kind, checksum)
+                        content_type = response.headers.get("Content-Type", "")
+            await asyncio.to_thread(part.complete, content_type, checksum)
         except (TimeoutError, aiohttp.ClientError) as error:
             raise failure_of_exception(error, url) from error
         except TransientError as error:
@@ -141,20 +142,20 @@ class Downloader:
                 part.discard()
             raise
 
-    async def _ask(
+    async def _request(
         self, text: str, headers: Mapping[str, str], budget: _Budget
     ) -> aiohttp.ClientResponse:
-        """Return the answer at the end of all redirects; each step is checked as the first is."""
+        """Follow redirects and return the last answer; every address on the way is checked."""
         base = ""
         for _ in range(self._limits.max_redirects + 1):
             url = self._check(text, base)
-            with budget.suspended():
-                await self._pause(url)
+            with budget.paused():
+                await self._wait_for_host(url)
             response = await self._session.get(
                 url, headers=headers, allow_redirects=False, trace_request_ctx=budget
             )
             if response.status not in _REDIRECTS or "Location" not in response.headers:
-                self._note_pause(response)
+                self._note_retry_after(response)
                 return response
             base, text = str(url), response.headers["Location"]
             response.release()
@@ -173,12 +174,12 @@ class Downloader:
             raise DownloadError("bad_url", str(error)) from error
         return url
 
-    async def _pause(self, url: URL) -> None:
-        """Wait until the host wants to be asked again."""
+    async def _wait_for_host(self, url: URL) -> None:
+        """Wait as long as the host demanded by Retry-After."""
         while (wait := self._not_before[url.host or ""] - time.monotonic()) > 0:
             await asyncio.sleep(wait)
 
-    def _note_pause(self, response: aiohttp.ClientResponse) -> None:
+    def _note_retry_after(self, response: aiohttp.ClientResponse) -> None:
         failure = failure_of_status(response) if response.status >= 400 else None
         if isinstance(failure, TransientError) and failure.retry_after_s:
             wait = min(failure.retry_after_s, self._limits.max_retry_after_s)
@@ -205,7 +206,7 @@ class Downloader:
 
 
 class _Budget:
-    """Seconds that all tries of a clip may take together; no wait for its turn is counted."""
+    """Seconds that all tries of a clip may take together; waits for its turn do not count."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -214,73 +215,73 @@ class _Budget:
     async def __aenter__(self) -> None:
         self._limit = asyncio.timeout(None)
         await self._limit.__aenter__()
-        self.go_on()
+        self.resume()
 
     async def __aexit__(self, *error: object) -> None:
-        self.suspend()
+        self.pause()
         try:
             await self._limit.__aexit__(*error)  # type: ignore[arg-type]
         except TimeoutError as expired:
             raise DownloadError("timeout", f"not done after {self._seconds:g} s") from expired
 
-    def go_on(self) -> None:
-        """Let the seconds pass."""
+    def resume(self) -> None:
+        """Start to count seconds."""
         self._started = asyncio.get_running_loop().time()
         self._reschedule(self._started + self._left)
 
-    def suspend(self) -> None:
-        """Let no seconds pass."""
+    def pause(self) -> None:
+        """Stop counting seconds."""
         passed = asyncio.get_running_loop().time() - self._started
         self._left = max(self._left - passed, 0.0)
         self._reschedule(None)
 
     @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Let no seconds pass within the block."""
-        self.suspend()
+    def paused(self) -> Iterator[None]:
+        """Count no seconds within the block."""
+        self.pause()
         try:
             yield
         finally:
-            self.go_on()
+            self.resume()
 
     def _reschedule(self, when: float | None) -> None:
         if not self._limit.expired():
             self._limit.reschedule(when)
 
 
-def _trace_turns() -> aiohttp.TraceConfig:
-    """Return what keeps the wait for a free connection out of a clip's budget."""
+def _queue_outside_budget() -> aiohttp.TraceConfig:
+    """Return hooks that pause a clip's budget while it waits for a free connection."""
 
-    async def suspend(_session: Any, context: SimpleNamespace, _parameters: Any) -> None:
-        context.trace_request_ctx.suspend()
+    async def pause(_session: Any, context: SimpleNamespace, _parameters: Any) -> None:
+        context.trace_request_ctx.pause()
 
-    async def go_on(_session: Any, context: SimpleNamespace, _parameters: Any) -> None:
-        context.trace_request_ctx.go_on()
+    async def resume(_session: Any, context: SimpleNamespace, _parameters: Any) -> None:
+        context.trace_request_ctx.resume()
 
     trace = aiohttp.TraceConfig()
-    trace.on_connection_queued_start.append(suspend)
-    trace.on_connection_queued_end.append(go_on)
+    trace.on_connection_queued_start.append(pause)
+    trace.on_connection_queued_end.append(resume)
     return trace
 
 
-def _take_up(part: Partial, response: aiohttp.ClientResponse) -> bool:
-    """Decide what an answer means for the part; return whether its body is to be received.
+def _has_body(part: Partial, response: aiohttp.ClientResponse) -> bool:
+    """Prepare the part for an answer; return whether the answer has bytes to receive.
 
     Raises:
         DownloadError: The status means failure.
         TransientError: The answer does not fit the part, which is discarded.
     """
     match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    asked = "Range" in response.request_info.headers
+    resuming = "Range" in response.request_info.headers
     if response.status == 200:
         part.begin(response.headers)
         return True
-    if asked and response.status == 206:
+    if resuming and response.status == 206:
         if match and match[1] == str(part.size) and _same_version(part, response):
             return True
         part.discard()
         raise TransientError("incomplete", f"{response.url}: the server sent another part")
-    if asked and response.status == 416:
+    if resuming and response.status == 416:
         if match and match[2] == str(part.size):
             return False
         part.discard()
@@ -296,7 +297,7 @@ def _same_version(part: Partial, response: aiohttp.ClientResponse) -> bool:
 
 
 def _refuse_too_short(part: Partial, response: aiohttp.ClientResponse) -> None:
-    """Refuse a part that ends before the clip does, though the answer is as long as announced."""
+    """Refuse a part that is shorter than the whole size that the answer states."""
     match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if response.status == 206 and match and match[2] not in ("*", str(part.size)):
         raise TransientError("incomplete", f"{response.url}: {part.size} of {match[2]} bytes came")

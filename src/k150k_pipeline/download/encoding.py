@@ -1,4 +1,4 @@
-"""Bodies that a server packs although it is asked not to."""
+"""Compressed bodies, which some servers send although the request forbids them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DEFLATE_METHOD = 8
 class Unpacker:
     """Undoes a Content-Encoding piece by piece, in bounded memory.
 
-    aiohttp does not tell a packed body that lacks its end from a whole one.
+    aiohttp could do this too, but accepts a compressed body that lacks its end.
 
     Args:
-        encoding: Content-Encoding of an answer; empty where it has none.
+        encoding: Content-Encoding of an answer; empty if it has none.
 
     Raises:
-        DownloadError: ``encoded``: neither gzip nor deflate.
+        DownloadError: Reason ``encoded``: it is neither gzip nor deflate.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -32,10 +32,10 @@ class Unpacker:
         self._inflater: zlib._Decompress | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what a piece of the body holds.
+        """Yield the unpacked contents of a piece of the body.
 
         Raises:
-            TransientError: ``incomplete``: it is not packed as the answer says.
+            TransientError: Reason ``incomplete``: the body is not in the stated encoding.
         """
         if self._plain:
             yield data
@@ -50,10 +50,10 @@ class Unpacker:
             data = self._inflater.unconsumed_tail or self._inflater.unused_data
 
     def finish(self) -> bytes:
-        """Return what is still held back.
+        """Return the last unpacked bytes.
 
         Raises:
-            TransientError: ``incomplete``: the packed body lacks its end.
+            TransientError: Reason ``incomplete``: the body lacks its end.
         """
         if self._inflater is None:
             return b""
@@ -65,5 +65,5 @@ class Unpacker:
     def _window(self, first: int) -> int:
         if self._encoding == "gzip":
             return _GZIP
-        # Some servers send deflate without the zlib header that RFC 9110, 8.4.1.2 asks for.
+        # Some servers send deflate without the zlib header that RFC 9110, 8.4.1.2 requires.
         return _ZLIB if first & 0x0F == _DEFLATE_METHOD else _BARE

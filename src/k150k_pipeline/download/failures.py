@@ -13,18 +13,18 @@ from k150k_pipeline.download.guard import PrivateAddressError
 from k150k_pipeline.errors import ClipError
 
 UNREACHABLE = frozenset({"connection", "timeout", "name_unresolved"})
-"""Reasons that say nothing about the clip: no server answered."""
+"""Reasons in which no server answered, so that nothing is known about the clip."""
 
 _FORBIDDEN = (401, 403)
 _GONE = (404, 410)
-_PASSING = (408, 425, 500, 502, 503, 504)
+_TRANSIENT = (408, 425, 500, 502, 503, 504)
 
 
 class DownloadError(ClipError):
-    """A clip could not be downloaded, and asking again will not help.
+    """A clip could not be downloaded, and another try will not help.
 
-    What cannot be printed is replaced in the detail: servers send bytes that are no text, and
-    such as steer a terminal.
+    Characters that cannot be printed are replaced in the detail: servers also send binary data
+    and control sequences of a terminal.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -36,7 +36,7 @@ class TransientError(DownloadError):
     """A try failed; another may succeed.
 
     Attributes:
-        retry_after_s: Seconds that the server wants us to wait; None where it does not say.
+        retry_after_s: Seconds to wait, from the server's Retry-After; None if it sends none.
     """
 
     def __init__(self, reason: str, detail: str, retry_after_s: float | None = None) -> None:
@@ -47,34 +47,34 @@ class TransientError(DownloadError):
 def failure_of_status(response: aiohttp.ClientResponse) -> DownloadError:
     """Return the failure that an HTTP status means."""
     status = response.status
-    said = f"HTTP {status} {_phrase(response)} from {response.url}"
+    detail = f"HTTP {status} {_phrase(response)} from {response.url}"
     if status in _GONE:
-        return DownloadError("not_found", said)
+        return DownloadError("not_found", detail)
     if status in _FORBIDDEN:
-        return DownloadError("forbidden", said)
+        return DownloadError("forbidden", detail)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return TransientError("rate_limited", said, _retry_after(response))
-    if status in _PASSING:
-        return TransientError("server_error", said, _retry_after(response))
-    return DownloadError("server_error" if status >= 500 else "http_error", said)
+        return TransientError("rate_limited", detail, _retry_after(response))
+    if status in _TRANSIENT:
+        return TransientError("server_error", detail, _retry_after(response))
+    return DownloadError("server_error" if status >= 500 else "http_error", detail)
 
 
 def failure_of_exception(error: Exception, url: str) -> DownloadError:
     """Return the failure that an exception of the HTTP client means."""
-    said = f"{url}: {str(error) or type(error).__name__}"
+    detail = f"{url}: {str(error) or type(error).__name__}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         if isinstance(error.os_error, PrivateAddressError):
             return DownloadError("private_address", f"{url}: {error.os_error.strerror}")
-        return TransientError("name_unresolved", said)
+        return TransientError("name_unresolved", detail)
     if isinstance(error, asyncio.TimeoutError):
-        return TransientError("timeout", said)
+        return TransientError("timeout", detail)
     if isinstance(error, aiohttp.ClientPayloadError):
-        return TransientError("incomplete", said)
+        return TransientError("incomplete", detail)
     if isinstance(error, aiohttp.InvalidURL):
-        return DownloadError("bad_url", said)
+        return DownloadError("bad_url", detail)
     if isinstance(error, aiohttp.ClientSSLError):
-        return DownloadError("tls", said)
-    return TransientError("connection", said)
+        return DownloadError("tls", detail)
+    return TransientError("connection", detail)
 
 
 def _phrase(response: aiohttp.ClientResponse) -> str:
@@ -85,7 +85,7 @@ def _phrase(response: aiohttp.ClientResponse) -> str:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return seconds to wait; a date counts from now, an unreadable value not at all."""
+    """Return the seconds in Retry-After, or until the date in it; None if it is unreadable."""
     value = response.headers.get("Retry-After", "").strip()
     try:
         return max(float(value) if value.isdigit() else _until(value), 0.0)

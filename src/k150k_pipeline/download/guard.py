@@ -1,7 +1,7 @@
-"""Where a manifest may send us: http and https, and no address of the machine's own network.
+"""Which addresses of a manifest are allowed: http and https, and none in the local network.
 
-Names are checked as they are resolved for the connection itself, so that a name that resolves
-differently a second time gains nothing.
+The addresses checked are those that the connection uses, so a host name cannot pass the check and
+then resolve to another address.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class BadUrlError(ValueError):
-    """A URL that is not for us to follow."""
+    """A URL that cannot be downloaded from."""
 
 
 class PrivateAddressError(OSError):
-    """An address of the machine's own network."""
+    """An address in the machine's own network."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
@@ -36,12 +36,12 @@ class PrivateAddressError(OSError):
 
 
 def parse_url(text: str) -> URL:
-    """Return a URL that can be asked for, its path and query as they are written.
+    """Return a URL with path and query as they are written.
 
-    A signed address is not valid any more once ``%2F`` in it has become ``/``.
+    A signed address would become invalid if ``%2F`` in it were turned into ``/``.
 
     Raises:
-        BadUrlError: No host, or a scheme other than http and https.
+        BadUrlError: It has no valid host, or a scheme other than http and https.
     """
     try:
         url, written = URL(text.strip()), urlsplit(text.strip())
@@ -64,7 +64,7 @@ def parse_url(text: str) -> URL:
 
 
 def check_literal(host: str) -> None:
-    """Refuse a host that is a private address written out, however it is spelled.
+    """Refuse a host that is a private IP address, in any spelling.
 
     Raises:
         PrivateAddressError: It is one.
@@ -75,7 +75,7 @@ def check_literal(host: str) -> None:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address can be reached from the whole internet."""
+    """Return whether an IP address can be reached from the whole internet."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
     if parsed in _NAT64:
@@ -84,7 +84,7 @@ def is_public(address: str) -> bool:
 
 
 def _literal(host: str) -> str | None:
-    """Return a spelled-out address in its usual form (``127.1`` and ``2130706433`` are some)."""
+    """Return an IP address, also one such as ``127.1`` or ``2130706433``, in its usual form."""
     try:
         return str(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
@@ -104,11 +104,11 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of a name.
+        """Return the addresses of a host name.
 
         Raises:
             PrivateAddressError: One of them is private.
-            OSError: The name is unknown.
+            OSError: The host name is unknown.
         """
         found = await self._resolver.resolve(host, port, family)
         if not all(is_public(result["host"]) for result in found):

@@ -1,4 +1,4 @@
-"""A clip under way: ``<name>.part`` beside its target, and what is needed to go on with it."""
+"""Partial downloads: ``<name>.part`` beside the target, and a note by which they are resumed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Partial:
     """The partial file of a clip.
 
     Args:
-        target: Where the clip goes once it is whole.
-        url: Where it comes from, as the manifest has it.
+        target: Path of the clip once it is whole.
+        url: Address of the clip, as in the manifest.
     """
 
     def __init__(self, target: Path, url: str) -> None:
@@ -37,14 +37,15 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes there are."""
+        """Bytes received so far."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def resume_headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest; empty, and no part left, when that is unsafe.
+        """Return the headers that request the missing bytes.
 
-        It is safe when the part began at the same URL with a strong validator, and before no
-        crash of the machine.
+        If resuming is unsafe, the part is removed and the headers are empty. It is safe when the
+        part is from the same URL, with a strong validator, and the machine has not been restarted
+        since: a crash may have left holes in the file.
         """
         validator = self.validator()
         if not self.size or validator is None:
@@ -53,7 +54,7 @@ class Partial:
         return {"Range": f"bytes={self.size}-", "If-Range": validator}
 
     def validator(self) -> str | None:
-        """Return what identifies the version that the part is of; None where nothing does."""
+        """Return the ETag or date of the version that the part is of; None if there is none."""
         try:
             note = json.loads(self._note.read_text("utf-8"))
             if note["url"] != self._url or note.get("boot", _boot_id()) != _boot_id():
@@ -64,7 +65,7 @@ class Partial:
         return validator if isinstance(validator, str) else None
 
     def begin(self, headers: Mapping[str, str]) -> None:
-        """Start anew with the answer whose headers these are."""
+        """Begin an empty part for an answer with these headers."""
         self.discard()
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
@@ -74,17 +75,17 @@ class Partial:
             self._note.write_text(json.dumps(document), "utf-8")
 
     def discard(self) -> None:
-        """Remove the part."""
+        """Remove the part and its note."""
         self._note.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
     def complete(self, content_type: str, checksum: str | None) -> None:
-        """Check the part, make it durable and give it its name.
+        """Check the part, make it durable and rename it to its target.
 
         Raises:
-            DownloadError: ``not_video``: it is none of the containers that clips come in.
-            TransientError: ``truncated``, ``wrong_checksum`` or ``incomplete``.
-            OSError: The disk does not take it.
+            DownloadError: Reason ``not_video``: it is not a container that clips come in.
+            TransientError: Reasons ``truncated``, ``wrong_checksum`` and ``incomplete``.
+            OSError: It cannot be written.
         """
         _check_kind(self.path, content_type)
         _check_whole(self.path)
@@ -97,7 +98,7 @@ class Partial:
 
 
 def remove_parts(folder: Path, names: Collection[str]) -> None:
-    """Remove the parts of these clips from a folder; those of anything else are not ours."""
+    """Remove the parts of these clips from a folder; other files may be the user's."""
     for ending in (PART, NOTE):
         for path in folder.glob(f"*{ending}"):
             if path.name.removesuffix(ending) in names:
@@ -112,7 +113,7 @@ def _boot_id() -> str:
 
 
 def _validators(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return a strong ETag, or a Last-Modified old enough to count as one (RFC 9110, 8.8.2.2)."""
+    """Return a strong ETag, or a Last-Modified that is old enough (RFC 9110, 8.8.2.2)."""
     etag = headers.get("ETag", "")
     if etag.startswith('"'):
         return {"etag": etag}

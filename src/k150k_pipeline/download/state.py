@@ -1,4 +1,4 @@
-"""The download-progress file: one state per clip, in JSON that a person may read and edit."""
+"""The download-progress file: one state per clip, in JSON that a user may read and edit."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _FLUSH_EVERY_S = 5.0
 
 
 class DownloadState:
-    """Which clips were downloaded, and which were given up and why.
+    """Which clips are downloaded, and which are given up and why.
 
-    Written atomically, at most every 50 clips and at the end.
+    It is written atomically: not before 50 clips and 5 s have passed since the last time, and at
+    the end.
 
     Args:
         path: The file.
 
     Raises:
-        InputError: The file is there and cannot be read, or is not such a file.
+        InputError: The file exists but cannot be read, or is not a download-progress file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,14 +36,15 @@ class DownloadState:
         self._flushed_at = time.monotonic()
 
     def is_done(self, name: str) -> bool:
-        """Tell whether a clip was downloaded."""
+        """Return whether a clip is downloaded."""
         return self._states.get(name, {}).get("state") == "done"
 
     def given_up(self, retry: Iterable[str]) -> dict[str, str]:
-        """Return the reasons of the clips that are not to be tried again, by name.
+        """Return the reasons of the clips that are given up, by name.
 
         Args:
-            retry: Classes of reason (the part before the colon) to try again, or ``all``.
+            retry: Clips with these reasons (the part before the colon) are left out, and all
+                clips with ``all``.
         """
         again = set(retry)
         return {
@@ -53,7 +55,7 @@ class DownloadState:
         }
 
     def done(self, name: str) -> None:
-        """Note a clip that is on the disk."""
+        """Note a clip that is downloaded."""
         self._set(name, {"state": "done"})
 
     def failed(self, name: str, reason: str) -> None:
@@ -61,7 +63,7 @@ class DownloadState:
         self._set(name, {"state": "failed", "reason": reason})
 
     def flush(self) -> None:
-        """Write what is not written yet.
+        """Write the file if there are new states.
 
         Raises:
             InputError: The file cannot be written.
@@ -76,8 +78,8 @@ class DownloadState:
             write_text(self.path, text)
         except OSError as error:
             raise InputError(
-                f"cannot write {self.path}: {error.strerror}. Mend this, or name another place "
-                "with ingest.progress_path, and run again"
+                f"{self.path} cannot be written: {error.strerror}. Make it writable, or name "
+                "another path with ingest.progress_path, and run again"
             ) from error
 
     def _set(self, name: str, state: dict[str, str]) -> None:
@@ -101,9 +103,13 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Make it readable, or name another path with "
+            "ingest.progress_path"
+        ) from error
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} is not a download-progress file: {error}. Mend it, or remove it to begin anew"
+            f"{path} is not a download-progress file: {error}. Correct it, or remove it to start "
+            "from the clips that are on the disk"
         ) from error
     return dict(states)

@@ -1,4 +1,4 @@
-"""FR rows of NR clips: decode an upload, encode it at several CRFs, score it against itself."""
+"""FR rows of NR clips: an upload is encoded at several CRFs and scored against itself."""
 
 from k150k_pipeline.fr_from_nr.adapter import NrInputRow, NrToFrAdapter
 from k150k_pipeline.fr_from_nr.rows import rows_of

@@ -1,4 +1,4 @@
-"""The adapter: a row of an NR corpus in, one FR row per CRF out."""
+"""The adapter from a row of an NR corpus to one FR row per CRF."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ProbeRunner = Callable[[Path], Source]
 
 @dataclass(frozen=True)
 class NrInputRow:
-    """A row of an NR corpus, as far as it is needed here.
+    """A row of an NR corpus; keys that are not needed here are left out.
 
     Attributes:
-        src: Name of the clip, as the corpus spells it.
-        path: Where the clip is.
-        mos: Its mean opinion score; None where it has none.
-        src_sha256: SHA-256 that the corpus has of it; empty where it has none.
+        src: Name of the clip in the corpus.
+        path: Path of the clip.
+        mos: Its mean opinion score; None if unknown.
+        src_sha256: Its SHA-256 in the corpus; empty if unknown.
     """
 
     src: str
@@ -53,13 +53,13 @@ class NrInputRow:
             clips_dir: Folder that ``src`` is relative to; by default the working directory.
 
         Raises:
-            InputError: It has no ``src``, or a ``mos`` that is no number.
+            InputError: It has no ``src``, or its ``mos`` is not a number.
         """
         if not row.get("src"):
-            raise InputError(f"NR row without src: {dict(row)}")
+            raise InputError(f"NR row without src: {dict(row)}. Add the file name of the clip")
         src, mos = str(row["src"]), row.get("mos")
         if mos is not None and not isinstance(mos, int | float):
-            raise InputError(f"NR row of {src}: mos {mos!r} is not a number")
+            raise InputError(f"NR row of {src}: mos {mos!r} is not a number: correct it")
         return cls(src, (clips_dir or Path()) / src, mos, str(row.get("src_sha256") or ""))
 
 
@@ -67,21 +67,21 @@ class NrToFrAdapter:
     """Makes FR rows of NR clips: the decoded upload is the reference of its own re-encodes.
 
     Args:
-        crf_sweep: CRFs to encode at, each giving one row.
+        crf_sweep: CRFs to encode at; each gives one row.
         preset: Preset of the encoder.
-        scratch_dir: Folder for raw video that is kept, or that memory has no room for.
+        scratch_dir: Folder of raw video that is kept, or does not fit into memory.
         keep_intermediate_yuv: Whether the decoded reference is kept there.
-        options: Encoder, threads, model, strategy, and what is kept.
-        vmaf: Which engine scores, and which ffmpeg decodes and encodes.
+        options: Encoder, threads, model, strategy, and whether encodes are kept.
+        vmaf: The engine that scores, and the ffmpeg that decodes and encodes.
         run_id: Name of the run in every row; by default a new one.
-        probe_runner: Stands in for the probing of a clip.
-        decode_runner: Stands in for ``run_tool`` when a clip or an encode is decoded.
-        encode_runner: Likewise for an encode.
-        score_runner: Likewise for scoring. With any of these three the strategy is
-            ``stepwise``: ``loopback`` has no such steps.
+        probe_runner: Probes a clip instead of :func:`probe_source`.
+        decode_runner: Decodes a clip or an encode instead of ``run_tool``.
+        encode_runner: Encodes instead of ``run_tool``.
+        score_runner: Scores instead of ``run_tool``. With any of the last three the strategy is
+            ``stepwise``, as ``loopback`` has no such steps.
 
     Raises:
-        InputError: Nothing could be encoded or scored so.
+        InputError: Encoder, preset, CRFs or strategy cannot be used.
     """
 
     def __init__(
@@ -120,19 +120,19 @@ class NrToFrAdapter:
 
     @functools.cached_property
     def identity(self) -> SweepIdentity:
-        """What determines the numbers; found out by a tiny sweep.
+        """Everything that determines the numbers, from a tiny sweep.
 
         Raises:
-            EngineError: ffmpeg, encoder or scoring engine are missing or lack something.
+            EngineError: ffmpeg, encoder or scoring engine is missing or lacks something.
         """
         return self._strategy.identify()
 
     def run(self, row: NrInputRow) -> Iterator[dict[str, Any]]:
-        """Yield one FR row per CRF, keys in their locked order.
+        """Yield one FR row per CRF, with the keys in their locked order.
 
         Raises:
             ClipError: The clip cannot be decoded, encoded or scored.
-            EngineError: No clip can.
+            EngineError: No clip can be decoded, encoded or scored.
         """
         yield from rows_of(self.sweep(row), row.mos)
 
@@ -142,11 +142,11 @@ class NrToFrAdapter:
             yield from self.run(row)
 
     def sweep(self, row: NrInputRow) -> SweepPayload:
-        """Return what a journal keeps of a clip; :func:`rows_of` makes its rows of that.
+        """Return a clip's result in the form of the journal, from which :func:`rows_of` makes rows.
 
         Raises:
-            ClipError: As :meth:`run`; also stage ``probe``, reason ``changed``, when the clip is
-                not the one that the corpus describes.
+            ClipError: As :meth:`run`; also stage ``probe``, reason ``changed``, if the clip is not
+                the one in the corpus.
         """
         identity, source = self.identity, self._probe(row.path)
         if row.src_sha256 not in ("", source.sha256):
@@ -170,15 +170,15 @@ def _check_rows(payload: SweepPayload, row: NrInputRow) -> None:
 
 
 def choose_strategy(options: CorpusOptions, vmaf: VmafParameters, *, stepwise: bool = False) -> str:
-    """Return the strategy that options and backend ask for.
+    """Return the strategy for these options and this backend.
 
     Raises:
-        InputError: ``loopback`` with a backend whose binary reads files.
+        InputError: ``loopback`` is named, but backend or runners need ``stepwise``.
     """
     if options.strategy == "loopback" and (stepwise or vmaf.backend != "embedded"):
         raise InputError(
-            "strategy loopback scores inside ffmpeg: it takes vmaf.backend embedded and no runner "
-            "of your own. Use strategy stepwise"
+            "strategy loopback scores inside ffmpeg, with vmaf.backend=embedded and without other "
+            "runners: use strategy stepwise"
         )
     if options.strategy == "auto":
         return "stepwise" if stepwise or vmaf.backend != "embedded" else "loopback"

@@ -1,7 +1,7 @@
 """Strategy ``loopback``: one ffmpeg decodes once, encodes at every CRF and scores every encode.
 
-Loopback decoders (``-dec``, ffmpeg 7.1 and later) hand an encoder's packets back for decoding
-inside the process, so that neither raw video nor an encode is ever written.
+Loopback decoders (``-dec``, ffmpeg 7.1 and later) decode an encoder's packets inside the process,
+so that neither raw video nor an encode is written.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Loopback:
     """The whole sweep of a clip in one process.
 
     ``encode_seconds`` of every encode is the wall-clock time of that process, which decodes,
-    encodes and scores at all CRFs at once; ``score_seconds`` is 0, being contained in it.
+    encodes and scores at all CRFs at once. It includes scoring, so ``score_seconds`` is 0.
     """
 
     def __init__(self, settings: SweepSettings) -> None:
@@ -68,7 +68,7 @@ class Loopback:
         result = try_out(
             self._trial(),
             self._ffmpeg,
-            f"cannot encode with {self._settings.encode.encoder} and loop the encode back",
+            f"cannot encode with {self._settings.encode.encoder} and decode that in one process",
             "Unset vmaf.ffmpeg to use the ffmpeg of the imageio-ffmpeg wheel, or set "
             "strategy=stepwise, which needs no -dec",
         )
@@ -81,8 +81,8 @@ class Loopback:
         with ExitStack() as stack:
             logs = [stack.enter_context(_memory_file()) for _ in crfs]
             packets = [stack.enter_context(_memory_file()) for _ in crfs]
-            encodes = [self._settings.encode_path(source, crf) for crf in crfs]
-            parts = [stack.enter_context(kept(encode)) for encode in encodes]
+            paths = [self._settings.encode_path(source, crf) for crf in crfs]
+            parts = [stack.enter_context(kept(encode_path)) for encode_path in paths]
             yuv = stack.enter_context(kept(self._settings.yuv_path(source)))
             command = self.command(source, logs, packets, parts, yuv)
             started = time.perf_counter()
@@ -92,8 +92,8 @@ class Loopback:
             seconds = time.perf_counter() - started
             evidence, values = self._read(source, result, logs, packets)
         return [
-            ScoredEncode(*made, encode_seconds=seconds, score_seconds=0.0)
-            for made in zip(crfs, evidence, values, encodes, strict=True)
+            ScoredEncode(*encode, encode_seconds=seconds, score_seconds=0.0)
+            for encode in zip(crfs, evidence, values, paths, strict=True)
         ]
 
     def command(
@@ -108,10 +108,10 @@ class Loopback:
 
         Args:
             source: The source.
-            logs: Descriptors that libvmaf's logs are written to, one per CRF.
-            packets: Descriptors that the sizes of each encode's packets are written to.
-            parts: Files that encodes are written to; None for those that are not kept.
-            yuv: File that the decoded reference is written to; None when it is not kept.
+            logs: Descriptors of libvmaf's logs, one per CRF.
+            packets: Descriptors of the packet sizes of each encode.
+            parts: Files of the encodes; None for those that are not kept.
+            yuv: File of the decoded reference; None if it is not kept.
         """
         threads = self._settings.vmaf.threads
         return [
@@ -135,7 +135,7 @@ class Loopback:
         return self._settings.crf_sweep
 
     def _reference_graph(self, source: Source, yuv: Path | None) -> str:
-        """Return the graph that every encode and every score has its reference from."""
+        """Return the filter graph that gives every encode and every score its reference."""
         rate = source.rate
         restamp = (
             f"settb={rate.denominator}/{rate.numerator}",

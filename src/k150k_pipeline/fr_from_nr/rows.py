@@ -1,4 +1,4 @@
-"""From a sweep to rows: what a journal keeps of it, and the rows made of that."""
+"""The result of a sweep in the form of the journal, and the FR rows made from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from k150k_pipeline.fr_from_nr.sweep import ScoredEncode, SweepIdentity, SweepSe
 from k150k_pipeline.schemas.fr import CANONICAL_6, FR_COLUMNS, FR_SCHEMA_VERSION, STATISTICS
 
 SweepPayload = dict[str, Any]
-"""What all rows of a clip share under ``clip``, and what each has of its own under ``sweep``."""
+"""``clip`` has the keys that all rows of a clip share, ``sweep`` a list of those of each row."""
+
+RowPart = dict[str, Any]
+"""Some of the keys of an FR row; :data:`FR_COLUMNS` has all."""
 
 
 def make_payload(
@@ -22,19 +25,30 @@ def make_payload(
     identity: SweepIdentity,
     run_id: str,
 ) -> SweepPayload:
-    """Return everything of a clip's rows but what the NR corpus says of it.
+    """Return the rows of a clip, without the keys that come from the NR corpus.
 
     Args:
         name: Name of the clip in the rows.
         source: The upload.
         encodes: Its scored encodes, in the order of the rows.
-        settings: How it was swept.
-        identity: By what it was swept.
+        settings: Settings of the sweep.
+        identity: Engine, ffmpeg and encoder of the sweep.
         run_id: Name of the run.
     """
-    frames = encodes[0].evidence.frames
-    duration = float(frames / source.rate)
-    clip = {
+    duration = float(encodes[0].evidence.frames / source.rate)
+    clip = _clip_part(name, source, duration, settings, identity, run_id)
+    return {"clip": clip, "sweep": [_encode_part(encode, duration) for encode in encodes]}
+
+
+def _clip_part(
+    name: str,
+    source: Source,
+    duration: float,
+    settings: SweepSettings,
+    identity: SweepIdentity,
+    run_id: str,
+) -> RowPart:
+    return {
         "schema_version": FR_SCHEMA_VERSION,
         "run_id": run_id,
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
@@ -61,22 +75,21 @@ def make_payload(
         "shot_avg_duration_sec": 0.0,
         "shot_duration_std_sec": 0.0,
     }
-    return {"clip": clip, "sweep": [_own(encode, duration) for encode in encodes]}
 
 
 def rows_of(payload: Mapping[str, Any], mos: float | None) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a clip, one per CRF, their keys in the locked order."""
+    """Yield the rows of a clip, one per CRF, with the keys in their locked order."""
     provenance = {"nr_source": payload["clip"]["src"], "nr_mos": mos, "fr_from_nr": True}
-    for own in payload["sweep"]:
-        row = {**payload["clip"], **own, **provenance}
+    for encode in payload["sweep"]:
+        row = {**payload["clip"], **encode, **provenance}
         yield {key: row[key] for key in FR_COLUMNS}
 
 
-def _own(encode: ScoredEncode, duration: float) -> dict[str, Any]:
+def _encode_part(encode: ScoredEncode, duration: float) -> RowPart:
     size = encode.evidence.size_bytes
     means = {f"{f}_mean": float(encode.values[f].mean()) for f in CANONICAL_6}
     deviations = {f"{f}_std": float(encode.values[f].std()) for f in CANONICAL_6}
-    told = {f"enc_internal_{s}": getattr(encode.evidence.statistics, s) for s in STATISTICS}
+    statistics = {f"enc_internal_{s}": getattr(encode.evidence.statistics, s) for s in STATISTICS}
     return {
         "crf": encode.crf,
         "encode_path": str(encode.encode_path or ""),
@@ -87,5 +100,5 @@ def _own(encode: ScoredEncode, duration: float) -> dict[str, Any]:
         "score_time_ms": round(encode.score_seconds * 1000, 3),
         **means,
         **deviations,
-        **told,
+        **statistics,
     }

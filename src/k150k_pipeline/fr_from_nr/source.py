@@ -1,8 +1,8 @@
-"""The upload that becomes a reference: what must be known of it, and how its pictures come out.
+"""The upload that becomes a reference: its facts, and the filters for its pictures.
 
-Every encode and every score sees bare pictures: even sides, one frame rate, no side data, no
-colour tags but those of transfer, primaries and matrix. So it makes no difference to the
-bitstream whether they come from a decoder or from raw video.
+Every encode and every score takes bare pictures: even sides, one frame rate, no side data, and
+only the colour tags transfer, primaries and matrix. So the bitstream is the same whether the
+pictures come from a decoder or from raw video.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Source:
     """Facts of one upload.
 
     Attributes:
-        clip: What the container claims.
-        rate: Frames per second on average; encodes run at this constant rate.
-        transfer: Transfer characteristics as a number of ITU-T H.273.
-        primaries: Colour primaries, likewise.
-        matrix: Matrix coefficients, likewise.
+        clip: Facts of the clip.
+        rate: Frames per second on average; encodes have this constant rate.
+        transfer: Transfer characteristics, as a number of ITU-T H.273.
+        primaries: Colour primaries, as a number of ITU-T H.273.
+        matrix: Matrix coefficients, as a number of ITU-T H.273.
         sha256: SHA-256 of the file.
     """
 
@@ -43,12 +43,12 @@ class Source:
 
     @property
     def width(self) -> int:
-        """Width of the reference: the clip's, less the last column of an odd one."""
+        """Width of the reference: that of the clip, without the last column if it is odd."""
         return self.clip.width // 2 * 2
 
     @property
     def height(self) -> int:
-        """Height of the reference: the clip's, less the last row of an odd one."""
+        """Height of the reference: that of the clip, without the last row if it is odd."""
         return self.clip.height // 2 * 2
 
     @property
@@ -58,33 +58,33 @@ class Source:
 
     @property
     def hdr_transfer(self) -> str:
-        """Transfer characteristics in ffmpeg's names; empty where they are not those of HDR."""
+        """Transfer characteristics in ffmpeg's names; empty if they are not those of HDR."""
         transfers = av.video.reformatter.ColorTrc
         hdr = {int(transfers[name]): name for name in _HDR_TRANSFERS}
-        return _spell(hdr.get(self.transfer, ""))
+        return _ffmpeg_name(hdr.get(self.transfer, ""))
 
     @property
     def hdr_primaries(self) -> str:
-        """Primaries of an HDR clip in ffmpeg's names; empty for others and where not told."""
+        """Primaries of an HDR clip in ffmpeg's names; empty for other clips and if unknown."""
         if not self.hdr_transfer or self.primaries == _UNSPECIFIED:
             return ""
         known = {
             int(primaries): primaries.name for primaries in av.video.reformatter.ColorPrimaries
         }
-        return _spell(known.get(self.primaries, str(self.primaries)))
+        return _ffmpeg_name(known.get(self.primaries, str(self.primaries)))
 
     @property
     def picture_filters(self) -> list[str]:
-        """Filters that bring a decoded picture to the reference's format and size."""
+        """Filters that convert a decoded picture to the reference's format and size."""
         odd = (self.clip.width, self.clip.height) != (self.width, self.height)
         crop = [f"crop={self.width}:{self.height}:0:0:exact=1"] if odd else []
         return [*conversion_filters(self.clip), *crop]
 
     @property
     def tag_filter(self) -> str:
-        """Filter that gives bare pictures the colour tags that an encode shall carry.
+        """Filter that gives bare pictures the colour tags of the encodes.
 
-        All are tagged limited range, so that samples of full range too come back as they went in.
+        All are tagged as limited range, so that samples of full range are not converted either.
         """
         return (
             f"setparams=range=tv:color_trc={self.transfer}:color_primaries={self.primaries}"
@@ -96,8 +96,8 @@ def probe_source(path: Path) -> Source:
     """Open a clip, decode its first frame and hash the file.
 
     Raises:
-        ClipError: Stage ``probe`` or ``decode``, as :func:`~k150k_pipeline.media.probe.probe`
-            raises it; reason ``no_frame_rate``; reason ``too_small``.
+        ClipError: As :func:`~k150k_pipeline.media.probe.probe` raises it; also stage ``probe``,
+            reasons ``no_frame_rate`` and ``too_small``.
     """
     clip = probe(path)
     if min(clip.width, clip.height) < 2:
@@ -114,10 +114,10 @@ def probe_source(path: Path) -> Source:
         raise ClipError("probe", "unreadable", f"{path}: {error}") from error
     if not rate:
         raise ClipError("probe", "no_frame_rate", f"{path} does not tell its frame rate")
-    # RGB becomes 4:2:0 and is RGB no more.
+    # RGB is converted to 4:2:0, so its matrix (0) does not apply any more.
     tags = transfer, primaries, matrix or _UNSPECIFIED
     return Source(clip, Fraction(rate), *tags, digest)
 
 
-def _spell(name: str) -> str:
+def _ffmpeg_name(name: str) -> str:
     return name.lower().replace("_", "-")

@@ -1,7 +1,7 @@
-"""Strategy ``stepwise``: decode, then per CRF encode, decode and score, each a process.
+"""Strategy ``stepwise``: decode, then per CRF encode, decode and score, each in a process.
 
-Any ffmpeg will do, and the backends ``cpu`` and ``cuda`` need it: their binaries read raw video.
-Raw video and encodes lie in files that never have a name, in memory where there is room.
+It works with any ffmpeg. The backends ``cpu`` and ``cuda`` need it, as their binaries read raw
+video. Raw video and encodes are in files without a name, in memory if they fit.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from k150k_pipeline.vmaf.pairs import make_pair_scorer, raw_input
 
 
 class Stepwise:
-    """The older procedure, without its scratch disk.
+    """The procedure of the older script, without its scratch disk.
 
-    ``encode_seconds`` is the wall-clock time of the encoding process, ``score_seconds`` that of
-    the scoring one; decoding is in neither.
+    ``encode_seconds`` is the wall-clock time of the encoding process, and ``score_seconds`` that
+    of the scoring process. Neither includes decoding.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class Stepwise:
         with decoded as reference, kept(self._settings.yuv_path(source)) as yuv:
             if yuv is not None:
                 _copy(reference.descriptor, yuv)
-            return [self._at(source, reference, crf) for crf in self._settings.crf_sweep]
+            return [self._score_at(source, reference, crf) for crf in self._settings.crf_sweep]
 
-    def _at(self, source: Source, reference: RawVideo, crf: int) -> ScoredEncode:
+    def _score_at(self, source: Source, reference: RawVideo, crf: int) -> ScoredEncode:
         path = self._settings.encode_path(source, crf)
         size = reference.frames * frame_bytes(
             reference.width, reference.height, reference.bit_depth
@@ -106,7 +106,7 @@ class Stepwise:
                     _copy(stream, part)
             distorted = self._decode(source, reference, stream, pictures)
             scoring = time.perf_counter()
-            with _named(source):
+            with _errors_with_path(source):
                 values = self._scorer.score(reference, distorted)
             seconds = encoded - started, time.perf_counter() - scoring
         check_values(source, values)
@@ -165,7 +165,7 @@ class Stepwise:
 
 
 @contextmanager
-def _named(source: Source) -> Iterator[None]:
+def _errors_with_path(source: Source) -> Iterator[None]:
     try:
         yield
     except ClipError as error:

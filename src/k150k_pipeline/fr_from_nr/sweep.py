@@ -1,4 +1,4 @@
-"""What a strategy makes of a source: one encode and its scores per CRF."""
+"""Sweeps: one encode of a source per CRF, and its scores; the interface of both strategies."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _TRIAL_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """How every source is swept.
+    """The settings of a sweep, the same for all sources.
 
     Attributes:
         crf_sweep: CRFs, in the order of the rows.
         encode: Encoder, preset and threads.
-        vmaf: Which engine scores, and which ffmpeg decodes and encodes.
-        scratch_dir: Where raw video goes that is kept, or that memory has no room for.
+        vmaf: The engine that scores, and the ffmpeg that decodes and encodes.
+        scratch_dir: Folder of raw video that is kept, or does not fit into memory.
         keep_intermediate_yuv: Whether the decoded reference is kept.
-        encode_dir: Where encodes go; None when they are not kept.
+        encode_dir: Folder of the encodes; None if they are not kept.
     """
 
     crf_sweep: tuple[int, ...]
@@ -42,7 +42,7 @@ class SweepSettings:
     encode_dir: Path | None
 
     def encode_path(self, source: Source, crf: int) -> Path | None:
-        """Return where an encode is kept; None when it is not."""
+        """Return the path of an encode; None if it is not kept."""
         if self.encode_dir is None:
             return None
         encode = self.encode
@@ -50,7 +50,7 @@ class SweepSettings:
         return self.encode_dir / name
 
     def yuv_path(self, source: Source) -> Path | None:
-        """Return where the decoded reference is kept; None when it is not."""
+        """Return the path of the decoded reference; None if it is not kept."""
         if not self.keep_intermediate_yuv:
             return None
         return self.scratch_dir / f"{source.clip.path.stem}.yuv"
@@ -64,9 +64,9 @@ class ScoredEncode:
         crf: Its CRF.
         evidence: Frames, bytes and statistics of the encode.
         values: Features and vmaf, shape (frames,) each.
-        encode_path: Where the encode is kept; None when it is not.
-        encode_seconds: Wall-clock seconds; see the strategy for what they cover.
-        score_seconds: Likewise.
+        encode_path: Path of the encode; None if it is not kept.
+        encode_seconds: Wall-clock seconds of encoding; the strategy says what they include.
+        score_seconds: Wall-clock seconds of scoring, likewise.
     """
 
     crf: int
@@ -79,7 +79,7 @@ class ScoredEncode:
 
 @dataclass(frozen=True)
 class SweepIdentity:
-    """What determines the numbers of a sweep: the scoring engine and the encoder's version."""
+    """Everything that determines the numbers of a sweep, besides its settings."""
 
     engine: EngineIdentity
     ffmpeg_version: str
@@ -87,10 +87,10 @@ class SweepIdentity:
 
 
 class SweepStrategy(Protocol):
-    """A way from a source to its scored encodes; every way yields the same."""
+    """A way from a source to its scored encodes; all strategies give the same numbers."""
 
     def identify(self) -> SweepIdentity:
-        """Try everything out and tell what it is.
+        """Try everything out and return its identity.
 
         Raises:
             EngineError: Something is missing.
@@ -100,8 +100,8 @@ class SweepStrategy(Protocol):
         """Encode a source at every CRF and score each encode against the decoded source.
 
         Raises:
-            ClipError: Stage ``decode``, ``encode`` or ``score``: this clip cannot be done.
-            EngineError: No clip can be done.
+            ClipError: Stage ``decode``, ``encode`` or ``score``: this clip cannot be swept.
+            EngineError: No clip can be swept.
         """
 
 
@@ -135,8 +135,8 @@ def try_out(command: list[str], tool: str, problem: str, remedy: str) -> ToolRes
     Args:
         command: The trial.
         tool: The binary.
-        problem: What it cannot do if the trial fails.
-        remedy: What to do then.
+        problem: What it cannot do if the trial fails, for the message.
+        remedy: What to do then, for the message.
 
     Raises:
         EngineError: It fails, hangs, or cannot be run.
@@ -152,10 +152,10 @@ def try_out(command: list[str], tool: str, problem: str, remedy: str) -> ToolRes
 
 @contextmanager
 def kept(path: Path | None) -> Iterator[Path | None]:
-    """Yield where to write a file that is kept: it gets its name only when it is whole.
+    """Yield a temporary path for a file that is renamed to ``path`` when it is whole.
 
     Yields:
-        The place to write to; None when nothing is kept.
+        The path to write to; None if ``path`` is None.
     """
     if path is None:
         yield None

@@ -1,4 +1,4 @@
-"""Which clips are due: wanted, less those that are done or were tried often enough."""
+"""Which clips are due: those wanted that are not done and have attempts left."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MOST_KILLS = 5
 
 @dataclass
 class Progress:
-    """How far a journal has come under one fingerprint.
+    """The state of all clips in a journal, for a run with one fingerprint.
 
     Attributes:
         done: Clips with a usable entry.
         attempts: Failed attempts per clip; those whose process was killed are not among them.
         kills: Attempts per clip whose process was killed from outside.
         failures: Last failure per clip.
-        foreign: Clips that have rows only under a fingerprint that is neither ours nor accepted,
+        foreign: Clips whose only rows have a fingerprint that is neither the run's nor accepted,
             with that fingerprint.
-        at_hand: Clips with a row under any fingerprint.
+        any_row: Clips with a row under any fingerprint.
     """
 
     done: set[str] = field(default_factory=set)
@@ -33,7 +33,7 @@ class Progress:
     kills: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
-    at_hand: set[str] = field(default_factory=set)
+    any_row: set[str] = field(default_factory=set)
 
     def given_up(self, clip: str, max_attempts: int) -> bool:
         """Tell whether a clip has failed, or was killed, too often to be tried again."""
@@ -46,7 +46,7 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
     Args:
         entries: Its entries.
         fingerprint: Fingerprint of the present run.
-        accepted: Other fingerprints whose rows may be used beside it.
+        accepted: Other fingerprints whose rows may be used too.
     """
     progress = Progress()
     last: dict[str, Entry] = {}
@@ -59,7 +59,7 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
                     progress.failures[entry.clip] = entry.failure
                     last[entry.clip] = entry
             continue
-        progress.at_hand.add(entry.clip)
+        progress.any_row.add(entry.clip)
         if entry.fingerprint != fingerprint and entry.fingerprint not in accepted:
             progress.foreign[entry.clip] = entry.fingerprint
         else:

@@ -1,4 +1,4 @@
-"""What determined the contents of a journal line, as one short key."""
+"""Fingerprints: short keys for everything that determines the contents of a journal line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from collections.abc import Mapping
 
 
 def fingerprint(scoring: Mapping[str, str | int]) -> str:
-    """Return 16 hexadecimal digits that differ when any part of the description does."""
+    """Return 16 hexadecimal digits that change with any part of the description."""
     text = json.dumps(scoring, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

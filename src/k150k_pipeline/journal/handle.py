@@ -1,4 +1,4 @@
-"""The handle of a journal: a folder of append-only JSON-lines files, one per shard and writer."""
+"""A journal: a folder of append-only JSON-lines files, one per shard and writer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ENTRIES = "shard-*.jsonl"
 _RUN = "run.json"
 
 TAKEN_OVER = "shard-legacy-"
-"""Files of rows that no run of ours finished begin with this."""
+"""Names of the files with rows that were taken over from other files begin with this."""
 
 
 @dataclass
 class Damage:
-    """What could not be read: torn last lines, and lines broken elsewhere as file:line."""
+    """Lines that cannot be read: the number of torn last lines, and the others as file:line."""
 
     torn: int = 0
     broken: list[str] = field(default_factory=list)
@@ -39,9 +39,9 @@ class Journal:
     """The record of finished clips of one output.
 
     Args:
-        folder: Folder of the journal; made when first written to.
+        folder: Folder of the journal; made when it is first written to.
         output: The file derived from it.
-        also: Folders of other outputs' journals whose clips count here too; only read.
+        also: Folders of further journals whose clips count for this output; they are only read.
     """
 
     def __init__(self, folder: Path, output: Path, also: Sequence[Path] = ()) -> None:
@@ -53,7 +53,7 @@ class Journal:
         """Yield every finished clip of every file; a torn last line is passed over.
 
         Args:
-            damage: Collects what could not be read.
+            damage: Collects the lines that cannot be read.
         """
         damage = Damage() if damage is None else damage
         for path in self.files():
@@ -64,7 +64,7 @@ class Journal:
         return [*(path for folder in self.also for path in _files_of(folder)), *self.own_files()]
 
     def own_files(self) -> list[Path]:
-        """Return the files of this journal alone."""
+        """Return the files of this journal, without those of further journals."""
         return _files_of(self.folder)
 
     def entries_in(self, names: Sequence[str]) -> Iterator[Entry]:
@@ -79,7 +79,7 @@ class Journal:
         return self.folder / "run"
 
     def scorings(self) -> dict[str, dict[str, Any]]:
-        """Return what each fingerprint stands for."""
+        """Return the description behind each fingerprint."""
         return {
             header["fingerprint"]: header["scoring"]
             for path in self.files()
@@ -87,25 +87,25 @@ class Journal:
         }
 
     def cut_torn_lines(self) -> int:
-        """Cut off last lines that a killed writer left unfinished; return how many.
+        """Cut off last lines that a killed writer left unfinished; return their number.
 
-        Only the holder of the run lock may call this.
+        Call this only while holding the run lock.
         """
         return sum(_cut_torn_line(path) for path in self.own_files())
 
     def writer(self, shard: int, fingerprint: str, scoring: Mapping[str, Any]) -> JournalWriter:
-        """Return a writer for one shard; its file appears with its first entry."""
+        """Return a writer for one shard; its file is made with the first entry."""
         host, pid = socket.gethostname(), os.getpid()
         name = f"shard-{shard:04d}-{host}-{pid}-{time.time_ns()}.jsonl"
         header = encode_header(fingerprint, dict(scoring), {"host": host, "pid": pid})
         return JournalWriter(self.folder / name, fingerprint, header)
 
     def announce(self, run: Mapping[str, Any]) -> None:
-        """Record what the present run set out to do, for whoever watches it."""
+        """Write down what the present run is to do, for progress bars and status commands."""
         write_json(self.folder / _RUN, run)
 
     def announced(self) -> dict[str, Any] | None:
-        """Return what the present or last run set out to do; None when there was none."""
+        """Return what the present or last run is to do; None if there was no run."""
         try:
             run: dict[str, Any] = json.loads((self.folder / _RUN).read_text("utf-8"))
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where each clip's row lies in a journal, for a merge that never holds all rows."""
+"""The place of each clip's row in a journal, so that a merge need not hold all rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from k150k_pipeline.journal.records import Entry, decode_entry, decode_line
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a line lies.
+    """The place of a line.
 
     Attributes:
         path: Journal file.
@@ -31,7 +31,7 @@ class Place:
 
 
 def index_rows(journal: Journal, fingerprint: str, accepted: Collection[str]) -> dict[str, Place]:
-    """Return the place of each clip's row, of those that :class:`RowChoice` chooses from.
+    """Return the place of the row of each clip that counts by :class:`RowChoice`.
 
     Args:
         journal: The journal.
@@ -49,7 +49,7 @@ def index_rows(journal: Journal, fingerprint: str, accepted: Collection[str]) ->
 
 
 class PlaceReader:
-    """Reads lines at their places; files stay open until it is closed."""
+    """Reads lines at their places; it keeps the files open until it is closed."""
 
     def __init__(self) -> None:
         self._files: dict[Path, BinaryIO] = {}
@@ -65,7 +65,7 @@ class PlaceReader:
         """Return the entry at a place.
 
         Raises:
-            JournalError: It is not there any more.
+            JournalError: The line is not there any more.
         """
         file = self._files.get(place.path)
         if file is None:
@@ -73,7 +73,9 @@ class PlaceReader:
         file.seek(place.offset)
         entry = decode_entry(file.read(place.length), place.fingerprint)
         if entry is None:
-            raise JournalError(f"{place.path} has changed while it was read; run again")
+            raise JournalError(
+                f"{place.path} has changed while it was read: run the same command again"
+            )
         return entry
 
 

@@ -1,4 +1,4 @@
-"""One run at a time on one output."""
+"""Locks: one run at a time on one output."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class OutputInUseError(RuntimeError):
 
 
 class RunLock:
-    """An advisory lock that the kernel drops when its holder dies, ``kill -9`` included.
+    """An advisory lock that the kernel releases when its holder dies, also by ``kill -9``.
 
     Args:
-        path: The lock file; it stays, empty of meaning, when nobody holds it.
+        path: The lock file. It stays when the lock is released.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,8 +38,8 @@ class RunLock:
         """Take the lock.
 
         Raises:
-            OutputInUseError: Another process has it; the message names host and process.
-            InputError: Its folder cannot be written to, or the disk is full.
+            OutputInUseError: Another process holds it; the message names host and process.
+            InputError: The file cannot be written.
         """
         descriptor = self._open()
         try:
@@ -67,13 +67,13 @@ class RunLock:
 
     def _unwritable(self, error: OSError) -> InputError:
         return InputError(
-            f"cannot write the lock {self._path}: {error.strerror}. A run locks every place "
-            "that it writes to: make it writable, or name another one"
+            f"the lock {self._path} cannot be written: {error.strerror}. A run locks every file "
+            "that it writes: make its folder writable, or name another one"
         )
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock for the length of a block; raises as :meth:`acquire` does."""
+        """Hold the lock within the block; raises as :meth:`acquire` does."""
         self.acquire()
         try:
             yield
@@ -81,7 +81,7 @@ class RunLock:
             self.release()
 
     def release(self) -> None:
-        """Give the lock back; without effect when it is not held."""
+        """Release the lock, if it is held."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
@@ -89,7 +89,7 @@ class RunLock:
 
 
 def read_holder(path: Path) -> dict[str, object] | None:
-    """Return who holds a lock now; None when nobody does."""
+    """Return host, process and command of a lock's holder; None if no process holds it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

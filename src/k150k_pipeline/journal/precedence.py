@@ -1,4 +1,4 @@
-"""Which of a clip's lines counts where a journal has several."""
+"""Which line of a clip counts if a journal has several."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class RowChoice:
         self.chosen: dict[str, str] = {}
 
     def usable(self, fingerprint: str) -> bool:
-        """Tell whether rows of a fingerprint count at all."""
+        """Return whether rows of a fingerprint may count."""
         return fingerprint in self._usable
 
     def takes(self, clip: str, fingerprint: str) -> bool:
-        """Tell whether the next row of a clip counts, in place of one that came before it."""
+        """Note the next row of a clip; return whether it counts and replaces an earlier one."""
         before = self.chosen.get(clip)
         counts = before is None or before != self._own == fingerprint
         if not (counts and self.usable(fingerprint)):
@@ -38,7 +38,7 @@ class RowChoice:
 
 
 def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Return each clip's line that ended last, whichever shard wrote it."""
+    """Return the latest line of each clip; the lines may be of different shards."""
     last: dict[str, Entry] = {}
     for entry in entries:
         if ended_later(entry, last.get(entry.clip)):
@@ -47,5 +47,5 @@ def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
 
 
 def ended_later(entry: Entry, before: Entry | None) -> bool:
-    """Tell whether a line takes the place of one read before it; of two at once, it does."""
+    """Return whether a line is later than one read before it, or as late."""
     return before is None or entry.at >= before.at

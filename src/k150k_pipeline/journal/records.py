@@ -1,7 +1,7 @@
 """Lines of a journal file: one header, then one line per finished clip.
 
-Every line is a JSON object that ends in a checksum of what stands before it, so that a line is
-either whole and unchanged or not a line.
+Every line is a JSON object whose last key is a checksum of all before it, so that a torn or
+changed line is recognised.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _PAYLOAD_KEY = b',"payload":'
 
 
 Payload = dict[str, Any]
-"""What was computed of a clip; its pipeline knows the keys."""
+"""The result for a clip; its keys depend on the pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a clip failed: stage, countable reason, and detail for a person."""
+    """Why a clip failed; the fields are those of :class:`~k150k_pipeline.errors.ClipError`."""
 
     stage: str
     reason: str
@@ -41,12 +41,12 @@ class Entry:
 
     Attributes:
         clip: Name of the clip.
-        fingerprint: Key of what determined its numbers.
-        attempt: 1 for the first try.
+        fingerprint: Fingerprint of everything that determines its numbers.
+        attempt: Number of the attempt, from 1.
         at: When it finished, in seconds since the epoch.
         seconds: Wall-clock seconds it took.
-        payload_json: What was computed, as JSON; None when it failed.
-        failure: Why it failed; None when it did not.
+        payload_json: Its result, as JSON; None if it failed.
+        failure: Why it failed; None if it did not.
     """
 
     clip: str
@@ -63,7 +63,7 @@ class Entry:
         return "ok" if self.failure is None else "failed"
 
     def payload(self) -> Payload:
-        """Return what was computed, parsed only now; empty when the clip failed."""
+        """Return the parsed result; empty if the clip failed."""
         parsed: Payload = json.loads(self.payload_json or b"{}")
         return parsed
 
@@ -94,9 +94,9 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_line(line: bytes) -> tuple[dict[str, Any], bytes | None] | None:
-    """Return a line's fields and its payload as JSON; None when it is not whole.
+    """Return a line's fields and its payload as JSON; None if its checksum is wrong.
 
-    The payload, by far the longest part, is checked by its checksum and not parsed.
+    The payload, by far the longest part, is not parsed.
     """
     body = line[:-_CRC_LENGTH]
     if line[-_CRC_LENGTH:] != _tail(body):
@@ -107,7 +107,7 @@ def decode_line(line: bytes) -> tuple[dict[str, Any], bytes | None] | None:
 
 
 def decode_entry(line: bytes, fingerprint: str) -> Entry | None:
-    """Return the entry in a line; None when the line is not a whole entry."""
+    """Return the entry in a line; None if its checksum is wrong."""
     decoded = decode_line(line)
     if decoded is None:
         return None

@@ -1,4 +1,4 @@
-"""Watching a journal grow, from inside the run or from anywhere else."""
+"""Reader of a journal that is being written, from this process or another."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from k150k_pipeline.journal.records import decode_line
 
 @dataclass
 class Snapshot:
-    """What was seen so far.
+    """The totals of all lines read so far.
 
     Attributes:
         clips: Names of the clips that have a row.
-        ok: Rows finished by a run (rows taken over from elsewhere are not).
-        failed: Failed attempts.
-        finish_times: When each attempt ended, seconds since the epoch, in no order.
-        failures: Stage and reason of each clip's latest failure, while it has no row.
+        ok: Number of rows that a run finished, without those taken over.
+        failed: Number of failed attempts.
+        finish_times: When each attempt ended, in seconds since the epoch, unordered.
+        failures: Stage and reason of the latest failure of each clip that has no row.
     """
 
     clips: set[str] = field(default_factory=set)
@@ -31,7 +31,7 @@ class Snapshot:
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def finished_since(self, moment: float) -> int:
-        """Return how many attempts ended after a moment."""
+        """Return the number of attempts that ended after a moment."""
         return int(np.count_nonzero(np.array(self.finish_times) >= moment))
 
     def rate(self, since: float, now: float) -> float:
@@ -40,11 +40,11 @@ class Snapshot:
 
 
 class JournalTail:
-    """Reads what was appended to a journal's files since the last look.
+    """Reads the lines that were appended to a journal since the last call.
 
     Args:
         journal: The journal.
-        skip_existing: Pass over what is there already.
+        skip_existing: Whether lines written before now are passed over.
     """
 
     def __init__(self, journal: Journal, skip_existing: bool = False) -> None:

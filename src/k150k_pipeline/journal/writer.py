@@ -1,4 +1,4 @@
-"""Appending to a journal: each line is on the disk before the next clip starts."""
+"""Writer of a journal: each line is on the disk before the next clip starts."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class JournalWriter:
             self._sync(descriptor)
         except OSError as error:
             raise JournalError(
-                f"cannot write the journal {self._path}: {error.strerror or error}. Every clip "
-                "recorded so far is kept; make room on the disk, then run the same command again"
+                f"the journal {self._path} cannot be written: {error.strerror or error}. The clips "
+                "recorded so far are kept: make room on the disk, then run the same command again"
             ) from error
 
     def _write(self, descriptor: int, line: bytes) -> None:
         if os.write(descriptor, line) != len(line):
-            raise OSError("the disk took only part of a line")
+            raise OSError("only part of a line was written")
 
     def _open(self) -> int:
         if self._descriptor is None:

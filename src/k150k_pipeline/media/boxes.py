@@ -1,8 +1,9 @@
-"""Whether an MP4 file is all there, told from its boxes; nothing is decoded.
+"""Whether an MP4 file is whole, from its boxes; nothing is decoded.
 
-A file whose index comes first probes clean and decodes without complaint when its tail is cut
-off; the sizes of its boxes tell (ISO/IEC 14496-12, section 4.2). A fragmented file that is cut
-between two fragments has whole boxes only; what it says of all its fragments tells (section 8.8).
+If the end of a file whose index comes first is cut off, the file is probed and decoded without an
+error. The sizes of its boxes show the cut (ISO/IEC 14496-12, section 4.2). A fragmented file that
+is cut between two fragments has only whole boxes. There, what it states of all its fragments
+shows the cut (section 8.8).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _MOST_INDEX_BYTES = 1 << 26
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """One top-level box: its kind, where its content begins, where it ends, if it says so."""
+    """One top-level box: its kind, where its content begins and where it ends."""
 
     kind: bytes
     start: int
@@ -36,14 +37,14 @@ class _Box:
 
 
 def examine(file: BinaryIO, size: int) -> Wholeness:
-    """Say whether an MP4 file is all there.
+    """Return whether an MP4 file is whole.
 
     Args:
         file: The file; it begins with a box of :data:`FIRST`.
         size: Its bytes.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
         TooManyPartsError: It has too many boxes.
     """
     boxes = list(limited(_boxes(file, size)))
@@ -58,7 +59,7 @@ def examine(file: BinaryIO, size: int) -> Wholeness:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[_Box]:
-    """Yield the top-level boxes; what follows the last sound one is passed over."""
+    """Yield the top-level boxes up to the first broken one."""
     position = 0
     while position + _HEADER_BYTES <= size:
         header = read_at(file, position, 16)

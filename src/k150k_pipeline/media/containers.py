@@ -24,7 +24,7 @@ OPENED = (
     "only MP4, MOV, Matroska, WebM, AVI, FLV, MPEG-TS, MPEG-PS, ASF, Ogg, NUT, IVF and bare "
     "H.264, HEVC and AV1 are opened"
 )
-"""What to say of a file that cannot be opened."""
+"""End of the message on a file that cannot be opened."""
 
 CLIP_OPTIONS: Mapping[str, str] = {
     "format_whitelist": ",".join(_FORMATS),
@@ -33,11 +33,11 @@ CLIP_OPTIONS: Mapping[str, str] = {
 """Options with which ffmpeg, ffprobe and PyAV open a clip."""
 
 HEAD_BYTES = 512
-"""So many bytes at its beginning tell what container a file is."""
+"""Number of bytes at the beginning of a file by which its container is recognised."""
 
 _EBML, _RIFF, _FLV = b"\x1a\x45\xdf\xa3", b"RIFF", b"FLV"
 _STREAMS = (b"\x00\x00\x01\xba", b"\x30\x26\xb2\x75", b"OggS")
-_LEAST_BYTES = 12  # With fewer, no container can be told from another.
+_LEAST_BYTES = 12  # with fewer bytes no container is recognised
 
 _Examiner = Callable[[BinaryIO, int], Wholeness]
 
@@ -49,20 +49,23 @@ def open_arguments(path: Path) -> list[str]:
 
 
 def clip_url(path: Path) -> str:
-    """Return a clip's path such that no part of it is taken for a protocol or an option."""
+    """Return a clip's path in a form of which nothing is taken for a protocol or an option."""
     return f"file:{path}"
 
 
 def is_container(head: bytes) -> bool:
-    """Tell whether a file that begins so is, or may become, a container that clips come in."""
+    """Return whether these first bytes are those of a container that clips come in.
+
+    A file that is cut off after a few bytes counts as one.
+    """
     return _examiner(head) is not None or _is_beginning(head)
 
 
 def check_container(path: Path) -> str:
-    """Refuse what is no file, and a container whose bytes prove that its end is missing.
+    """Refuse what is not a file, and a container whose end is missing.
 
     Returns:
-        Why its bytes cannot tell whether it is whole; empty where it is.
+        Why it is unknown whether the file is whole; empty if it is whole.
 
     Raises:
         ClipError: Stage ``probe``; reasons ``missing``, ``not_a_file``, ``truncated``,
@@ -81,7 +84,7 @@ def check_container(path: Path) -> str:
 
 
 def examine(path: Path) -> Wholeness:
-    """Say whether a container is all there; what is none is always in doubt.
+    """Return whether a container is whole; a file of another kind is in doubt.
 
     Raises:
         OSError: The file cannot be read.
@@ -106,7 +109,7 @@ def _require_file(path: Path) -> None:
 
 
 def _examiner(head: bytes) -> _Examiner | None:
-    """Return what judges a file that begins so; None where that is no container."""
+    """Return the function that examines a file with these first bytes; None if it is unknown."""
     if head[4:8] in boxes.FIRST:
         return boxes.examine
     if head.startswith(_EBML):
@@ -119,7 +122,7 @@ def _examiner(head: bytes) -> _Examiner | None:
 
 
 def _is_beginning(head: bytes) -> bool:
-    """Tell whether these few bytes may be all that is left of a container."""
+    """Return whether these few bytes may be the beginning of a container."""
     if not 0 < len(head) < _LEAST_BYTES:
         return False
     first, kind = head[:4], head[4:8]
@@ -130,7 +133,7 @@ def _is_beginning(head: bytes) -> bool:
 
 
 def _is_stream(head: bytes) -> bool:
-    """Recognise MPEG transport and programme streams, ASF and Ogg."""
+    """Return whether a file is an MPEG transport or programme stream, ASF or Ogg."""
     if head.startswith(_STREAMS):
         return True
     packets = ((0, 188), (4, 192))

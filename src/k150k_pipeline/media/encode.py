@@ -1,7 +1,7 @@
-"""Encoders: their presets and CRF range, their arguments, and what they tell of an encode.
+"""Encoders: their arguments in ffmpeg, and their statistics of an encode.
 
-Whatever an encoder's output depends on is given on the command line, above all its threads, so
-that one clip yields the same bitstream on every machine and by every way to it.
+Everything that determines an encoder's output is set on the command line, above all its threads.
+So a clip gives the same bitstream on every machine and with every strategy.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from k150k_pipeline.media.tools import ToolResult
 _ENCODED = re.compile(
     r"Output stream #(\d+):\d+ \(video\): (\d+) frames encoded; \d+ packets muxed \((\d+) bytes\)"
 )
-# Other threads' unfinished lines may stand before it: an x264 line is found wherever it begins.
+# An unfinished line of another thread may precede an x264 line, so it is found anywhere in a line.
 _X264_FRAME = re.compile(
     r"frame= *(\d+) QP=([\d.]+) NAL=\d+ Slice:\w Poc:-?\d+ +"
     r"I:(\d+) +P:(\d+) +SKIP:(\d+) +size=(\d+) bytes"
 )
-_FIRST_COMPLAINT = re.compile(r"\[(?:enc:)?([\w-]+) @ [^\]]+\] \[(?:error|fatal)\]")
+_FIRST_ERROR = re.compile(r"\[(?:enc:)?([\w-]+) @ [^\]]+\] \[(?:error|fatal)\]")
 
 
 @dataclass(frozen=True)
 class _EncoderCommand:
-    """How an encoder is set on ffmpeg's command line, and where its version stands.
+    """The arguments of an encoder in ffmpeg, and the pattern of its version.
 
     Attributes:
         muxer: Format of its elementary stream in ffmpeg's names, and ending of such a file.
-        version: Finds the encoder's version in its bitstream or in what it prints.
-        preset: Arguments that set the preset.
-        extra: Arguments for a number of threads, and whatever else fixes the bitstream.
+        version: Pattern of the encoder's version in its bitstream or in what it prints.
+        preset: Returns the arguments that set the preset.
+        extra: Returns the arguments that set the number of threads, and all else that determines
+            the bitstream.
     """
 
     muxer: str
@@ -80,12 +81,12 @@ _COMMANDS: Mapping[str, _EncoderCommand] = {
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """How a sweep encodes; only the CRF varies.
+    """What all encodes of a sweep have in common; only the CRF varies.
 
     Attributes:
         encoder: One of :data:`~k150k_pipeline.schemas.encoders.ENCODER_LIMITS`.
         preset: One of its presets.
-        threads: Threads of each encode. They are part of what determines the bitstream.
+        threads: Threads of each encode; the bitstream depends on them.
     """
 
     encoder: str
@@ -94,12 +95,12 @@ class EncodeSettings:
 
     @property
     def muxer(self) -> str:
-        """Format of the elementary stream, and ending of a file that holds it."""
+        """Format of the elementary stream, and ending of such a file."""
         return _COMMANDS[self.encoder].muxer
 
     @property
     def extra(self) -> list[str]:
-        """Arguments beside encoder, preset and CRF."""
+        """Further arguments besides encoder, preset and CRF."""
         return _COMMANDS[self.encoder].extra(self.threads)
 
     def arguments(self, crf: int) -> list[str]:
@@ -111,7 +112,7 @@ class EncodeSettings:
         ]  # fmt: skip
 
     def find_version(self, result: ToolResult) -> str:
-        """Return the encoder's version from an encode to stdout; empty if it does not tell."""
+        """Return the encoder's version from an encode to stdout; empty if it is not there."""
         output = result.stdout + result.stderr.encode()
         match = _COMMANDS[self.encoder].version.search(output)
         return match.group(1).decode() if match else ""
@@ -119,15 +120,15 @@ class EncodeSettings:
 
 @dataclass(frozen=True)
 class EncodeStatistics:
-    """What an encoder itself tells of its frames; 0 where it does not.
+    """An encoder's own statistics of its frames; 0 where it prints none.
 
     Attributes:
-        qp_mean: Mean over frames of a frame's mean quantiser.
-        qp_std: Its population standard deviation.
+        qp_mean: Mean over the frames of their mean quantisers.
+        qp_std: Population standard deviation of their mean quantisers.
         bits_mean: Mean bits per frame.
-        bits_std: Their population standard deviation.
+        bits_std: Population standard deviation of the bits per frame.
         mv_mean: Mean bits per frame spent on motion vectors.
-        mv_std: Their population standard deviation.
+        mv_std: Population standard deviation of these bits.
         itex_mean: Mean texture bits of intra frames.
         ptex_mean: Mean texture bits of predicted frames.
         intra_ratio: Share of macroblocks coded intra.
@@ -148,10 +149,10 @@ class EncodeStatistics:
 
 @dataclass(frozen=True)
 class EncodeEvidence:
-    """What ffmpeg says of one encode.
+    """What ffmpeg reports of one encode.
 
     Attributes:
-        frames: Frames that the encoder took.
+        frames: Number of encoded frames.
         size_bytes: Bytes of the elementary stream.
         statistics: The encoder's own statistics.
     """
@@ -163,7 +164,7 @@ class EncodeEvidence:
 
 @dataclass(frozen=True, order=True)
 class _X264Frame:
-    """What x264 tells of one frame: bytes, mean QP, and macroblocks by kind."""
+    """x264's log of one frame: bytes, mean QP, and macroblocks by kind."""
 
     size: int
     qp: float
@@ -180,18 +181,18 @@ def packet_size_options(path: str) -> list[str]:
 def read_encodes(
     result: ToolResult, crf_sweep: Sequence[int], packet_sizes: Sequence[bytes] = ()
 ) -> list[EncodeEvidence]:
-    """Read what a finished ffmpeg encoded; its first outputs are the encodes of the sweep.
+    """Read the encodes of a finished ffmpeg, which are its first outputs.
 
     Args:
-        result: What it printed.
+        result: The finished ffmpeg.
         crf_sweep: CRF of each encode.
-        packet_sizes: What :func:`packet_size_options` had written of each encode; needed to tell
-            several encodes apart in x264's log.
+        packet_sizes: Packet sizes of each encode, as :func:`packet_size_options` has them
+            written. With several encodes, x264's log can only be read with them.
 
     Raises:
-        ClipError: Stage ``encode``; reasons ``failed`` (an encode is not accounted for),
-            ``pixel_format`` (the encoder lacks the clip's, which was converted) and
-            ``statistics`` (x264's log does not fit the encodes).
+        ClipError: Stage ``encode``; reasons ``failed`` (ffmpeg reports no counts of an encode),
+            ``pixel_format`` (the encoder lacks the clip's format and ffmpeg converted it) and
+            ``statistics`` (x264's log does not match the encodes).
     """
     if "auto-selecting format" in result.stderr:
         raise ClipError("encode", "pixel_format", f"not the clip's bit depth: {result.describe()}")
@@ -203,22 +204,23 @@ def read_encodes(
         raise ClipError("encode", "failed", f"no account of an encode: {result.describe()}")
     sizes = [[int(size) for size in text.split()] for text in packet_sizes]
     statistics = _x264_statistics(result.stderr, crf_sweep, sizes)
-    return [EncodeEvidence(*counts[output], told) for output, told in enumerate(statistics)]
+    return [EncodeEvidence(*counts[output], own) for output, own in enumerate(statistics)]
 
 
 def encoder_failed(result: ToolResult) -> bool:
-    """Tell whether it was an encoder that made ffmpeg fail."""
-    complaint = _FIRST_COMPLAINT.search(result.stderr)
-    return bool(result.returncode and complaint and complaint.group(1) in _COMMANDS)
+    """Return whether ffmpeg failed because an encoder did."""
+    error = _FIRST_ERROR.search(result.stderr)
+    return bool(result.returncode and error and error.group(1) in _COMMANDS)
 
 
 def _x264_statistics(
     stderr: str, crf_sweep: Sequence[int], packet_sizes: Sequence[Sequence[int]]
 ) -> list[EncodeStatistics]:
-    """Return x264's statistics of each encode; zeros for any other encoder.
+    """Return x264's statistics of each encode; zeros for other encoders.
 
-    Its lines do not say which encode they are of. Frame by frame, lines and encodes are matched by
-    the bytes of the frame, and among equal ones a higher CRF has the higher quantiser.
+    The lines of x264's log do not name their encode. Frame by frame, lines and encodes are matched
+    by the bytes of the frame. Of encodes with equal bytes, that with the higher CRF gets the line
+    with the higher quantiser.
     """
     lines: dict[int, list[_X264Frame]] = {}
     for number, qp, intra, inter, skipped, size in _X264_FRAME.findall(stderr):
@@ -233,10 +235,10 @@ def _x264_statistics(
     encodes: list[list[_X264Frame]] = [[] for _ in crf_sweep]
     for number, sizes in enumerate(zip(*packet_sizes, strict=True)):
         ranked = sorted(range(len(sizes)), key=lambda n: (sizes[n], crf_sweep[n]))
-        told = sorted(lines.get(number, []))
-        if [frame.size for frame in told] != [sizes[n] for n in ranked]:
+        logged = sorted(lines.get(number, []))
+        if [frame.size for frame in logged] != [sizes[n] for n in ranked]:
             raise ClipError("encode", "statistics", f"x264's log of frame {number} is not whole")
-        for encode, frame in zip(ranked, told, strict=True):
+        for encode, frame in zip(ranked, logged, strict=True):
             encodes[encode].append(frame)
     return [_summarise(frames) for frames in encodes]
 

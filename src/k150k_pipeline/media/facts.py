@@ -17,19 +17,19 @@ from k150k_pipeline.media.probe import probe
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What is known of a sound clip.
+    """Facts of a sound clip.
 
     Attributes:
-        sha256: Digest of its bytes.
-        size: Bytes.
-        mtime_ns: When the file last changed; tells a replaced file from the one probed.
-        width: Pixels, before any rotation tag.
-        height: Pixels, before any rotation tag.
+        sha256: SHA-256 of the file.
+        size: Bytes of the file.
+        mtime_ns: When the file last changed; a replaced file is recognised by it.
+        width: Width in pixels, before any rotation tag.
+        height: Height in pixels, before any rotation tag.
         framerate: Frames per second on average.
-        duration_s: Seconds.
-        pix_fmt: In ffmpeg's names.
-        codec: Such as ``h264``.
-        doubt: Why it cannot be told whether the file is whole; empty where it is.
+        duration_s: Length in seconds.
+        pix_fmt: Pixel format in ffmpeg's names.
+        codec: Name of the codec, such as ``h264``.
+        doubt: Why it is unknown whether the file is whole; empty if it is whole.
     """
 
     sha256: str
@@ -44,13 +44,13 @@ class ClipFacts:
     doubt: str = ""
 
     def as_payload(self) -> dict[str, str | int | float]:
-        """Return the facts as the journal keeps them; a doubt only where there is one."""
+        """Return the facts in the form of the journal, without an empty doubt."""
         facts = asdict(self)
         return facts if self.doubt else {k: v for k, v in facts.items() if k != "doubt"}
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
-        """Return facts that :meth:`as_payload` made."""
+        """Return the facts from a payload that :meth:`as_payload` made."""
         return cls(**payload)
 
 
@@ -65,8 +65,8 @@ def read_facts(
 
     Args:
         path: The clip.
-        checksum: Hex digest that the clip must have; empty where none is known.
-        ffprobe_binary: What probes it; None for PyAV, which needs no binary.
+        checksum: Hex digest that the clip must have; empty if none is known.
+        ffprobe_binary: The ffprobe that probes it; None for PyAV, which needs no binary.
         decode_timeout_s: Time limit of decoding every frame, in seconds; None to decode none.
 
     Raises:

@@ -1,7 +1,7 @@
-"""The ffmpeg binary: where it is, the arguments that decode faithfully, the evidence it prints.
+"""The ffmpeg binary: its path, the arguments that decode faithfully, and checks of its output.
 
-Decoding lies by default: a rotation tag rotates, variable frame rate is padded to constant,
-and broken slices end with exit status 0. Every caller decodes through this file.
+By default ffmpeg alters what it decodes: it rotates by the rotation tag, pads variable frame rate
+to constant, and ends with exit status 0 after broken slices. All decoding uses this module.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from k150k_pipeline.media.tools import ToolError, ToolResult, run_tool
 _DECODED = re.compile(
     r"Input stream #0:\d+ \(video\): \d+ packets read .*?(\d+) frames decoded; (\d+) decode err"
 )
-_COMPLAINT = re.compile(r"\[(?:error|fatal|panic)\] (.+)")
+_ERROR = re.compile(r"\[(?:error|fatal|panic)\] (.+)")
 _DAMAGE = re.compile(
     r"\[in#0/[^\]]+\] \[(?:error|warning)\] (.*(?:"
     r"invalid as first byte of an EBML number|Unknown-sized element|ended prematurely|"
     r"exceeds (?:max length|containing master element)|Invalid length 0x|"
     r"Packet mismatch -?\d+ (?!11 )).*)"
 )
-"""A demuxer that lost its place in a Matroska or FLV file, and goes on some frames later."""
+"""Message of a demuxer that skips damaged frames in a Matroska or FLV file."""
 
 
 @dataclass(frozen=True)
 class DecodeEvidence:
-    """What ffmpeg says it did: frames decoded, decode errors."""
+    """Numbers of decoded frames and of decode errors, as ffmpeg prints them."""
 
     frames: int
     errors: int
@@ -48,13 +48,16 @@ def find_ffmpeg(override: Path | None = None) -> str:
     """
     if override is not None:
         if not override.is_file():
-            raise EngineError(f"vmaf.ffmpeg: {override} does not exist")
+            raise EngineError(
+                f"vmaf.ffmpeg: {override} does not exist. Name another ffmpeg, or leave it out to "
+                "use that of the imageio-ffmpeg wheel"
+            )
         return str(override)
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
         raise EngineError(
-            f"no ffmpeg: {error}. Install imageio-ffmpeg or set vmaf.ffmpeg"
+            f"there is no ffmpeg: {error}. Install imageio-ffmpeg, or set vmaf.ffmpeg"
         ) from error
 
 
@@ -63,15 +66,20 @@ def ffmpeg_version(ffmpeg: str) -> str:
     """Return the version token of an ffmpeg binary, such as ``n9.0.2-17-g2a571b6068``.
 
     Raises:
-        EngineError: The binary does not run or does not answer like ffmpeg.
+        EngineError: The binary cannot be run, or prints no version of ffmpeg.
     """
     try:
-        answer = run_tool([ffmpeg, "-version"], timeout_s=30)
+        result = run_tool([ffmpeg, "-version"], timeout_s=30)
     except (OSError, ToolError) as error:
-        raise EngineError(f"cannot run {ffmpeg}: {error}") from error
-    match = re.match(rb"ffmpeg version (\S+)", answer.stdout)
-    if answer.returncode or match is None:
-        raise EngineError(f"{ffmpeg} does not answer like ffmpeg: {answer.describe()}")
+        raise EngineError(
+            f"{ffmpeg} cannot be run: {error}. Name another ffmpeg with vmaf.ffmpeg"
+        ) from error
+    match = re.match(rb"ffmpeg version (\S+)", result.stdout)
+    if result.returncode or match is None:
+        raise EngineError(
+            f"{ffmpeg} does not answer like ffmpeg: {result.describe()}. Name another with "
+            "vmaf.ffmpeg"
+        )
     return match.group(1).decode()
 
 
@@ -86,14 +94,14 @@ def decode_arguments(ffmpeg: str, clip: ClipInfo, threads: int) -> list[str]:
 
 
 def scored_pixel_format(clip: ClipInfo) -> str:
-    """Return the format a clip is scored in: 4:2:0 with 8 bits, or 10 when it has more than 8."""
+    """Return the format in which a clip is scored: 4:2:0 with 8 bits, or 10 if it has more."""
     return "yuv420p" if clip.bit_depth <= 8 else "yuv420p10le"
 
 
 def conversion_filters(clip: ClipInfo) -> list[str]:
-    """Return the filters that bring a clip to its scored format; none when it has it already.
+    """Return the filters that convert a clip to its scored format; none if it has that format.
 
-    Samples of full range keep their values: libvmaf scores sample values as they were decoded.
+    Samples of full range keep their values: libvmaf scores sample values as they are decoded.
     """
     target = scored_pixel_format(clip)
     if clip.pix_fmt == target:
@@ -103,35 +111,36 @@ def conversion_filters(clip: ClipInfo) -> list[str]:
 
 
 def head_filters(first: int | None) -> list[str]:
-    """Return the filter that ends a clip after its first frames; none where all are wanted.
+    """Return the filter that ends a clip after its ``first`` frames; none if that is None.
 
-    It stands before filters that change timestamps and pictures; it counts frames, not time.
+    Put it before filters that change timestamps or pictures. It counts frames, not time.
     """
     return [] if first is None else [f"trim=end_frame={first}"]
 
 
 def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
-    """Read what a finished ffmpeg decoded.
+    """Read how many frames a finished ffmpeg decoded.
 
     Raises:
-        ClipError: Stage ``decode``; reasons ``corrupt`` (it failed, printed no account or lost
-            its place in the container) and ``format_change`` (the pictures of the clip are not
-            of one format).
+        ClipError: Stage ``decode``; reasons ``corrupt`` (ffmpeg failed, printed no counts, or
+            skipped a damaged part) and ``format_change`` (the pictures of the clip are not all of
+            one format).
     """
     match = _DECODED.search(result.stderr)
     if result.returncode or match is None:
         raise ClipError("decode", "corrupt", f"{clip.path}: {explain(result)}")
     if "Reconfiguring filter graph" in result.stderr:
-        # What follows would be rescaled to the first picture's size, and libvmaf begin anew.
+        # ffmpeg would rescale the rest to the first picture's size, and libvmaf would start anew.
         raise ClipError("decode", "format_change", f"{clip.path}: size or pixel format changes")
     _refuse_damage(clip, result)
     return DecodeEvidence(*(int(group) for group in match.groups()))
 
 
 def _refuse_damage(clip: ClipInfo, result: ToolResult) -> None:
-    """Refuse what lost frames where the container does not count them.
+    """Refuse a damaged clip whose container has no frame count to compare with.
 
-    Where its end is in doubt, anything may follow it, and the doubt is reported.
+    If it is in doubt where the clip ends, the damage may lie behind its end. Then only the doubt
+    is reported.
     """
     damage = _DAMAGE.search(result.stderr)
     if damage and clip.frames is None and not clip.doubt:
@@ -139,14 +148,14 @@ def _refuse_damage(clip: ClipInfo, result: ToolResult) -> None:
 
 
 def check_complete(clip: ClipInfo, evidence: DecodeEvidence, first: int | None = None) -> int:
-    """Compare the decoded frames with what the container claims, and return how many count.
+    """Compare the decoded frames with those that the container claims, and return their number.
 
     Args:
         clip: The clip.
-        evidence: What was decoded of it.
-        first: How many frames were asked for, by :func:`head_filters`; None for all. A clip that
-            has that many is not read to its end, so what it claims beyond them is not compared;
-            the decoder may be a few frames ahead. One that has fewer must be complete.
+        evidence: Decoded frames and errors.
+        first: Number of frames that :func:`head_filters` let pass; None for all. A clip with that
+            many frames is not read to its end, and more frames are not compared; the decoder may
+            be a few frames ahead. A clip with fewer must be complete.
 
     Raises:
         ClipError: Stage ``decode``; reasons ``corrupt`` (decode errors), ``truncated`` (fewer
@@ -160,8 +169,8 @@ def check_complete(clip: ClipInfo, evidence: DecodeEvidence, first: int | None =
         return first
     if clip.frames is None or evidence.frames >= clip.frames:
         return evidence.frames
-    hidden = edit_list_discards(clip.path, clip.stream_index)
-    expected = clip.frames - hidden - dropped_frames(clip.path, clip.stream_index)
+    discarded = edit_list_discards(clip.path, clip.stream_index)
+    expected = clip.frames - discarded - dropped_frames(clip.path, clip.stream_index)
     if evidence.frames < expected:
         raise ClipError(
             "decode",
@@ -172,7 +181,7 @@ def check_complete(clip: ClipInfo, evidence: DecodeEvidence, first: int | None =
 
 
 def explain(result: ToolResult, lines: int = 3) -> str:
-    """Return the first complaints in ffmpeg's stderr, where causes stand, and its exit status."""
-    complaints = list(dict.fromkeys(_COMPLAINT.findall(result.stderr)))
-    said = " | ".join(complaints[:lines]) or "no message"
-    return f"ffmpeg exit status {result.returncode}: {said}"
+    """Return ffmpeg's exit status and first errors; the first ones name the cause."""
+    errors = list(dict.fromkeys(_ERROR.findall(result.stderr)))
+    text = " | ".join(errors[:lines]) or "no message"
+    return f"ffmpeg exit status {result.returncode}: {text}"

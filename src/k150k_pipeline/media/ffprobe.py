@@ -1,4 +1,4 @@
-"""What ffprobe says of a clip: the alternative to PyAV, for those who compare with ffmpeg."""
+"""Facts of a clip from ffprobe, the alternative to PyAV for comparisons with ffmpeg."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT_S = 60.0
 
 
 def ffprobe(binary: Path, path: Path) -> ClipInfo:
-    """Return what ffprobe reports of a clip; no frame is decoded.
+    """Return the facts of a clip from ffprobe; no frame is decoded.
 
     Raises:
         ClipError: Stage ``probe``; reasons ``missing``, ``not_a_file``, ``unreadable``,

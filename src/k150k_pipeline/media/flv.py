@@ -1,4 +1,4 @@
-"""Whether an FLV file is all there, told from its tags and from what its metadata state."""
+"""Whether an FLV file is whole, from its tags and its metadata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AUDIO, _VIDEO, _SCRIPT = 8, 9, 18
 _STREAM = b"\0\0\0"
 _TAG_HEADER_BYTES = 11
 _MOST_METADATA_BYTES = 1 << 20
-_SLACK_S = 0.25  # Metadata that another tool kept are off by a frame or two.
+_SLACK_S = 0.25  # metadata that a tool copied are wrong by a frame or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class _Tag:
 
 
 def examine(file: BinaryIO, size: int) -> Wholeness:
-    """Say whether an FLV file is all there.
+    """Return whether an FLV file is whole.
 
     Args:
         file: The file; it begins with an FLV header.
         size: Its bytes.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
         TooManyPartsError: It has too many tags.
     """
     metadata, last, reached_s = b"", None, 0.0
@@ -46,16 +46,16 @@ def examine(file: BinaryIO, size: int) -> Wholeness:
         last, reached_s = tag, max(reached_s, tag.time_s)
     stated_size, stated_s = _number(metadata, b"filesize"), _number(metadata, b"duration")
     if stated_size > size:
-        said = f"it states {stated_size:.0f} bytes and has {size}"
+        difference = f"it states {stated_size:.0f} bytes and has {size}"
         cut_off = reached_s + _SLACK_S < stated_s
-        return Wholeness(missing=said) if cut_off else Wholeness(doubt=said)
+        return Wholeness(missing=difference) if cut_off else Wholeness(doubt=difference)
     if stated_size or (last is not None and _ends_sequence(file, last)):
         return WHOLE
     return Wholeness(doubt="it states no size, and its last tag does not end the sequence")
 
 
 def _tags(file: BinaryIO) -> Iterator[_Tag]:
-    """Yield the tags; what is no tag ends the walk."""
+    """Yield the tags up to the first broken one."""
     position = int.from_bytes(read_at(file, 5, 4), "big") + 4
     while len(header := read_at(file, position, _TAG_HEADER_BYTES)) == _TAG_HEADER_BYTES:
         kind, length = header[0] & 0x1F, int.from_bytes(header[1:4], "big")
@@ -68,13 +68,13 @@ def _tags(file: BinaryIO) -> Iterator[_Tag]:
 
 
 def _number(metadata: bytes, key: bytes) -> float:
-    """Return a number of the metadata; 0 where it is not stated."""
+    """Return a number of the metadata; 0 if it is not there."""
     _, found, rest = metadata.partition(struct.pack(">H", len(key)) + key + b"\0")
     return float(struct.unpack_from(">d", rest)[0]) if found and len(rest) >= 8 else 0.0
 
 
 def _ends_sequence(file: BinaryIO, tag: _Tag) -> bool:
-    """Tell whether a tag says that no further picture comes, as H.264 and later codecs do."""
+    """Return whether a tag marks the end of the pictures, as H.264 and later codecs do."""
     content = read_at(file, tag.start, 2)
     if tag.kind != _VIDEO or len(content) < 2:
         return False

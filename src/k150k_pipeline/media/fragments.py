@@ -1,4 +1,4 @@
-"""What a fragmented MP4 says of all its fragments (ISO/IEC 14496-12, sections 8.8 and 8.16)."""
+"""What a fragmented MP4 states of all its fragments (ISO/IEC 14496-12, sections 8.8 and 8.16)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from k150k_pipeline.media.wholeness import WHOLE, Wholeness
 
-_UNTOLD = Wholeness(doubt="its fragments are not counted anywhere (no mfra, sidx or mehd)")
+_UNKNOWN = Wholeness(doubt="its fragments are not counted anywhere (no mfra, sidx or mehd)")
 _SLACK_S = Fraction(1, 4)
 _BYTES_PER_REFERENCE = 12
 _PER_SAMPLE = (0x100, 0x200, 0x400, 0x800)
@@ -17,7 +17,7 @@ _PER_SAMPLE = (0x100, 0x200, 0x400, 0x800)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What a segment index covers: where that ends in the file, and how many parts it has."""
+    """The part of a file that a segment index covers: its end, and its number of parts."""
 
     end: int
     parts: int
@@ -30,7 +30,7 @@ class _Track:
 
 
 def children(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and content of each box in another; broken ones end the walk."""
+    """Yield kind and content of each box inside a box, up to the first broken one."""
     position = 0
     while position + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -41,7 +41,7 @@ def children(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def find(content: bytes, *path: bytes) -> bytes | None:
-    """Return the content of the first box at a path; None where there is none."""
+    """Return the content of the first box at a path; None if there is none."""
     for kind in path:
         found = next((inner for name, inner in children(content) if name == kind), None)
         if found is None:
@@ -51,12 +51,12 @@ def find(content: bytes, *path: bytes) -> bytes | None:
 
 
 def is_fragmented(moov: bytes) -> bool:
-    """Tell whether an index announces fragments."""
+    """Return whether an index announces fragments."""
     return find(moov, b"mvex") is not None
 
 
 def indexed_end(sidx: bytes, box_end: int) -> Span:
-    """Return what a segment index covers; nothing where it is broken."""
+    """Return what a segment index covers; an empty span if the index is broken."""
     try:
         wide = sidx[0] > 0
         (offset,) = struct.unpack_from(">Q" if wide else ">I", sidx, 20 if wide else 16)
@@ -79,15 +79,15 @@ def compare_durations(moov: bytes, heads: Iterable[bytes]) -> Wholeness:
         stated = _stated_duration(moov)
         found, longest = _found_duration(moov, heads)
     except (struct.error, IndexError, KeyError, ZeroDivisionError):
-        return _UNTOLD
+        return _UNKNOWN
     if not stated:
-        return _UNTOLD
+        return _UNKNOWN
     if found + longest >= stated:
         return WHOLE
-    said = f"it states {float(stated):.3f} s and has {float(found):.3f} s"
+    difference = f"it states {float(stated):.3f} s and has {float(found):.3f} s"
     if found + _SLACK_S >= stated or _has_edits(moov):
-        return Wholeness(doubt=said)
-    return Wholeness(missing=said)
+        return Wholeness(doubt=difference)
+    return Wholeness(missing=difference)
 
 
 def _stated_duration(moov: bytes) -> Fraction:
@@ -100,7 +100,7 @@ def _stated_duration(moov: bytes) -> Fraction:
 
 
 def _found_duration(moov: bytes, heads: Iterable[bytes]) -> tuple[Fraction, Fraction]:
-    """Return where the last fragment ends and how long the longest sample is, in seconds."""
+    """Return the end of the last fragment and the length of the longest sample, in seconds."""
     tracks = _tracks(moov)
     found = longest = Fraction(0)
     for head in heads:
@@ -143,7 +143,7 @@ def _fragment_end(traf: bytes, tracks: dict[int, _Track]) -> tuple[int, int, int
 
 
 def _run_duration(trun: bytes, default: int) -> tuple[int, int]:
-    """Return how long the samples of a run are together, and the longest of them."""
+    """Return the total length of the samples of a run, and that of the longest."""
     flags, count = struct.unpack_from(">II", trun, 0)
     fields = sum(bool(flags & bit) for bit in _PER_SAMPLE)
     if not flags & 0x100:
@@ -154,6 +154,6 @@ def _run_duration(trun: bytes, default: int) -> tuple[int, int]:
 
 
 def _has_edits(moov: bytes) -> bool:
-    """Tell whether an edit list may make the presentation longer than its samples."""
+    """Return whether an edit list may make the presentation longer than its samples."""
     traks = (inner for kind, inner in children(moov) if kind == b"trak")
     return any(find(trak, b"edts", b"elst") is not None for trak in traks)

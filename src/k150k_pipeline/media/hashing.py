@@ -13,7 +13,7 @@ def hash_file(path: Path, algorithm: str = "sha256") -> str:
     """Return the hex digest of a file, read in pieces of 1 MiB.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     digest = hashlib.new(algorithm)
     with path.open("rb") as file:
@@ -23,10 +23,10 @@ def hash_file(path: Path, algorithm: str = "sha256") -> str:
 
 
 def checksum_mismatch(path: Path, checksum: str) -> str | None:
-    """Say how a file differs from a hex digest of SHA-256, SHA-1 or MD5; None when it does not.
+    """Return how a file differs from a hex digest of SHA-256, SHA-1 or MD5; None if it does not.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     algorithm = _ALGORITHMS[len(checksum)]
     found = hash_file(path, algorithm)

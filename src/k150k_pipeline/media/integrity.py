@@ -13,7 +13,7 @@ from k150k_pipeline.media.tools import run_tool, tool_errors
 
 
 def decode_all(clip: ClipInfo, timeout_s: float) -> int:
-    """Decode every frame, stop at the first complaint, and return how many there were.
+    """Decode every frame, up to the first error, and return their number.
 
     Raises:
         ClipError: Stage ``decode``; the reasons of :mod:`k150k_pipeline.media.ffmpeg`, and

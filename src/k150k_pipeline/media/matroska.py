@@ -1,4 +1,4 @@
-"""Whether a Matroska or WebM file is all there, told from the sizes of its elements (RFC 9559)."""
+"""Whether a Matroska or WebM file is whole, from the sizes of its elements (RFC 9559)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _IN_SEGMENT = {
 _IN_CLUSTER = {0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0x5854}
 _KNOWN = _IN_SEGMENT | _IN_CLUSTER | {_VOID, _CRC}
 _MOST_HEADER_BYTES = 1024
+_NO_SIZE = Wholeness(doubt="its Segment has no size, and no Cues follow the last Cluster")
 
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """One element: its ID, where its content begins, where it ends; None where it has no size."""
+    """One element: its ID, where its content begins, and where it ends; None if it has no size."""
 
     kind: int
     start: int
@@ -31,14 +32,14 @@ class _Element:
 
 
 def examine(file: BinaryIO, size: int) -> Wholeness:
-    """Say whether a Matroska file is all there.
+    """Return whether a Matroska file is whole.
 
     Args:
         file: The file; it begins with an EBML header.
         size: Its bytes.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
         TooManyPartsError: It has too many elements.
     """
     header = _read(file, 0)
@@ -47,8 +48,8 @@ def examine(file: BinaryIO, size: int) -> Wholeness:
     segment = _find_segment(file, size, header.end)
     if segment is None:
         cut_off = size <= header.end + 12
-        said = "it has no Segment"
-        return Wholeness(missing=said) if cut_off else Wholeness(doubt=said)
+        problem = "it has no Segment"
+        return Wholeness(missing=problem) if cut_off else Wholeness(doubt=problem)
     if segment.end is None:
         return _walk(file, size, segment.start)
     return lacking(segment.end, size) if segment.end > size else WHOLE
@@ -64,18 +65,14 @@ def _find_segment(file: BinaryIO, size: int, position: int) -> _Element | None:
 
 
 def _walk(file: BinaryIO, size: int, position: int) -> Wholeness:
-    """Judge a segment without a size, as a stream has it: cues are written after all clusters."""
+    """Examine a segment without a size, as streams have: Cues are written after all Clusters."""
     cues_at_end = False
     for element in limited(_elements(file, position)):
         if element.end is not None and element.end > size:
-            return lacking(element.end, size) if element.kind in _KNOWN else _untold()
+            return lacking(element.end, size) if element.kind in _KNOWN else _NO_SIZE
         if element.kind in (_CLUSTER, _CUES):
             cues_at_end = element.kind == _CUES
-    return WHOLE if cues_at_end else _untold()
-
-
-def _untold() -> Wholeness:
-    return Wholeness(doubt="its Segment has no size, and no Cues follow the last Cluster")
+    return WHOLE if cues_at_end else _NO_SIZE
 
 
 def _elements(file: BinaryIO, position: int) -> Iterator[_Element]:
@@ -86,7 +83,7 @@ def _elements(file: BinaryIO, position: int) -> Iterator[_Element]:
 
 
 def _read(file: BinaryIO, position: int) -> _Element | None:
-    """Return the element at a position; None where there is none."""
+    """Return the element at a position; None if there is none."""
     header = read_at(file, position, 12)
     id_length = _length(header[:1])
     size_length = _length(header[id_length : id_length + 1])
@@ -96,11 +93,11 @@ def _read(file: BinaryIO, position: int) -> _Element | None:
     value_bits = (1 << 7 * size_length) - 1
     length = int.from_bytes(header[id_length:start], "big") & value_bits
     kind = int.from_bytes(header[:id_length], "big")
-    # A crash before the end, and some streams, leave 0 where a size belongs.
+    # Writers that crash, and those of some streams, leave a size of 0.
     unsized = length == value_bits or (length == 0 and kind in (_SEGMENT, _CLUSTER))
     return _Element(kind, position + start, None if unsized else position + start + length)
 
 
 def _length(first: bytes) -> int:
-    """Return how many bytes a number has, told from its first byte; 0 where it is none."""
+    """Return the length of a number in bytes, from its first byte; 0 if it is not a number."""
     return 9 - first[0].bit_length() if first and first[0] else 0

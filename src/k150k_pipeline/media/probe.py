@@ -1,4 +1,4 @@
-"""What a clip's container claims, read with PyAV and one decoded frame; no child process."""
+"""Facts of a clip from its container and its first frame, with PyAV; no child process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from k150k_pipeline.media.containers import CLIP_OPTIONS, OPENED, check_containe
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _UNSTATED = 1 << 30
-"""So many frames claims an AVI that was streamed: more than a year."""
+"""From this frame count on, more than a year, an AVI was streamed and its count is unknown."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class ClipInfo:
 
     Attributes:
         path: The file.
-        stream_index: Index of the video stream that is scored (cover art is passed over).
+        stream_index: Index of the first video stream that is not cover art.
         width: Width of a decoded frame in pixels, before any rotation tag.
         height: Height of a decoded frame in pixels, before any rotation tag.
         pix_fmt: Pixel format of a decoded frame, in ffmpeg's names.
         bit_depth: Bits per luma sample of a decoded frame.
         full_range: Whether samples use the full (JPEG) range.
-        frames: Frame count the container claims; None where it does not say.
+        frames: Frame count that the container claims; None if it claims none.
         codec: Name of the codec, such as ``h264``.
-        framerate: Frames per second on average; 0 where the container does not say.
-        duration_s: Length in seconds; 0 where the container does not say.
-        doubt: Why it cannot be told whether the file is whole; empty where it is.
+        framerate: Frames per second on average; 0 if unknown.
+        duration_s: Length in seconds; 0 if unknown.
+        doubt: Why it is unknown whether the file is whole; empty if it is whole.
     """
 
     path: Path
@@ -51,19 +51,19 @@ def open_clip(path: Path) -> av.container.InputContainer:
     """Open a clip: a file on the disk, in one of the containers that clips come in.
 
     Raises:
-        OSError: It cannot be read.
-        av.error.FFmpegError: It is no such container.
+        OSError: The file cannot be read.
+        av.error.FFmpegError: It is not such a container.
     """
     return av.open(clip_url(path), container_options=dict(CLIP_OPTIONS))
 
 
 def stated_frames(claimed: int) -> int | None:
-    """Return the frame count that a container claims; None where it claims none."""
+    """Return the frame count that a container claims; None if it claims none."""
     return claimed if 0 < claimed < _UNSTATED else None
 
 
 def probe(path: Path) -> ClipInfo:
-    """Open a clip, decode its first frame and return what was found.
+    """Open a clip, decode its first frame and return the facts.
 
     Raises:
         ClipError: Stage ``probe``; reasons ``missing``, ``not_a_file``, ``unreadable``,
@@ -83,7 +83,7 @@ def probe(path: Path) -> ClipInfo:
 
 
 def edit_list_discards(path: Path, stream_index: int) -> int:
-    """Count the packets that an edit list tells the decoder to drop.
+    """Return the number of packets that an edit list discards.
 
     Raises:
         ClipError: The file cannot be demuxed.

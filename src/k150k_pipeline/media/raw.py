@@ -1,7 +1,7 @@
-"""Raw 4:2:0 video in files that never have a name.
+"""Raw 4:2:0 video in files without a name.
 
-Such a file (``O_TMPFILE``) is gone whatever ends us, ``kill -9`` included. It lies in shared
-memory when the whole clip fits, else in the scratch folder.
+Such a file (``O_TMPFILE``) vanishes with this process, also after ``kill -9``. It lies in shared
+memory if the whole clip fits, else in the scratch folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RawVideo:
     """Decoded 4:2:0 frames in an unnamed file.
 
     Attributes:
-        descriptor: Open file descriptor; children inherit it.
+        descriptor: Open file descriptor, which child processes inherit.
         width: Width in pixels.
         height: Height in pixels.
         bit_depth: 8, or 10 (two bytes per sample).
@@ -52,7 +52,7 @@ class RawVideo:
 
     @property
     def path(self) -> str:
-        """Path by which a child that inherits the descriptor opens the file."""
+        """Path by which a child process that inherits the descriptor opens the file."""
         return descriptor_path(self.descriptor)
 
     @property
@@ -69,8 +69,8 @@ class RawDecoder:
         ffmpeg: The binary.
         threads: Threads of the decoder.
         timeout_s: Wall-clock limit of one decoding, in seconds.
-        scratch_dir: Folder of a clip for which shared memory has no room.
-        run: What runs the command.
+        scratch_dir: Folder of a clip that does not fit into shared memory.
+        run: Function that runs the command.
     """
 
     ffmpeg: str
@@ -94,12 +94,12 @@ class RawDecoder:
             clip: The clip.
             width: Width of a picture after the filters.
             height: Height of a picture after the filters.
-            filters: Filters that every frame passes.
-            first: How many frames to decode, from the first on; None for all.
+            filters: Filters for every frame.
+            first: Number of frames to decode, from the first on; None for all.
 
         Raises:
             ClipError: Stage ``decode``: the clip is not sound.
-            EngineError: ffmpeg cannot be run, or there is no room.
+            EngineError: ffmpeg cannot be run, or the clip fits into neither folder.
         """
         depth = 8 if scored_pixel_format(clip) == "yuv420p" else 10
         size = frame_bytes(width, height, depth)
@@ -139,7 +139,7 @@ def frame_bytes(width: int, height: int, bit_depth: int) -> int:
 
 
 def descriptor_path(descriptor: int) -> str:
-    """Return the path by which a child that inherits a descriptor opens its file."""
+    """Return the path by which a child process that inherits a descriptor opens its file."""
     return f"/proc/self/fd/{descriptor}"
 
 
@@ -148,23 +148,24 @@ def unnamed_file(needed: int | None, scratch_dir: Path) -> Iterator[int]:
     """Yield the descriptor of an unnamed file.
 
     Args:
-        needed: How many bytes it will hold; None where that is not known.
-        scratch_dir: Where it lies when shared memory cannot hold them with room to spare.
+        needed: Number of bytes that it will hold; None if unknown.
+        scratch_dir: Its folder if shared memory would be left with too little room.
     """
     with tempfile.TemporaryFile(dir=_roomy_folder(needed, scratch_dir)) as file:
         yield file.fileno()
 
 
 def refuse_full_memory(result: ToolResult, clip: str, scratch_dir: Path) -> None:
-    """Tell a full disk from a broken clip.
+    """Refuse a result that a full disk, not the clip, made fail.
 
     Raises:
         EngineError: The tool had no room to write.
     """
     if "No space left on device" in result.stderr:
         raise EngineError(
-            f"no room to decode {clip}: neither {SHARED_MEMORY} nor vmaf.scratch_dir "
-            f"{scratch_dir} can hold one clip per worker"
+            f"there is no room to decode {clip}: neither {SHARED_MEMORY} nor vmaf.scratch_dir "
+            f"{scratch_dir} can hold one clip per worker. Use fewer workers, or another "
+            "vmaf.scratch_dir"
         )
 
 

@@ -1,7 +1,7 @@
-"""Whether an AVI file is all there, told from the sizes of its chunks, and its dropped frames.
+"""Whether an AVI file is whole, from the sizes of its chunks, and the number of dropped frames.
 
-AVI keeps a constant rate: where a frame is dropped there is a chunk without content, and the
-number of frames that the header states counts it.
+AVI keeps a constant rate: a dropped frame has a chunk without content, and the header's frame
+count includes it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LISTS = (b"RIFF", b"LIST")
 _UNSIZED = (0, 0xFFFFFFFF)
 _FILES = (b"AVI ", b"AVIX")
 _ENTERED = (*_FILES, b"hdrl", b"strl", b"movi", b"rec ")
-_SLACK_BYTES = 8  # Some writers count the header of the file in its size.
+_SLACK_BYTES = 8  # some writers include the header of the file in its size
 _KIND = re.compile(rb"[0-9A-Za-z ]{4}")
 _KNOWN = re.compile(
     rb"AVI |AVIX|hdrl|strl|avih|str[hfdn]|indx|movi|rec |JUNK|idx1|ix\d\d|\d\d[a-z]{2}"
@@ -36,7 +36,7 @@ _MOST_INDEX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """One chunk: its kind (of a list, the list's), where its content begins, where it ends."""
+    """One chunk: its kind (of a list, the kind of the list), and where its content lies."""
 
     kind: bytes
     start: int
@@ -45,14 +45,14 @@ class _Chunk:
 
 
 def examine(file: BinaryIO, size: int) -> Wholeness:
-    """Say whether an AVI file is all there.
+    """Return whether an AVI file is whole.
 
     Args:
         file: The file; it begins with a RIFF header of kind ``AVI``.
         size: Its bytes.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
         TooManyPartsError: It has too many chunks.
     """
     whole = False
@@ -69,10 +69,10 @@ def examine(file: BinaryIO, size: int) -> Wholeness:
 
 
 def dropped_frames(path: Path, stream_index: int) -> int:
-    """Count the frames of an AVI that were dropped: chunks of a stream without content.
+    """Return the number of dropped frames of an AVI: chunks of a stream without content.
 
     Returns:
-        0 for other containers, and where there are too many chunks to count.
+        The number; 0 for other containers, and if there are too many chunks to count.
 
     Raises:
         OSError: The file cannot be read.
@@ -89,9 +89,9 @@ def dropped_frames(path: Path, stream_index: int) -> int:
 
 
 def _chunks(file: BinaryIO, size: int, *, into_media: bool = False) -> Iterator[_Chunk]:
-    """Yield all chunks; media whose size is known are entered only if that is asked for.
+    """Yield all chunks; ``into_media`` also those inside media whose size is known.
 
-    What follows the end that a file states for itself is passed over, but for its continuations.
+    After the stated end of the file only its continuations are read.
     """
     position = end = 0
     while (chunk := _read(file, position, size)) is not None:
@@ -105,7 +105,7 @@ def _chunks(file: BinaryIO, size: int, *, into_media: bool = False) -> Iterator[
 
 
 def _read(file: BinaryIO, position: int, size: int) -> _Chunk | None:
-    """Return the chunk at a position; None at the end, or where there is none."""
+    """Return the chunk at a position; None at the end, or if there is no chunk."""
     header = read_at(file, position, 12)
     kind, start = header[:4], position + 8
     if len(header) < 8 or not _KIND.fullmatch(kind):
@@ -119,7 +119,7 @@ def _read(file: BinaryIO, position: int, size: int) -> _Chunk | None:
 
 
 def _indexed_end(file: BinaryIO, chunk: _Chunk) -> int:
-    """Return the end of what an index of indexes names; 0 for an index of another kind."""
+    """Return the end of the last part that an index of indexes names; 0 for another index."""
     length = min(chunk.end - chunk.start, _MOST_INDEX_BYTES)
     content = read_at(file, chunk.start, length)
     try:

@@ -1,4 +1,4 @@
-"""Where the media that an MP4's sample tables name end (ISO/IEC 14496-12, sections 8.7)."""
+"""Where the media of an MP4 end, from its sample tables (ISO/IEC 14496-12, section 8.7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from k150k_pipeline.media.fragments import children, find
 
 
 def media_end(moov: bytes) -> int:
-    """Return where the last byte of a video sample lies; 0 where the tables do not tell."""
+    """Return the end of the last video sample in the file; 0 if the tables are broken."""
     traks = [inner for kind, inner in children(moov) if kind == b"trak"]
     return max((_track_end(trak) for trak in traks if _is_video(trak)), default=0)
 

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us: own process group, time limit, death with the parent."""
+"""Child processes, each with a process group and a time limit; they die with this process."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class ToolError(Exception):
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What a finished tool left behind.
+    """Exit status and output of a finished tool.
 
     Attributes:
-        argv: The command as run.
-        returncode: Exit status; negative is the signal that ended it.
+        argv: The command.
+        returncode: Exit status; minus the number of the signal that ended it, if one did.
         stdout: Raw bytes.
-        stderr: Text, undecodable bytes replaced.
+        stderr: Text, with undecodable bytes replaced.
     """
 
     argv: tuple[str, ...]
@@ -62,10 +62,10 @@ class ToolResult:
 
 
 def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] = ()) -> ToolResult:
-    """Run a tool to its end and return what it printed.
+    """Run a tool to its end and return its output.
 
-    The tool gets its own process group, so that Ctrl-C reaches it through us alone, and
-    the whole group is killed on a timeout or on any exception here.
+    The tool has its own process group, so that Ctrl-C does not reach it directly. The whole group
+    is killed on a timeout or on any exception here.
 
     Args:
         argv: The command; no shell is involved.
@@ -84,7 +84,7 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
         stderr=subprocess.PIPE,
         process_group=0,
         pass_fds=tuple(pass_fds),
-        # A spawned helper cannot set its own death signal, so it is set between fork and exec.
+        # A tool does not set its own death signal, so it is set between fork and exec.
         preexec_fn=lambda: die_with_parent(parent),
     )
     try:
@@ -115,7 +115,9 @@ def tool_errors(stage: str, clip: Path, tool: str) -> Iterator[None]:
     except ToolError as error:
         raise ClipError(stage, error.reason, f"{clip}: {error}") from error
     except OSError as error:
-        raise EngineError(f"cannot run {tool}: {error}") from error
+        raise EngineError(
+            f"{tool} cannot be run: {error}. Make sure that it is an executable file"
+        ) from error
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

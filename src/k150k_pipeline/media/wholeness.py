@@ -1,4 +1,4 @@
-"""What a walk through a container can say of its end, and how far such a walk goes."""
+"""Whether a container is whole: the result of walking through its parts, and a limit on them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
 
 MOST_PARTS = 500_000
-"""A walk ends here: a hostile file has tens of millions of empty boxes."""
+"""Parts after which a walk is given up: a hostile file has tens of millions of empty boxes."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Wholeness:
-    """Whether a file is all there; it is when both texts are empty.
+    """Whether a file is whole; it is if both texts are empty.
 
     Attributes:
-        missing: What its bytes prove to be missing.
-        doubt: Why its bytes cannot tell.
+        missing: What is missing.
+        doubt: Why it is unknown whether something is missing.
     """
 
     missing: str = ""
@@ -29,11 +29,11 @@ WHOLE = Wholeness()
 
 
 class TooManyPartsError(Exception):
-    """A walk was given up."""
+    """A container has more parts than are walked through."""
 
 
 def limited(parts: Iterable[T]) -> Iterator[T]:
-    """Pass on the parts of a container.
+    """Yield the parts of a container, up to a limit.
 
     Raises:
         TooManyPartsError: There are more than :data:`MOST_PARTS`.
@@ -51,5 +51,5 @@ def read_at(file: BinaryIO, position: int, length: int) -> bytes:
 
 
 def lacking(end: int, size: int) -> Wholeness:
-    """Say that a file of ``size`` bytes should have ``end``."""
+    """Return that a file of ``size`` bytes should have ``end`` bytes."""
     return Wholeness(missing=f"{end - size} of {end} bytes are missing at its end")

@@ -1,1 +1,1 @@
-"""From a features table to a judged and exported MOS model; knows nothing of Kedro."""
+"""From a features table to a judged and exported MOS model; it does not use Kedro."""

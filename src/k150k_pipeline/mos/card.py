@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy
@@ -15,33 +15,35 @@ import sklearn
 
 from k150k_pipeline import __version__
 from k150k_pipeline.mos.export import IR_VERSION, OPSET, OUTPUT, TOLERANCE
-from k150k_pipeline.mos.gate import describe
-from k150k_pipeline.mos.models import Head
+from k150k_pipeline.mos.gate import describe, title
+from k150k_pipeline.mos.models import Head, Preparation
 from k150k_pipeline.mos.predict import ONNX
-from k150k_pipeline.mos.types import without_nan
+from k150k_pipeline.mos.types import TrainingData, Verdict, without_nan
 from k150k_pipeline.schemas.encoder_vocabulary import VOCABULARY_VERSION, vocabulary
 from k150k_pipeline.schemas.mos_parameters import CLAMP, MosHeadParameters
+
+Sidecar = dict[str, Any]
+"""The JSON document that describes an exported model; docs/files.md has its keys."""
 
 
 def sidecar(
     head: Head,
     content: bytes,
     difference: float,
-    data: Mapping[str, Any],
-    found: Mapping[str, Any],
+    data: TrainingData,
+    verdict: Verdict,
     parameters: MosHeadParameters,
-) -> dict[str, Any]:
-    """Return what a user of the ONNX file needs to know; aggregates only, nothing per clip.
+) -> Sidecar:
+    """Return what a user of the ONNX file needs to know; it holds nothing on any single clip.
 
     Args:
         head: The exported model.
         content: The ONNX file.
         difference: Largest difference between file and model, in MOS.
         data: Fingerprint and counts of the training data.
-        found: The verdict.
+        verdict: The verdict.
         parameters: Block ``mos_head``.
     """
-    preparation = head.preparation
     return {
         "model": "mos_regressor_v1",
         "kind": head.kind,
@@ -54,54 +56,57 @@ def sidecar(
             "largest_difference_from_the_model": difference,
             "tolerance": TOLERANCE,
         },
-        "inputs": [
-            {"name": name, "fill": float(fill), "mean": float(mean), "scale": float(scale)}
-            for name, fill, mean, scale in zip(
-                preparation.columns,
-                preparation.fill,
-                preparation.mean,
-                preparation.scale,
-                strict=True,
-            )
-        ],
+        "inputs": _describe_inputs(head.preparation),
         "target": {"mean": head.target_mean, "scale": head.target_scale, "clamp": list(CLAMP)},
         "encoder_vocabulary": {"version": VOCABULARY_VERSION, "slots": list(vocabulary())},
         "seeds": list(head.seeds),
         "hyperparameters": getattr(parameters, head.kind).model_dump(),
-        "data": dict(data),
-        "verdict": found["verdict"],
-        "scores": without_nan(found["scores"]),
-        "versions": {
-            "k150k-pipeline": __version__,
-            "python": platform.python_version(),
-            "numpy": numpy.__version__,
-            "scikit-learn": sklearn.__version__,
-            "onnx": onnx.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        },
+        "data": data,
+        "verdict": verdict["verdict"],
+        "scores": without_nan(verdict["scores"]),
+        "versions": _versions(),
     }
 
 
-def model_card(facts: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """Return the model card in Markdown.
+def _describe_inputs(preparation: Preparation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "fill": float(fill), "mean": float(mean), "scale": float(scale)}
+        for name, fill, mean, scale in zip(
+            preparation.columns,
+            preparation.fill,
+            preparation.mean,
+            preparation.scale,
+            strict=True,
+        )
+    ]
 
-    Args:
-        facts: The sidecar.
-        found: The verdict.
-    """
-    data = facts["data"]
-    inputs = "\n".join(f"- `{entry['name']}`" for entry in facts["inputs"])
+
+def _versions() -> dict[str, str]:
+    return {
+        "k150k-pipeline": __version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "scikit-learn": sklearn.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+def model_card(sidecar: Sidecar, verdict: Verdict) -> str:
+    """Return the model card in Markdown."""
+    data = sidecar["data"]
+    inputs = "\n".join(f"- `{entry['name']}`" for entry in sidecar["inputs"])
     dropped = _list(f"`{name}` ({why})" for name, why in data["dropped_columns"].items())
-    return f"""# {facts["model"]}: {facts["kind"]}
+    return f"""# {sidecar["model"]}: {sidecar["kind"]}
 
 Predicts the mean opinion score (1–5) of a user-generated clip from features of `k150k-pipeline`.
-Verdict: **MOS_{found["verdict"]}**.
+Verdict: **{title(verdict)}**.
 
 ## Use
 
-`{ONNX}` (opset {facts["onnx"]["opset"]}) takes one double input per column, named as below, of
+`{ONNX}` (opset {sidecar["onnx"]["opset"]}) takes one double input per column, named as below, of
 shape (batch, 1), and returns `{OUTPUT}`, shape (batch, 1). Feed raw values: imputation, scaling and
-the clamp to {facts["target"]["clamp"]} are inside. NaN is a missing value.
+the clamp to {sidecar["target"]["clamp"]} are inside. NaN is a missing value.
 
 {inputs}
 
@@ -117,27 +122,27 @@ the clamp to {facts["target"]["clamp"]} are inside. NaN is a missing value.
 ## How good it is
 
 ```
-{describe(found)}
+{describe(verdict)}
 ```
 
-Seeds {facts["seeds"]}; the exported model is the mean of their members. The spread is over these
+Seeds {sidecar["seeds"]}; the exported model is the mean of their members. The spread is over these
 seeds on the same clips; over the folds of cross-validation, PLCC differs by up to
-{_number(found["fold_spread"])}.
+{_number(verdict["fold_spread"])}.
 
 ## Limits
 
 - The labels are crowd-sourced opinions of five-second, mostly 540p clips. Nothing is known of other
   lengths, sizes, HDR, or professionally made material.
 - On identity pairs (a clip as its own reference) VMAF is a function of motion alone.
-- It was chosen among {_list(found["cross_validation"])} by cross-validation.
+- It was chosen among {_list(verdict["cross_validation"])} by cross-validation.
 
 ## Licence of the data
 
-KonViD-150k is for research use. {_holdings(facts["kind"])}
+KonViD-150k is for research use. {_publishing_note(sidecar["kind"])}
 """
 
 
-def _holdings(kind: str) -> str:
+def _publishing_note(kind: str) -> str:
     if kind == "svr":
         return (
             "The support vectors in the ONNX file are rows of the training table (scaled\n"
@@ -149,7 +154,7 @@ def _holdings(kind: str) -> str:
     )
 
 
-def _list(names: Any) -> str:
+def _list(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 

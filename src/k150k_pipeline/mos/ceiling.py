@@ -1,4 +1,4 @@
-"""The label ceiling: what a perfect predictor would score, given the noise of the labels."""
+"""The label ceiling: the scores of a perfect predictor, given the noise of the labels."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 from k150k_pipeline.schemas.labels import NAME_COLUMNS, VOTE_COLUMNS, Columns
 
-_LATTICE_TOLERANCE = 1e-6
+_WHOLE_TOLERANCE = 1e-6
 _SEED = 150_000
-_SIMULATED = 100_000
+_SIMULATED_CLIPS = 100_000
 _GRID, _OUTCOMES, _ITERATIONS = 120, 1200, 3000
 _MAX_SOURCES = 20
 _TINY = 1e-300
-_NOTICEABLE = 0.02  # of log-likelihood
+_LEAST_GAIN = 0.02  # of log-likelihood, in one iteration
 _SCALE = np.arange(1.0, 6.0)
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What no predictor can exceed, except by luck.
+    """The scores that no predictor can exceed, except by luck.
 
     Attributes:
         plcc: Correlation of the true opinions with the labels.
         srocc: Their rank correlation.
-        rmse: Root of the labels' mean error variance: what a perfect predictor is still off.
+        rmse: Root of the labels' mean error variance, which is a perfect predictor's RMSE.
         label_sd: Standard deviation of the labels.
         true_sd: Standard deviation of the true opinions.
         votes: Harmonic mean of the votes per clip.
         vote_sd: Root of the mean variance of one vote.
-        source: Where votes and their SD are from.
+        source: Where the number of votes and their SD are from.
     """
 
     plcc: float
@@ -57,15 +57,16 @@ class Ceiling:
 def label_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, source: str) -> Ceiling:
     """Estimate the ceiling of a set of labels.
 
-    A label is the true opinion plus an error of variance ``vote_sd² / votes``, so the true
-    opinions vary by what is left of the labels' variance. PLCC follows in closed form whatever
-    their distribution. SROCC depends on it, so it is found by deconvolution and simulated.
+    A label is the true opinion plus an error of variance ``vote_sd² / votes``. The variance of the
+    true opinions is that of the labels less that of the errors. PLCC follows in closed form, for
+    any distribution of the true opinions. SROCC depends on this distribution, which is estimated
+    by deconvolution; SROCC is then simulated.
 
     Args:
         labels: MOS, shape (clips,).
-        votes: Votes behind each label, shape (clips,).
+        votes: Number of votes behind each label, shape (clips,).
         vote_sd: Standard deviation of one vote (ddof 1) per clip, shape (clips,).
-        source: Where votes and SD are from, for the report.
+        source: Where number and SD of the votes are from, for the report.
     """
     error_variance = float(np.mean(vote_sd**2 / votes))
     label_variance = float(np.var(labels, ddof=1)) if len(labels) > 1 else 0.0
@@ -86,17 +87,17 @@ def label_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, source: str) -
 
 
 def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:
-    """Return count and SD of the votes of each clip.
+    """Return number and SD of the votes of each clip.
 
     Args:
         votes: One row per vote; columns as ingest accepts them.
 
     Returns:
-        Columns ``votes`` and ``vote_sd`` by clip name. The SD is pooled over all clips: that of
-        five votes alone says little.
+        Columns ``votes`` and ``vote_sd`` by clip name. The SD is pooled over all clips, as five
+        votes alone show little of a clip's spread.
 
     Raises:
-        InputError: No such columns, or no clip with two votes.
+        InputError: A column is missing, or no clip has two votes.
     """
     columns = Columns([str(column) for column in votes.columns], "votes CSV")
     name = columns.require(NAME_COLUMNS, "clip names")
@@ -105,7 +106,10 @@ def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:
     by_clip = scores.groupby(votes.iloc[:, name]).agg(["count", "var"])
     several = by_clip[by_clip["count"] > 1]
     if several.empty:
-        raise InputError("votes CSV: no clip has two votes, so their spread is unknown")
+        raise InputError(
+            "votes CSV: no clip has two votes, so their spread is unknown. Give a table with a row "
+            "for each vote, or none"
+        )
     freedom = several["count"] - 1
     pooled = float(np.sqrt((several["var"] * freedom).sum() / freedom.sum()))
     return pd.DataFrame({"votes": by_clip["count"].astype(float), "vote_sd": pooled})
@@ -113,14 +117,14 @@ def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Source:
-    """How labels arise from true opinions, for clips of one kind.
+    """How labels arise from true opinions, for clips with errors of one size.
 
     Attributes:
         share: Share of the clips.
         true: True opinion per grid point, shape (grid,).
-        outcomes: Labels that can be seen, shape (outcomes,).
-        chances: Of each outcome at each grid point, shape (grid, outcomes).
-        seen: How often each outcome was seen, shape (outcomes,).
+        outcomes: Possible labels, shape (outcomes,).
+        chances: Probability of each outcome at each grid point, shape (grid, outcomes).
+        seen: Number of clips with each outcome, shape (outcomes,).
     """
 
     share: float
@@ -142,10 +146,10 @@ def _rank_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, true_sd: float
 
 
 def _deconvolve(sources: list[_Source], true_sd: float) -> Floats:
-    """Return how frequent each true opinion is, shape (grid,).
+    """Return the share of each true opinion, shape (grid,).
 
-    Expectation-maximisation from a normal distribution, for as long as a step makes the labels
-    noticeably more likely: going on would fit their noise.
+    Expectation-maximisation starts from a normal distribution and stops when an iteration makes
+    the labels hardly more likely: more iterations would fit their noise.
     """
     likelihood = np.concatenate([source.chances.T[source.seen > 0] for source in sources])
     seen = np.concatenate([source.seen[source.seen > 0] for source in sources])
@@ -160,7 +164,7 @@ def _deconvolve(sources: list[_Source], true_sd: float) -> Floats:
         joint = likelihood * weights
         chances = np.maximum(joint.sum(axis=1), _TINY)
         now = float(seen @ np.log(chances))
-        if now - before < _NOTICEABLE:
+        if now - before < _LEAST_GAIN:
             break
         before = now
         weights = (seen / seen.sum()) @ (joint / chances[:, np.newaxis])
@@ -169,8 +173,8 @@ def _deconvolve(sources: list[_Source], true_sd: float) -> Floats:
 
 
 def _draw(source: _Source, weights: Floats, random: np.random.Generator) -> Floats:
-    """Return true opinions and labels, shape (2, clips)."""
-    points = random.choice(_GRID, size=max(round(source.share * _SIMULATED), 1), p=weights)
+    """Return true opinions and labels of simulated clips, shape (2, clips)."""
+    points = random.choice(_GRID, size=max(round(source.share * _SIMULATED_CLIPS), 1), p=weights)
     steps = np.cumsum(source.chances, axis=1)
     height = random.random(len(points)) * steps[points, -1]
     outcome = (steps[points] < height[:, np.newaxis]).sum(axis=1)
@@ -178,7 +182,7 @@ def _draw(source: _Source, weights: Floats, random: np.random.Generator) -> Floa
 
 
 def _normal_errors(labels: Floats, votes: Floats, vote_sd: Floats, _: float) -> list[_Source]:
-    """One source per size of error, each with normal errors."""
+    """Return one source per size of error; errors are normal."""
     grid = np.linspace(labels.min(), labels.max(), _GRID)
     step = grid[1] - grid[0]
     errors = vote_sd / np.sqrt(votes)
@@ -198,7 +202,7 @@ def _normal_errors(labels: Floats, votes: Floats, vote_sd: Floats, _: float) -> 
 
 
 def _whole_votes(labels: Floats, votes: Floats, vote_sd: Floats, true_sd: float) -> list[_Source]:
-    """One source per number of votes, each vote a latent opinion rounded to 1, 2, … 5."""
+    """Return one source per number of votes; a vote is a latent opinion rounded to 1, 2, … 5."""
     latent = np.linspace(MOS_MIN - 0.5, MOS_MAX + 0.5, _GRID)
     shrunk = labels.mean() + (labels - labels.mean()) * true_sd / labels.std()
     chances = _vote_chances(latent, _latent_sd(shrunk, float(np.sqrt(np.mean(vote_sd**2)))))
@@ -218,7 +222,7 @@ def _whole_votes(labels: Floats, votes: Floats, vote_sd: Floats, true_sd: float)
 
 
 def _vote_chances(latent: Floats, sd: float) -> Floats:
-    """Return the chances of the votes 1–5 for latent opinions, shape (opinions, 5)."""
+    """Return the probabilities of the votes 1–5 for latent opinions, shape (opinions, 5)."""
     edges = np.concatenate([[-np.inf], _SCALE[1:] - 0.5, [np.inf]])
     below: Floats = special.ndtr((edges - latent[:, np.newaxis]) / sd)
     chances: Floats = np.diff(below, axis=1)
@@ -226,7 +230,7 @@ def _vote_chances(latent: Floats, sd: float) -> Floats:
 
 
 def _latent_sd(labels: Floats, vote_sd: float) -> float:
-    """Return the SD of latent votes at which rounded votes have the SD that was seen."""
+    """Return the SD of latent votes at which the rounded votes have the SD ``vote_sd``."""
 
     def excess(sd: float) -> float:
         chances = _vote_chances(labels, sd)
@@ -240,7 +244,7 @@ def _latent_sd(labels: Floats, vote_sd: float) -> float:
 
 
 def _chances_of_sums(chances: Floats, number: int) -> Floats:
-    """Return the chances of the sums of so many votes, shape (opinions, 4 · number + 1)."""
+    """Return the probabilities of the sums of ``number`` votes, shape (opinions, 4 number + 1)."""
     total = np.ones((len(chances), 1))
     for _ in range(number):
         wider = np.zeros((len(chances), total.shape[1] + len(_SCALE) - 1))
@@ -251,15 +255,15 @@ def _chances_of_sums(chances: Floats, number: int) -> Floats:
 
 
 def _classes(errors: Floats) -> npt.NDArray[np.intp]:
-    """Return a class per clip such that errors within a class are about equal."""
+    """Return a class per clip, such that the errors within a class are about equal."""
     edges = np.quantile(errors, np.linspace(0, 1, _MAX_SOURCES + 1)[1:-1])
     classes: npt.NDArray[np.intp] = np.searchsorted(np.unique(edges), errors)
     return classes
 
 
 def _are_whole_votes(labels: Floats, votes: Floats) -> bool:
-    """Whether every label can be a mean of that many whole-number votes from 1 to 5."""
+    """Whether every label can be the mean of its whole-number votes from 1 to 5."""
     sums = labels * votes
-    whole = np.abs(sums - np.rint(sums)).max() < _LATTICE_TOLERANCE
+    whole = np.abs(sums - np.rint(sums)).max() < _WHOLE_TOLERANCE
     in_range = labels.min() >= MOS_MIN and labels.max() <= MOS_MAX
     return bool(whole and in_range and (votes == np.rint(votes)).all())

@@ -1,7 +1,7 @@
 """A fitted head as an ONNX graph that takes raw columns and returns MOS.
 
-The graph is plain arithmetic in double precision, tree ensembles apart: the SVR operator of
-onnxruntime computes in single precision, which is off by more than 1e-4 here.
+Except for tree ensembles, the graph is plain arithmetic in double precision: onnxruntime's SVR
+operator computes in single precision, which is off by more than 1e-4 here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.models import Head
+from k150k_pipeline.mos.models import SEED_MATTERS, Head, Preparation
 from k150k_pipeline.mos.predict import OnnxHead
 from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.mos_parameters import CLAMP
@@ -28,24 +28,16 @@ OUTPUT = "mos"
 def to_onnx(head: Head, metadata: Mapping[str, str]) -> bytes:
     """Return the model file.
 
-    Inputs are named as the columns, double, shape (batch, 1) each; NaN and infinity count as
-    missing. The output ``mos`` has shape (batch, 1). Imputation, scaling and clamp are inside.
+    There is one input per column, of its name, double, shape (batch, 1); NaN and infinity count
+    as missing. The output ``mos`` has shape (batch, 1). Imputation, scaling and clamp are inside.
 
     Args:
         head: Fitted model.
         metadata: Texts to store in the file.
     """
     graph = _Graph()
+    _add_head(graph, head)
     columns = head.preparation.columns
-    prepared = _prepare(graph, head)
-    # Members that a seed does not change are one member.
-    members = head.members[:1] if head.kind == "ridge" else head.members
-    outputs = [_MEMBERS[head.kind](graph, member, prepared) for member in members]
-    total = outputs[0] if len(outputs) == 1 else graph.add("Sum", *outputs)
-    mean = graph.add("Div", total, graph.constant(float(len(outputs))))
-    scaled = graph.add("Mul", mean, graph.constant(head.target_scale))
-    opinion = graph.add("Add", scaled, graph.constant(head.target_mean))
-    graph.add("Clip", opinion, *(graph.constant(end) for end in CLAMP), output=OUTPUT)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -74,7 +66,7 @@ def check_export(content: bytes, head: Head, frame: pd.DataFrame, seed: int = 0)
         Largest absolute difference in MOS.
 
     Raises:
-        InputError: It is above 1e-5.
+        InputError: It is above ``TOLERANCE``.
     """
     session = OnnxHead(content)
     inputs = probe_inputs(frame, head.preparation.columns, seed)
@@ -82,7 +74,7 @@ def check_export(content: bytes, head: Head, frame: pd.DataFrame, seed: int = 0)
     if not difference <= TOLERANCE:
         raise InputError(
             f"the ONNX file and the {head.kind} model differ by {difference:.2g} MOS, more than "
-            f"{TOLERANCE:g}: not exported. Please report this"
+            f"{TOLERANCE:g}, so nothing is exported: please report this"
         )
     return difference
 
@@ -90,7 +82,8 @@ def check_export(content: bytes, head: Head, frame: pd.DataFrame, seed: int = 0)
 def probe_inputs(frame: pd.DataFrame, columns: Sequence[str], seed: int) -> pd.DataFrame:
     """Return rows of the table, random rows around them, and edge cases.
 
-    Edges: every value at its smallest, largest, zero, very large, very small, missing, infinite.
+    In the edge cases all values are the smallest, the largest, zero, very large, very small,
+    missing or infinite.
     """
     raw = frame[list(columns)].to_numpy(dtype=float)
     random = np.random.default_rng(seed)
@@ -114,7 +107,7 @@ def probe_inputs(frame: pd.DataFrame, columns: Sequence[str], seed: int) -> pd.D
 
 
 class _Graph:
-    """Nodes and constants of a graph under construction."""
+    """Nodes and constants of a graph while it is built."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -134,11 +127,21 @@ class _Graph:
         return name
 
 
-def _prepare(graph: _Graph, head: Head) -> str:
-    preparation = head.preparation
+def _add_head(graph: _Graph, head: Head) -> None:
+    prepared = _add_preparation(graph, head.preparation)
+    members = head.members if SEED_MATTERS[head.kind] else head.members[:1]  # else all are equal
+    outputs = [_MEMBERS[head.kind](graph, member, prepared) for member in members]
+    total = outputs[0] if len(outputs) == 1 else graph.add("Sum", *outputs)
+    mean = graph.add("Div", total, graph.constant(float(len(outputs))))
+    scaled = graph.add("Mul", mean, graph.constant(head.target_scale))
+    mos = graph.add("Add", scaled, graph.constant(head.target_mean))
+    graph.add("Clip", mos, *(graph.constant(end) for end in CLAMP), output=OUTPUT)
+
+
+def _add_preparation(graph: _Graph, preparation: Preparation) -> str:
     raw = graph.add("Concat", *preparation.columns, axis=1)
-    zero = graph.add("Sub", raw, raw)  # NaN where the input is NaN or infinite
-    missing = graph.add("IsNaN", zero)
+    difference = graph.add("Sub", raw, raw)  # 0, or NaN where the input is NaN or infinite
+    missing = graph.add("IsNaN", difference)
     filled = graph.add("Where", missing, graph.constant(preparation.fill), raw)
     centred = graph.add("Sub", filled, graph.constant(preparation.mean))
     return graph.add("Div", centred, graph.constant(preparation.scale))
@@ -150,14 +153,14 @@ def _ridge(graph: _Graph, member: Any, prepared: str) -> str:
 
 
 def _svr(graph: _Graph, member: Any, prepared: str) -> str:
-    """RBF kernel from |x - s|² = |x|² + |s|² - 2 x·s."""
+    """Add an SVR; its RBF kernel uses |x - s|² = |x|² + |s|² - 2 x·s."""
     vectors: Floats = member.support_vectors_
     square = graph.add("Mul", prepared, prepared)
     ones = graph.constant(np.ones((vectors.shape[1], 1)))
-    own = graph.add("MatMul", square, ones)
-    theirs = graph.constant((vectors**2).sum(axis=1).reshape(1, -1))
+    input_norm = graph.add("MatMul", square, ones)
+    vector_norms = graph.constant((vectors**2).sum(axis=1).reshape(1, -1))
     cross = graph.add("MatMul", prepared, graph.constant(-2 * vectors.T))
-    distance = graph.add("Add", graph.add("Add", cross, own), theirs)
+    distance = graph.add("Add", graph.add("Add", cross, input_norm), vector_norms)
     exponent = graph.add("Mul", distance, graph.constant(-float(member._gamma)))
     kernel = graph.add("Exp", exponent)
     sum_ = graph.add("MatMul", kernel, graph.constant(member.dual_coef_.reshape(-1, 1)))
@@ -176,7 +179,7 @@ def _mlp(graph: _Graph, member: Any, prepared: str) -> str:
 
 
 def _trees(graph: _Graph, member: Any, prepared: str) -> str:
-    """One tree-ensemble node; its thresholds and leaves are doubles (ai.onnx.ml 3)."""
+    """Add one tree-ensemble node; its thresholds and leaves are doubles (ai.onnx.ml 3)."""
     attributes: dict[str, Any] = {key: [] for key in _TREE_KEYS}
     thresholds: list[float] = []
     leaves: list[float] = []

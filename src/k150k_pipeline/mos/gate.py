@@ -1,46 +1,44 @@
-"""The production-flip gate: promote or hold, and what a reader needs to judge the verdict."""
+"""The gate: whether a model is promoted or held back, and why."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from k150k_pipeline.mos.ceiling import Ceiling
+from k150k_pipeline.mos.types import (
+    Baselines,
+    BoundedScores,
+    Check,
+    GateVerdict,
+    Judgement,
+    Metric,
+    Scores,
+)
 from k150k_pipeline.schemas.mos_parameters import GateParameters
 
-PROMOTE, HOLD = "MOS_PROMOTE.json", "MOS_HOLD.json"
+_REPORTED: tuple[Metric, ...] = ("plcc", "srocc", "krocc", "rmse")
 
 
-def verdict(
-    judged: Mapping[str, Any],
+def decide(
+    judged: Judgement,
     ceiling: Ceiling,
-    baselines: Mapping[str, Any],
+    baselines: Baselines,
     gate: GateParameters,
     judged_on: str,
     seed_matters: bool,
-) -> dict[str, Any]:
-    """Compare a judged model with the thresholds.
+) -> GateVerdict:
+    """Compare the scores of a model with the thresholds.
 
     Args:
-        judged: What :func:`judging.judge` returned.
-        ceiling: Of the labels judged on.
-        baselines: What :func:`judging.baselines` returned.
+        judged: Scores of the model.
+        ceiling: Ceiling of the labels it was judged on.
+        baselines: Scores to compare with.
         gate: Thresholds.
-        judged_on: Which rows they are, in words.
-        seed_matters: Whether the seed changes a fit at all.
-
-    Returns:
-        ``verdict`` (``PROMOTE`` or ``HOLD``), ``checks``, ``reasons`` in words, and the numbers.
+        judged_on: Which clips it was judged on, in words.
+        seed_matters: Whether the seed changes a fit of this kind of model.
     """
-    mean = judged["mean"]
-    checks = [
-        _check("plcc", mean["plcc"], gate.plcc, at_least=True),
-        _check("srocc", mean["srocc"], gate.srocc, at_least=True),
-        _check("rmse", mean["rmse"], gate.rmse, at_least=False),
-        _check("spread", judged["seed_spread"], gate.spread, at_least=False),
-        _check("clips", judged["clips"], gate.min_clips, at_least=True),
-    ]
+    checks = _check_all(judged, gate)
     promoted = all(check["passed"] for check in checks)
     return {
         "verdict": "PROMOTE" if promoted else "HOLD",
@@ -50,42 +48,53 @@ def verdict(
             *_failures(checks),
             *_remarks(checks, ceiling, baselines, gate, judged_on, seed_matters),
         ],
-        "scores": dict(judged),
+        "scores": judged,
         "ceiling": ceiling.as_dict(),
         **baselines,
     }
 
 
-def file_name(found: Mapping[str, Any]) -> str:
-    """Return the name under which a verdict is written."""
-    return PROMOTE if found["verdict"] == "PROMOTE" else HOLD
+def _check_all(judged: Judgement, gate: GateParameters) -> list[Check]:
+    mean = judged["mean"]
+    return [
+        _check("plcc", mean["plcc"], gate.plcc, at_least=True),
+        _check("srocc", mean["srocc"], gate.srocc, at_least=True),
+        _check("rmse", mean["rmse"], gate.rmse, at_least=False),
+        _check("spread", judged["seed_spread"], gate.spread, at_least=False),
+        _check("clips", judged["clips"], gate.min_clips, at_least=True),
+    ]
 
 
-def describe(found: Mapping[str, Any]) -> str:
-    """Return a verdict in a few lines, for the log."""
-    scores, ceiling = found["scores"], found["ceiling"]
-    vmaf = {"its mean": found["vmaf_only"]} if found["vmaf_only"] else None
+def title(verdict: GateVerdict) -> str:
+    """Return ``MOS_PROMOTE`` or ``MOS_HOLD``, which is also the name of the verdict's file."""
+    return f"MOS_{verdict['verdict']}"
+
+
+def describe(verdict: GateVerdict) -> str:
+    """Return a verdict as a few lines of text, for the log."""
+    scores, ceiling = verdict["scores"], verdict["ceiling"]
+    vmaf = {"its mean": verdict["vmaf_only"]} if verdict["vmaf_only"] else None
     lines = [
         (
-            f"MOS_{found['verdict']}: judged on {found['judged_on']}, {scores['clips']} clips of "
+            f"{title(verdict)}: judged on {verdict['judged_on']}, {scores['clips']} clips of "
             f"{scores['contents']} contents"
         ),
-        *(_describe_check(check) for check in found["checks"]),
-        _describe_ensemble(scores),
+        *(_describe_check(check) for check in verdict["checks"]),
+        _describe_ensemble(scores["ensemble"]),
         (
             f"  (a) label ceiling: PLCC {ceiling['plcc']:.3f}, SROCC {ceiling['srocc']:.3f}, RMSE "
             f"{ceiling['rmse']:.3f} ({ceiling['votes']:.3g} votes per clip of SD "
             f"{ceiling['vote_sd']:.3f}, from {ceiling['source']})"
         ),
-        f"  (b) always predicting the mean: RMSE {_number(found['mean_predictor_rmse'])}",
-        f"  (c) metadata only: {_baseline(found['metadata_only'])}",
+        f"  (b) always predicting the mean: RMSE {_number(verdict['mean_predictor_rmse'])}",
+        f"  (c) metadata only: {_baseline(verdict['metadata_only'])}",
         f"  (d) VMAF only: {_baseline(vmaf)}",
-        *(f"  ! {reason}" for reason in found["reasons"]),
+        *(f"  ! {reason}" for reason in verdict["reasons"]),
     ]
     return "\n".join(lines)
 
 
-def _describe_check(check: Mapping[str, Any]) -> str:
+def _describe_check(check: Check) -> str:
     bound = "at least" if check["at_least"] else "at most"
     passed = "passed" if check["passed"] else "NOT passed"
     return (
@@ -94,17 +103,16 @@ def _describe_check(check: Mapping[str, Any]) -> str:
     )
 
 
-def _describe_ensemble(scores: Mapping[str, Any]) -> str:
-    together = scores["ensemble"]
+def _describe_ensemble(ensemble: BoundedScores) -> str:
     parts = [
-        f"{name.upper()} {_number(together[name])} {_range(together['intervals'][name])}"
-        for name in ("plcc", "srocc", "krocc", "rmse")
+        f"{metric.upper()} {_number(ensemble[metric])} {_range(ensemble['intervals'][metric])}"
+        for metric in _REPORTED
     ]
-    fitted = _number(together["plcc_logistic"])
+    fitted = _number(ensemble["plcc_logistic"])
     return f"  ensemble, 95 %: {', '.join(parts)}; PLCC after the logistic fit {fitted}"
 
 
-def _check(name: str, value: float, threshold: float, *, at_least: bool) -> dict[str, Any]:
+def _check(name: str, value: float, threshold: float, *, at_least: bool) -> Check:
     passed = value >= threshold if at_least else value <= threshold  # NaN passes neither
     return {
         "name": name,
@@ -115,7 +123,7 @@ def _check(name: str, value: float, threshold: float, *, at_least: bool) -> dict
     }
 
 
-def _failures(checks: list[dict[str, Any]]) -> list[str]:
+def _failures(checks: list[Check]) -> list[str]:
     return [
         f"{c['name']} is {_number(c['value'])}, "
         f"{'below' if c['at_least'] else 'above'} the gate's {c['threshold']:g}"
@@ -127,9 +135,9 @@ def _failures(checks: list[dict[str, Any]]) -> list[str]:
 
 
 def _remarks(
-    checks: list[dict[str, Any]],
+    checks: list[Check],
     ceiling: Ceiling,
-    baselines: Mapping[str, Any],
+    baselines: Baselines,
     gate: GateParameters,
     judged_on: str,
     seed_matters: bool,
@@ -148,10 +156,9 @@ def _remarks(
             f"the RMSE threshold of {gate.rmse:g} says nothing here: always predicting the mean "
             f"already gives {baselines['mean_predictor_rmse']:.3f}"
         )
-    if checks[-1]["value"] < gate.min_clips:
-        remarks.append(
-            f"{checks[-1]['value']} clips in {judged_on} are too few to judge any model by"
-        )
+    clips = next(check["value"] for check in checks if check["name"] == "clips")
+    if clips < gate.min_clips:
+        remarks.append(f"{clips} clips in {judged_on} are too few to judge any model by")
     if not seed_matters:
         remarks.append("the spread over seeds is 0 by construction: this model has no randomness")
     return remarks
@@ -165,7 +172,7 @@ def _range(interval: list[float]) -> str:
     return f"[{_number(interval[0])}, {_number(interval[1])}]"
 
 
-def _baseline(scores: Mapping[str, Mapping[str, float]] | None) -> str:
+def _baseline(scores: Mapping[str, Scores] | None) -> str:
     if scores is None:
         return "its columns do not tell clips apart"
     return "; ".join(

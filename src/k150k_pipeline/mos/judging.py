@@ -1,20 +1,30 @@
-"""Scores of a model: by fold, by seed, on the held-out part, and beside what costs nothing."""
+"""Scores of a model by fold, by seed and on the held-out part, and of simple baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.metrics import METRICS, bootstrap, rmse, score
 from k150k_pipeline.mos.models import Head, fit_head
-from k150k_pipeline.mos.splits import Fold, Splits
+from k150k_pipeline.mos.splits import Fold, Splits, Texts
 from k150k_pipeline.mos.table import METADATA_COLUMNS, VMAF_COLUMN, uninformative
-from k150k_pipeline.mos.types import Floats, Scores
+from k150k_pipeline.mos.types import (
+    Baselines,
+    BoundedScores,
+    CrossValidation,
+    Floats,
+    FoldEnsembleScores,
+    FoldMemberScores,
+    FoldScores,
+    Judgement,
+    Scores,
+    SeedScores,
+)
 from k150k_pipeline.schemas.mos_parameters import FitParameters, ModelKind, MosHeadParameters
 
 _BASELINE_KINDS: tuple[ModelKind, ...] = ("ridge", "trees")
@@ -26,85 +36,69 @@ def cross_validate(
     splits: Splits,
     kind: ModelKind,
     parameters: MosHeadParameters,
-) -> dict[str, Any]:
-    """Fit and score a kind of model on every fold.
-
-    Returns:
-        ``scores``: one record per fold and seed, and one per fold for the ensemble, with its 95 %
-        intervals;
-        ``mean``: the ensembles' mean over the folds; ``fold_spread``: of their PLCC, largest
-        less smallest.
-    """
+) -> CrossValidation:
+    """Fit and score a kind of model on every fold: each of its seeds, and their ensemble."""
     scores = [
         record
         for fold in splits.folds
         for record in _score_fold(frame, inputs, fold, splits.contents, kind, parameters)
     ]
     ensembles = [record for record in scores if record["seed"] == "ensemble"]
-    values = [float(record["plcc"]) for record in ensembles]
     return {
         "kind": kind,
         "scores": scores,
-        "mean": {m: float(np.mean([record[m] for record in ensembles])) for m in METRICS},
-        "fold_spread": float(np.ptp(values)),
+        "mean": _mean(ensembles),
+        "fold_spread": float(np.ptp([record["plcc"] for record in ensembles])),
     }
 
 
 def choose(
-    results: Mapping[ModelKind, Mapping[str, Any]], parameters: MosHeadParameters
+    results: Mapping[ModelKind, CrossValidation], parameters: MosHeadParameters
 ) -> ModelKind:
-    """Return the kind to export: the one asked for, else the best PLCC over the folds.
+    """Return the kind to export: ``mos_head.export``, else the one with the best PLCC.
 
-    The held-out part has no say, and kinds whose file would carry training rows do not compete.
+    PLCC is that of cross-validation: nothing is chosen on the held-out part. Kinds whose file
+    would hold training rows are left out, unless ``mos_head.export`` names one.
     """
     if parameters.export is not None:
         return parameters.export
 
     def rank(kind: ModelKind) -> tuple[float, float]:
-        plcc, srocc = (results[kind]["mean"][m] for m in ("plcc", "srocc"))
-        return np.nan_to_num(plcc, nan=-np.inf), np.nan_to_num(srocc, nan=-np.inf)
+        mean = results[kind]["mean"]
+        return np.nan_to_num(mean["plcc"], nan=-np.inf), np.nan_to_num(mean["srocc"], nan=-np.inf)
 
     return max(parameters.shareable, key=rank)
 
 
 def judge(
-    head: Head,
-    frame: pd.DataFrame,
-    contents: npt.NDArray[np.str_],
-    parameters: MosHeadParameters,
-) -> dict[str, Any]:
-    """Score a model on rows that it has not seen.
-
-    Returns:
-        ``per_seed`` and ``ensemble`` scores with 95 % intervals, ``mean`` over the seeds, and
-        ``seed_spread`` (largest less smallest PLCC over the seeds).
-    """
+    head: Head, frame: pd.DataFrame, contents: Texts, parameters: MosHeadParameters
+) -> Judgement:
+    """Score a model on rows that it was not fitted on."""
     true = frame["mos"].to_numpy(dtype=float)
-    members, together = head.predict_all(frame)
-    each = [
+    by_member, by_ensemble = head.predict_all(frame)
+    per_seed: list[SeedScores] = [
         {"seed": seed, **_with_intervals(predicted, true, contents, parameters)}
-        for seed, predicted in zip(head.seeds, members, strict=True)
+        for seed, predicted in zip(head.seeds, by_member, strict=True)
     ]
-    values = [scores["plcc"] for scores in each]
     return {
         "clips": len(frame),
         "contents": len(set(contents)),
-        "per_seed": each,
-        "mean": {m: float(np.mean([scores[m] for scores in each])) for m in METRICS},
-        "seed_spread": float(np.ptp(values)),
-        "ensemble": _with_intervals(together, true, contents, parameters),
+        "per_seed": per_seed,
+        "mean": _mean(per_seed),
+        "seed_spread": float(np.ptp([scores["plcc"] for scores in per_seed])),
+        "ensemble": _with_intervals(by_ensemble, true, contents, parameters),
     }
 
 
 def baselines(
     train: pd.DataFrame, judged: pd.DataFrame, parameters: MosHeadParameters
-) -> dict[str, Any]:
+) -> Baselines:
     """Score what a reader should compare a model with.
 
     Returns:
-        ``mean_predictor_rmse``: RMSE of always predicting the training mean; ``metadata_only``:
-        scores per kind of a model on size, bitrate and fps; ``vmaf_only``: how the VMAF column
-        alone agrees with MOS. None where the columns tell nothing.
+        ``mean_predictor_rmse``: RMSE of always predicting the training mean. ``metadata_only``:
+        scores of models on the metadata columns alone, by kind. ``vmaf_only``: scores of the VMAF
+        column itself. None where the columns do not vary.
     """
     true = judged["mos"].to_numpy(dtype=float)
     mean = float(train["mos"].mean())
@@ -116,10 +110,10 @@ def baselines(
 
 
 def importance(head: Head, frame: pd.DataFrame, parameters: MosHeadParameters) -> dict[str, float]:
-    """Return by how much RMSE rises when a column is shuffled among the judged rows."""
+    """Return the rise of RMSE per column when it is shuffled among the judged rows."""
     rows = frame.sample(min(len(frame), parameters.importance_rows), random_state=0)
     true = rows["mos"].to_numpy(dtype=float)
-    whole = rmse(head.predict(rows), true)
+    unshuffled = rmse(head.predict(rows), true)
     random = np.random.default_rng(0)
     rises = {}
     for column in head.preparation.columns:
@@ -127,7 +121,7 @@ def importance(head: Head, frame: pd.DataFrame, parameters: MosHeadParameters) -
             rmse(head.predict(rows.assign(**{column: random.permutation(rows[column])})), true)
             for _ in range(parameters.importance_repeats)
         ]
-        rises[column] = float(np.mean(errors)) - whole
+        rises[column] = float(np.mean(errors)) - unshuffled
     return dict(sorted(rises.items(), key=lambda item: -item[1]))
 
 
@@ -135,25 +129,31 @@ def _score_fold(
     frame: pd.DataFrame,
     inputs: Sequence[str],
     fold: Fold,
-    contents: npt.NDArray[np.str_],
+    contents: Texts,
     kind: ModelKind,
     parameters: MosHeadParameters,
-) -> list[dict[str, Any]]:
+) -> list[FoldScores]:
     head = fit_head(frame.iloc[fold.train], inputs, kind, parameters, parameters.seeds)
     rows = frame.iloc[fold.validate]
     true = rows["mos"].to_numpy(dtype=float)
-    members, together = head.predict_all(rows)
-    records: list[dict[str, Any]] = [
+    by_member, by_ensemble = head.predict_all(rows)
+    members: list[FoldMemberScores] = [
         {"fold": fold.name, "seed": seed, **score(predicted, true, parameters.fit)}
-        for seed, predicted in zip(head.seeds, members, strict=True)
+        for seed, predicted in zip(head.seeds, by_member, strict=True)
     ]
-    ensemble = _with_intervals(together, true, contents[fold.validate], parameters)
-    return [*records, {"fold": fold.name, "seed": "ensemble", **ensemble}]
+    scores = _with_intervals(by_ensemble, true, contents[fold.validate], parameters)
+    ensemble: FoldEnsembleScores = {"fold": fold.name, "seed": "ensemble", **scores}
+    return [*members, ensemble]
+
+
+def _mean(scores: Sequence[Scores]) -> Scores:
+    """Return the mean of each metric."""
+    return cast(Scores, {m: float(np.mean([each[m] for each in scores])) for m in METRICS})
 
 
 def _with_intervals(
-    predicted: Floats, true: Floats, contents: npt.NDArray[np.str_], parameters: MosHeadParameters
-) -> dict[str, Any]:
+    predicted: Floats, true: Floats, contents: Texts, parameters: MosHeadParameters
+) -> BoundedScores:
     draws = parameters.bootstrap_draws
     return {
         **score(predicted, true, parameters.fit),
@@ -166,24 +166,24 @@ def _metadata_only(
 ) -> dict[str, Scores] | None:
     columns = [c for c in METADATA_COLUMNS if c in train.columns]
     true = judged["mos"].to_numpy(dtype=float)
-    found = {}
+    by_kind: dict[str, Scores] = {}
     for kind in _BASELINE_KINDS:
         try:
             head = fit_head(train, columns, kind, parameters, parameters.seeds[:1])
         except InputError:
             return None
-        found[str(kind)] = score(head.predict(judged), true, parameters.fit)
-    return found
+        by_kind[kind] = score(head.predict(judged), true, parameters.fit)
+    return by_kind
 
 
 def _vmaf_only(train: pd.DataFrame, judged: pd.DataFrame, fit: FitParameters) -> Scores | None:
     if VMAF_COLUMN not in train.columns or uninformative(train, [VMAF_COLUMN]):
         return None
     known = np.isfinite(judged[VMAF_COLUMN].to_numpy(dtype=float))
-    vmaf, true = _pair(judged[known])
-    slope, intercept = np.polyfit(*_pair(train[np.isfinite(train[VMAF_COLUMN])]), 1)
+    vmaf, true = _vmaf_and_mos(judged[known])
+    slope, intercept = np.polyfit(*_vmaf_and_mos(train[np.isfinite(train[VMAF_COLUMN])]), 1)
     return {**score(vmaf, true, fit), "rmse": rmse(slope * vmaf + intercept, true)}
 
 
-def _pair(frame: pd.DataFrame) -> tuple[Floats, Floats]:
+def _vmaf_and_mos(frame: pd.DataFrame) -> tuple[Floats, Floats]:
     return frame[VMAF_COLUMN].to_numpy(dtype=float), frame["mos"].to_numpy(dtype=float)

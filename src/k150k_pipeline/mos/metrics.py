@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy import optimize, stats
 
-from k150k_pipeline.mos.types import Floats, Scores
+from k150k_pipeline.mos.types import Floats, Integers, Metric, Scores
 from k150k_pipeline.schemas.mos_parameters import FitParameters
 
-METRICS = ("plcc", "plcc_logistic", "srocc", "krocc", "rmse", "rmse_logistic")
+METRICS: tuple[Metric, ...] = (
+    "plcc", "plcc_logistic", "srocc", "krocc", "rmse", "rmse_logistic",
+)  # fmt: skip
 _MIN_PAIRS = 3
 
 
@@ -37,9 +38,10 @@ def rmse(predicted: Floats, true: Floats) -> float:
 
 
 def logistic(x: Floats, b1: float, b2: float, b3: float, b4: float) -> Floats:
-    """Return ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))``, the curve VQEG fits.
+    """Return ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))``, VQEG's logistic curve.
 
-    Spelt as in print: where a fit ends depends on the last digit.
+    The operations are in the order of the published formula: the fit's result depends on the
+    last digit.
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         mapped: Floats = b2 + (b1 - b2) / (1 + np.exp(-((x - b3) / np.abs(b4))))
@@ -71,7 +73,7 @@ def score(predicted: Floats, true: Floats, fit: FitParameters) -> Scores:
     Args:
         predicted: Predictions, shape (clips,).
         true: MOS, shape (clips,).
-        fit: Of the logistic fit, after which PLCC and RMSE are taken once more.
+        fit: Parameters of the logistic fit, after which PLCC and RMSE are measured once more.
     """
     fitted = fit_logistic(predicted, true, fit)
     mapped = np.full(len(true), np.nan) if fitted is None else logistic(predicted, *fitted)
@@ -88,17 +90,18 @@ def score(predicted: Floats, true: Floats, fit: FitParameters) -> Scores:
 def bootstrap(
     predicted: Floats, true: Floats, groups: Sequence[str], *, draws: int, seed: int
 ) -> dict[str, list[float]]:
-    """Return 95 % intervals by resampling contents, since clips of one content are not independent.
+    """Return 95 % intervals by resampling contents, as clips of one content are not independent.
 
     Args:
         predicted: Predictions, shape (clips,).
         true: MOS, shape (clips,).
         groups: Content of each clip.
-        draws: Resamples.
-        seed: Of the resampling.
+        draws: Number of resamples.
+        seed: Seed of the resampling.
 
     Returns:
-        Lower and upper end per metric, without the logistic fit; NaN where undefined.
+        Lower and upper end per metric, without the two after the logistic fit; NaN where a metric
+        is undefined.
     """
     random = np.random.default_rng(seed)
     order, starts, sizes = _members(groups)
@@ -114,11 +117,8 @@ def bootstrap(
     return {name: _interval(values) for name, values in drawn.items()}
 
 
-Integers = npt.NDArray[np.intp]
-
-
 def _members(groups: Sequence[str]) -> tuple[Integers, Integers, Integers]:
-    """Return the rows ordered by group, and where each group begins there and how large it is."""
+    """Return the row numbers ordered by group, and each group's start and size in that order."""
     _, codes, sizes = np.unique(
         np.asarray(groups, dtype=str), return_inverse=True, return_counts=True
     )
@@ -126,16 +126,16 @@ def _members(groups: Sequence[str]) -> tuple[Integers, Integers, Integers]:
 
 
 def _ranges(starts: Integers, sizes: Integers) -> Integers:
-    """Return ``start, start + 1, …`` of every range, one after the other."""
+    """Return the numbers ``start, start + 1, …`` of all ranges in one array."""
     before = np.cumsum(sizes) - sizes
     ranges: Integers = np.arange(sizes.sum()) + np.repeat(starts - before, sizes)
     return ranges
 
 
 def _pearson(x: Floats, y: Floats) -> float:
-    """Return what :func:`plcc` does, without its p-value: thousands are needed."""
+    """Return Pearson's correlation without a p-value, which a bootstrap would wait for."""
     dx, dy = x - x.mean(), y - y.mean()
-    # Sums, not dot products: those wake all threads of BLAS for a vector.
+    # Sums, not dot products: those start all threads of BLAS for one vector.
     scale = np.sqrt((dx * dx).sum() * (dy * dy).sum())
     return float((dx * dy).sum() / scale) if scale else float("nan")
 

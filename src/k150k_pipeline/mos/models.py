@@ -1,4 +1,4 @@
-"""Four kinds of regressor behind one interface, each an ensemble over seeds."""
+"""Four kinds of regressor with one interface, each an ensemble over seeds."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.mos_parameters import CLAMP, ModelKind, MosHeadParameters
 
 SEED_MATTERS: dict[ModelKind, bool] = {"ridge": False, "svr": True, "trees": True, "mlp": True}
-"""Whether a kind's seed changes its fit (an SVR's only beyond ``svr.max_rows`` rows)."""
+"""Whether the seed changes a fit of this kind; an SVR's only beyond ``svr.max_rows`` rows."""
+
+_LEAST_ROWS = 3
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What happens to raw columns before a regressor sees them, fitted on training rows alone.
+    """Imputation and scaling of the raw columns, fitted on training rows alone.
 
     Attributes:
         columns: Input columns in order.
-        fill: What stands for a missing value (the median), shape (columns,).
-        mean: Subtracted, shape (columns,).
-        scale: Divided by, shape (columns,).
+        fill: Medians, which replace missing values, shape (columns,).
+        mean: Means, which are subtracted, shape (columns,).
+        scale: Standard deviations, which are divided by, shape (columns,).
     """
 
     columns: tuple[str, ...]
@@ -50,15 +52,15 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Head:
-    """A fitted model: raw columns in, MOS from 1 to 5 out.
+    """A fitted model: it takes raw columns and returns MOS from 1 to 5.
 
     Attributes:
         kind: Kind of regressor.
-        preparation: Of the columns.
-        members: Fitted regressors, one per seed, of standardised MOS.
+        preparation: Imputation and scaling of the columns.
+        members: Regressors fitted to standardised MOS, one per seed.
         seeds: Their seeds.
-        target_mean: MOS mean of the training rows.
-        target_scale: MOS standard deviation of the training rows.
+        target_mean: Mean of the training rows' MOS.
+        target_scale: Standard deviation of the training rows' MOS.
     """
 
     kind: ModelKind
@@ -76,11 +78,11 @@ class Head:
         """Return each member's MOS, shape (seeds, clips), and the ensemble's, shape (clips,)."""
         prepared = self.preparation.apply(frame)
         raw = np.stack([member.predict(prepared) for member in self.members])
-        return self._opinion(raw), self._opinion(raw.mean(axis=0))
+        return self._to_mos(raw), self._to_mos(raw.mean(axis=0))
 
-    def _opinion(self, raw: Floats) -> Floats:
+    def _to_mos(self, standardised: Floats) -> Floats:
         low, high = CLAMP
-        return np.clip(self.target_mean + self.target_scale * raw, low, high)
+        return np.clip(self.target_mean + self.target_scale * standardised, low, high)
 
 
 def raw_values(frame: pd.DataFrame, columns: Sequence[str]) -> Floats:
@@ -99,30 +101,30 @@ def fit_head(
     """Fit an ensemble.
 
     Args:
-        frame: Training rows alone: imputation, scaling and MOS statistics come from them.
-        inputs: Candidate input columns; those that tell training rows not apart are left out.
+        frame: Training rows; imputation, scaling and MOS statistics come from these alone.
+        inputs: Candidate input columns; those that do not vary here are left out.
         kind: Kind of regressor.
         parameters: Block ``mos_head``.
-        seeds: One member each.
+        seeds: Seeds of the members.
 
     Raises:
-        InputError: No column tells the training rows apart, or fewer than three rows.
+        InputError: No column varies, or there are fewer than three rows.
     """
-    useless = uninformative(frame, inputs)
-    columns = tuple(c for c in inputs if c not in useless)
-    if not columns or len(frame) < 3:
+    dropped = uninformative(frame, inputs)
+    columns = tuple(c for c in inputs if c not in dropped)
+    if not columns or len(frame) < _LEAST_ROWS:
         raise InputError(
-            f"{len(frame)} training rows with {len(columns)} informative columns are too few to "
-            "fit a model"
+            f"{len(frame)} training rows with {len(columns)} columns that vary are too few to fit "
+            f"a model, which takes at least {_LEAST_ROWS} rows and 1 column: add clips"
         )
     preparation = _prepare(frame, columns)
     mos = frame["mos"].to_numpy(dtype=float)
     mean, scale = float(mos.mean()), float(mos.std()) or 1.0
     prepared, target = preparation.apply(frame), (mos - mean) / scale
-    # One thread: the same sums in the same order, and no fight for cores between processes.
+    # One thread: sums have the same order on every machine, and processes do not share cores.
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # epochs are a parameter
-        warnings.filterwarnings("ignore", "Got `batch_size`")  # fewer rows than a batch
+        warnings.simplefilter("ignore", ConvergenceWarning)  # mlp.epochs ends it on purpose
+        warnings.filterwarnings("ignore", "Got `batch_size`")  # it is larger than the rows: fine
         members = tuple(_fit(kind, parameters, seed, prepared, target) for seed in seeds)
     return Head(kind, preparation, members, tuple(seeds), mean, scale)
 

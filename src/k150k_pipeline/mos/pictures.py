@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from k150k_pipeline.mos.metrics import fit_logistic, logistic
-from k150k_pipeline.mos.types import Floats
+from k150k_pipeline.mos.types import CrossValidation, Floats
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 from k150k_pipeline.schemas.mos_parameters import FitParameters
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9730d", "#8a8a8a"
-_DENSE = 3000
+_MOST_POINTS = 3000  # with more clips, points would hide each other
 _SHOWN_COLUMNS = 20
 _BINS = 8
 
@@ -28,12 +27,12 @@ def predicted_against_true(
     Args:
         predicted: Predictions, shape (clips,).
         true: MOS, shape (clips,).
-        fit: Of the logistic curve.
-        title: Title.
+        fit: Parameters of the fit.
+        title: Title of the figure.
     """
     figure, axes = _figure(title, (6, 6))
     axes.plot([MOS_MIN, MOS_MAX], [MOS_MIN, MOS_MAX], color=_GREY, lw=1, ls=":", label="equal")
-    if len(true) > _DENSE:
+    if len(true) > _MOST_POINTS:
         cells = axes.hexbin(predicted, true, gridsize=50, mincnt=1, bins="log", cmap="Blues")
         figure.colorbar(cells, ax=axes, label="clips", shrink=0.7)
     else:
@@ -49,7 +48,7 @@ def predicted_against_true(
 
 
 def residuals_by_mos(predicted: Floats, true: Floats, title: str) -> Figure:
-    """Return predicted less true MOS over MOS: points, and mean ± SD of bins of equal width."""
+    """Return predicted less true MOS against MOS: points, and mean ± SD of bins of equal width."""
     figure, axes = _figure(title, (7, 4.5))
     residuals = predicted - true
     axes.axhline(0, color=_GREY, lw=1, ls=":")
@@ -72,7 +71,7 @@ def residuals_by_mos(predicted: Floats, true: Floats, title: str) -> Figure:
 
 
 def feature_importance(rises: Mapping[str, float], title: str) -> Figure:
-    """Return by how much RMSE rises without each column, the most important on top."""
+    """Return the rise of RMSE when each column is shuffled, the largest on top."""
     shown = list(rises.items())[:_SHOWN_COLUMNS][::-1]
     figure, axes = _figure(title, (7, 1.2 + 0.3 * len(shown)))
     axes.barh([name for name, _ in shown], [rise for _, rise in shown], color=_BLUE)
@@ -81,8 +80,8 @@ def feature_importance(rises: Mapping[str, float], title: str) -> Figure:
     return figure
 
 
-def fold_boxes(results: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Return a box per kind of model over the PLCC of its folds, and every fold as a point."""
+def fold_boxes(results: Sequence[CrossValidation], title: str) -> Figure:
+    """Return a box plot of the folds' PLCC per kind of model, with every fold as a point."""
     figure, axes = _figure(title, (7, 4.5))
     labels = []
     for position, result in enumerate(results, start=1):

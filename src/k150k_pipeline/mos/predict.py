@@ -1,4 +1,4 @@
-"""MOS from an ONNX file; needs numpy and onnxruntime alone, besides the table."""
+"""MOS from an exported model; of the libraries of training only numpy and pandas are needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.types import Floats
 
 ONNX, SIDECAR, CARD = "mos_head.onnx", "mos_head.json", "MODEL_CARD.md"
-"""Files of a model set, beside the verdict."""
+"""Files of a model set; a further one holds the verdict."""
 
 _BATCH = 4096
 
@@ -24,7 +24,7 @@ class OnnxHead:
     """
 
     def __init__(self, content: bytes) -> None:
-        import onnxruntime  # by who predicts, not by every command
+        import onnxruntime  # slow to import, and most commands do not predict
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -41,15 +41,18 @@ class OnnxHead:
             frame: Raw columns; NaN is a missing value.
 
         Raises:
-            InputError: A column is absent.
+            InputError: The table lacks a column.
         """
         if missing := self.missing(frame.columns):
-            raise InputError(f"the model needs the columns {', '.join(missing)}")
+            raise InputError(
+                f"the table lacks columns that the model needs: {', '.join(missing)}. Add them, "
+                "or take another table"
+            )
         parts = [self._predict(frame.iloc[i : i + _BATCH]) for i in range(0, len(frame), _BATCH)]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def missing(self, columns: Sequence[str] | pd.Index[str]) -> list[str]:
-        """Return the inputs that are not among these columns."""
+        """Return the model's inputs that are not among these columns."""
         return [c for c in self.columns if c not in columns]
 
     def _predict(self, frame: pd.DataFrame) -> Floats:

@@ -1,7 +1,8 @@
-"""The published protocol of blind VQA: repeated 80/20 splits of an RBF-SVR with grid search.
+"""The published protocol of blind VQA: an RBF-SVR with grid search on repeated 80/20 splits.
 
-What the scripts around it differ in is a parameter: seeds, imputation, scaling and on which rows
-it is fitted, grid, inner validation and its criterion, the logistic fit, clipping.
+The published scripts differ in details, and each detail is a parameter: seeds, imputation,
+scaling and the rows it is fitted on, grid, inner validation and its criterion, the logistic fit,
+clipping.
 """
 
 from __future__ import annotations
@@ -23,32 +24,33 @@ from threadpoolctl import threadpool_limits
 
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.metrics import fit_logistic, krocc, logistic, plcc, rmse, srocc
-from k150k_pipeline.mos.types import Floats
+from k150k_pipeline.mos.types import Floats, Integers
 from k150k_pipeline.schemas.mos_parameters import FitParameters, GridParameters, ProtocolParameters
 
 MEASURES = ("srocc", "krocc", "plcc", "rmse")
-_FILLS = {"zero": "constant", "mean": "mean", "median": "median"}
+_STRATEGIES = {"zero": "constant", "mean": "mean", "median": "median"}
 
-Rows = npt.NDArray[np.intp]
+Groups = npt.NDArray[Any] | None
+"""Group of each row, shape (clips,), where a group must not be on both sides; else None."""
 
 
 def run_protocol(
     table: pd.DataFrame, parameters: ProtocolParameters, shard: int = 0, shards: int = 1
 ) -> pd.DataFrame:
-    """Evaluate the features of a table, or the part of the splits that is dealt to one shard.
+    """Evaluate the features of a table on the splits of one shard; by default on all splits.
 
     Args:
-        table: One row per clip, in the order that the seeds refer to.
+        table: One row per clip; the splits of a seed depend on the order of the rows.
         parameters: Block ``protocol``.
         shard: Number of this shard.
-        shards: Shards among which the splits are dealt in turn.
+        shards: Number of shards, to which the splits are dealt in turn.
 
     Returns:
         One row per split: number, seed, chosen ``c`` and ``gamma``, and per part (``test``,
         ``train``) SROCC and KROCC of the predictions, PLCC and RMSE after the logistic fit.
 
     Raises:
-        InputError: No such column, or labels that are no numbers.
+        InputError: A column is missing, or a label is not a number.
     """
     x, y, groups = _read(table, parameters)
     if parameters.imputation.fit == "all":
@@ -60,7 +62,7 @@ def run_protocol(
 
 
 def summarise(splits: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return median, mean and standard deviation (ddof 0) over the splits, per measure."""
+    """Return median, mean and standard deviation (ddof 0) over the splits, by measure."""
     columns = [f"{part}_{measure}" for part in ("test", "train") for measure in MEASURES]
     return {
         column: {
@@ -76,42 +78,48 @@ def describe(splits: pd.DataFrame) -> str:
     """Return every split and the medians as text, for the log."""
     shown = ["split", "seed", "c", "gamma", *(f"test_{m}" for m in MEASURES)]
     rows = splits[shown].to_string(index=False, float_format=lambda value: f"{value:.4f}")
-    medians = {m: found["median"] for m, found in summarise(splits).items()}
-    last = ", ".join(f"{m.upper()} {medians[f'test_{m}']:.4f}" for m in MEASURES)
-    return f"{rows}\nmedian over {len(splits)} splits: {last}"
+    summary = summarise(splits)
+    medians = ", ".join(f"{m.upper()} {summary[f'test_{m}']['median']:.4f}" for m in MEASURES)
+    return f"{rows}\nmedian over {len(splits)} splits: {medians}"
 
 
-def _read(
-    table: pd.DataFrame, parameters: ProtocolParameters
-) -> tuple[Floats, Floats, npt.NDArray[Any] | None]:
+def _read(table: pd.DataFrame, parameters: ProtocolParameters) -> tuple[Floats, Floats, Groups]:
+    """Return features, shape (clips, columns), MOS, shape (clips,), and groups."""
     wanted = [parameters.mos_column, *(parameters.columns or ())]
     if parameters.group_column is not None:
         wanted.append(parameters.group_column)
     absent = [column for column in wanted if column not in table.columns]
     if absent:
         raise InputError(
-            f"the table of the protocol has no column {', '.join(absent)}; it begins with "
-            f"{', '.join(map(str, table.columns[:8]))}. See protocol.mos_column and columns"
+            f"the table of the protocol has no column {', '.join(absent)}; its first are "
+            f"{', '.join(map(str, table.columns[:8]))}. Change protocol.mos_column, columns or "
+            "group_column"
         )
     y = pd.to_numeric(table[parameters.mos_column], errors="coerce").to_numpy(dtype=float)
-    if not np.isfinite(y).all():
-        raise InputError(f"column {parameters.mos_column!r} has values that are no numbers")
-    columns = parameters.columns or _numeric(table, parameters)
+    if bad := int((~np.isfinite(y)).sum()):
+        raise InputError(
+            f"column {parameters.mos_column!r} of the protocol's table has {bad} values that are "
+            "not numbers: correct them, or name another column in protocol.mos_column"
+        )
+    columns = parameters.columns or _feature_columns(table, parameters)
     x = table[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     groups = None if parameters.group_column is None else table[parameters.group_column].to_numpy()
     return np.where(np.isfinite(x), x, np.nan), y, groups
 
 
-def _numeric(table: pd.DataFrame, parameters: ProtocolParameters) -> Sequence[str]:
+def _feature_columns(table: pd.DataFrame, parameters: ProtocolParameters) -> Sequence[str]:
     left_out = {parameters.mos_column, parameters.group_column, *parameters.exclude}
-    columns = [str(c) for c in table.columns if c not in left_out and _holds_numbers(table[c])]
+    columns = [str(c) for c in table.columns if c not in left_out and _is_numeric(table[c])]
     if not columns:
-        raise InputError("the table of the protocol has no column of numbers besides the MOS")
+        raise InputError(
+            "the table of the protocol has no column of numbers besides the MOS: give another "
+            "table, or shorten protocol.exclude"
+        )
     return columns
 
 
-def _holds_numbers(column: pd.Series[Any]) -> bool:
-    """Whether every cell that is not empty is a number; a CSV's cells are texts."""
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    """Whether a column holds numbers, perhaps as text; empty cells are passed over."""
     if pd.api.types.is_numeric_dtype(column):
         return True
     filled = column[column.notna() & (column != "")]
@@ -130,7 +138,7 @@ def _seeds(parameters: ProtocolParameters) -> list[tuple[int, int]]:
 def _evaluate(
     x: Floats,
     y: Floats,
-    groups: npt.NDArray[Any] | None,
+    groups: Groups,
     number: int,
     seed: int,
     parameters: ProtocolParameters,
@@ -152,9 +160,7 @@ def _evaluate(
     return scores
 
 
-def _divide(
-    rows: int, groups: npt.NDArray[Any] | None, share: float, seed: int
-) -> tuple[Rows, Rows]:
+def _divide(rows: int, groups: Groups, share: float, seed: int) -> tuple[Integers, Integers]:
     if groups is None:
         train, test = train_test_split(np.arange(rows), test_size=share, random_state=seed)
         return train, test
@@ -165,11 +171,11 @@ def _divide(
 def _search(
     x: Floats,
     y: Floats,
-    groups: npt.NDArray[Any] | None,
+    groups: Groups,
     number: int,
     parameters: ProtocolParameters,
 ) -> tuple[float, float]:
-    """Return the candidate with the least loss; of equals the first, C before gamma."""
+    """Return C and gamma with the smallest mean loss; of several, the first."""
     if parameters.chosen is not None:
         return parameters.chosen[number - parameters.first_split]
     parts = []
@@ -192,8 +198,8 @@ def _candidates(grid: GridParameters) -> list[tuple[float, float]]:
 
 
 def _inner_parts(
-    rows: int, groups: npt.NDArray[Any] | None, number: int, parameters: ProtocolParameters
-) -> list[tuple[Rows, Rows]]:
+    rows: int, groups: Groups, number: int, parameters: ProtocolParameters
+) -> list[tuple[Integers, Integers]]:
     inner = parameters.inner
     if inner.kind == "holdout":
         seed = math.ceil(inner.seed_factor * number)
@@ -241,7 +247,7 @@ def _measure(predicted: Floats, true: Floats, fit: FitParameters) -> dict[str, f
 
 
 def _imputer(parameters: ProtocolParameters) -> SimpleImputer:
-    strategy = _FILLS[parameters.imputation.fill]
+    strategy = _STRATEGIES[parameters.imputation.fill]
     return SimpleImputer(strategy=strategy, fill_value=0.0, keep_empty_features=True)
 
 

@@ -6,23 +6,31 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.table import few
+from k150k_pipeline.mos.types import Integers
+from k150k_pipeline.schemas.corpus import KONVID_PREFIX
 from k150k_pipeline.schemas.mos_parameters import SplitParameters
 from k150k_pipeline.schemas.sidecar import hash_fraction
 
-HELD_OUT = ("test", "holdout", "held_out")
-VALIDATION = ("val", "validation")
-TRAINING = ("train", "training")
+_SPELLINGS = {
+    "train": ("train", "training"),
+    "val": ("val", "validation"),
+    "test": ("test", "holdout", "held_out"),
+}
 _FLICKR_NAMES = (re.compile(r"^orig_(\d+)_\d+_\d+s(?:\.\w+)?$"), re.compile(r"^(\d+)\.\w+$"))
-_KINDS = ("content", "flickr", "column", "clip", "sha256")
-_SHOWN = 3
+_KEY_KINDS = ("content", "flickr", "column", "clip", "sha256")
 
-Rows = npt.NDArray[np.intp]
+Rows = Integers
+"""Row numbers of a table."""
+
+Texts = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,9 @@ class Fold:
     """One division of the development part.
 
     Attributes:
-        name: Such as ``repeat 0 fold 3``.
-        train: Row numbers to fit on.
-        validate: Row numbers to judge on.
+        name: Its name, such as ``repeat 0 fold 3``.
+        train: Rows to fit on.
+        validate: Rows to score on.
     """
 
     name: str
@@ -45,14 +53,14 @@ class Splits:
     """How a table is divided.
 
     Attributes:
-        contents: Content of each row; rows that share any key share it, shape (clips,).
+        contents: Content of each row, shape (clips,).
         development: Rows to fit the final model on.
-        held_out: Rows that nothing is fitted or chosen on.
-        folds: Divisions of the rest.
-        policy: How held-out rows were found, in words.
+        held_out: Rows that no model is fitted or chosen on.
+        folds: Divisions of the other rows.
+        policy: How held-out rows are chosen, in words.
     """
 
-    contents: npt.NDArray[np.str_]
+    contents: Texts
     development: Rows
     held_out: Rows
     folds: list[Fold]
@@ -62,16 +70,17 @@ class Splits:
 def split(frame: pd.DataFrame, parameters: SplitParameters) -> Splits:
     """Divide a table by content.
 
-    A row's ``split``, where given, is kept: ``test`` is held out, ``val`` only validates,
-    ``train`` only trains. Other rows are held out by a hash of their content, so that the
-    held-out part stays the same when clips are added.
+    A split that a row has (column ``split``) is kept: ``test`` is held out, ``val`` is only
+    scored on, ``train`` is only fitted on. Of the other contents, a hash decides which are held
+    out, so that the held-out part stays the same when clips are added.
 
     Raises:
-        InputError: Given splits put one content on both sides, or too few contents.
+        InputError: The column ``split`` puts one content on two sides, or there are too few
+            contents.
     """
     contents = group_contents(frame, parameters.group_columns)
-    given = _given(frame)
-    _refuse_straddling(contents, given)
+    given = _given_splits(frame)
+    _refuse_divided_contents(contents, given)
     by_hash = np.array(
         [hash_fraction(parameters.held_out_seed, c) < parameters.held_out for c in contents]
     )
@@ -92,22 +101,21 @@ def split(frame: pd.DataFrame, parameters: SplitParameters) -> Splits:
     return splits
 
 
-def refuse_leaks(contents: npt.NDArray[np.str_], train: Rows, judge: Rows, where: str) -> None:
+def refuse_leaks(contents: Texts, train: Rows, judge: Rows, where: str) -> None:
     """Refuse a split that has a content on both sides.
 
     Raises:
-        InputError: It has; some contents are named.
+        InputError: A content is on both sides; the first such contents are named.
     """
     shared = sorted(set(contents[train]) & set(contents[judge]))
     if shared:
         raise InputError(
-            f"{len(shared)} contents are both in training and in {where}: "
-            f"{', '.join(shared[:_SHOWN])}{' …' if len(shared) > _SHOWN else ''}. Scores would be "
-            "too good; put all clips of a content into one split"
+            f"{len(shared)} contents are both in training and in {where}: {few(shared)}. Scores "
+            "would be too good; put all clips of a content into one split"
         )
 
 
-def group_contents(frame: pd.DataFrame, columns: Sequence[str] = ()) -> npt.NDArray[np.str_]:
+def group_contents(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Texts:
     """Return the content of each row, shape (clips,).
 
     Rows belong together when they share the content id, the hash of the file, the Flickr id
@@ -127,8 +135,8 @@ def group_contents(frame: pd.DataFrame, columns: Sequence[str] = ()) -> npt.NDAr
 
 
 def flickr_id(name: str, corpus: str) -> str | None:
-    """Return the Flickr id in a KonViD clip's name; None where it has none."""
-    if not corpus.startswith("konvid-"):
+    """Return the Flickr id in the name of a KonViD clip; None if there is none."""
+    if not corpus.startswith(KONVID_PREFIX):
         return None
     matches = (pattern.match(name) for pattern in _FLICKR_NAMES)
     return next((match[1] for match in matches if match), None)
@@ -168,49 +176,40 @@ def _keys(row: Mapping[Hashable, object], columns: Sequence[str]) -> list[str]:
 
 
 def _rank(key: str) -> tuple[int, str]:
-    """Order keys so that a content keeps its name when hashes become known later."""
-    return _KINDS.index(key.partition(":")[0]), key
+    """Return the order of a key, such that a content keeps its name when hashes are added."""
+    return _KEY_KINDS.index(key.partition(":")[0]), key
 
 
 def _is_value(value: object) -> bool:
     return value is not None and value == value and value != ""
 
 
-def _given(frame: pd.DataFrame) -> npt.NDArray[np.str_]:
-    """Return each row's given split as ``train``, ``val`` or ``test``; empty where none."""
+def _given_splits(frame: pd.DataFrame) -> Texts:
+    """Return ``train``, ``val`` or ``test`` per row, from column ``split``; empty if it is."""
     if "split" not in frame.columns:
         return np.full(len(frame), "", dtype="<U5")
     spelled = [str(v).strip().lower() if _is_value(v) else "" for v in frame["split"]]
-    known = {
-        **dict.fromkeys(HELD_OUT, "test"),
-        **dict.fromkeys(VALIDATION, "val"),
-        **dict.fromkeys(TRAINING, "train"),
-        "": "",
-    }
-    unknown = sorted(set(spelled) - known.keys())
+    accepted = {spelling: side for side, all_ in _SPELLINGS.items() for spelling in all_}
+    unknown = sorted(set(spelled) - {*accepted, ""})
     if unknown:
         raise InputError(
-            f"column split has {', '.join(unknown)}; accepted are "
-            f"{', '.join((*TRAINING, *VALIDATION, *HELD_OUT))}, or nothing"
+            f"column split has {', '.join(unknown)}: use {', '.join(accepted)}, or leave the cell "
+            "empty"
         )
-    return np.array([known[value] for value in spelled])
+    return np.array([accepted.get(spelling, "") for spelling in spelled])
 
 
-def _refuse_straddling(contents: npt.NDArray[np.str_], given: npt.NDArray[np.str_]) -> None:
-    sides = ("train", "val", "test")
-    for index, one in enumerate(sides):
-        for other in sides[index + 1 :]:
-            refuse_leaks(
-                contents,
-                np.flatnonzero(given == one),
-                np.flatnonzero(given == other),
-                f"split {other!r} (column split, {one} against {other})",
-            )
+def _refuse_divided_contents(contents: Texts, given: Texts) -> None:
+    for one, other in combinations(_SPELLINGS, 2):
+        refuse_leaks(
+            contents,
+            np.flatnonzero(given == one),
+            np.flatnonzero(given == other),
+            f"split {other!r} (column split, {one} against {other})",
+        )
 
 
-def _folds(
-    contents: npt.NDArray[np.str_], side: npt.NDArray[np.str_], parameters: SplitParameters
-) -> Iterator[Fold]:
+def _folds(contents: Texts, side: Texts, parameters: SplitParameters) -> Iterator[Fold]:
     free = np.flatnonzero(side == "")
     always_train, always_validate = np.flatnonzero(side == "train"), np.flatnonzero(side == "val")
     if not len(free) and len(always_validate):
@@ -228,23 +227,23 @@ def _folds(
             )
 
 
-def _deal(contents: npt.NDArray[np.str_], folds: int, seed: str) -> npt.NDArray[np.intp]:
-    """Return a fold number per row: contents in the order of a hash, each to the emptiest fold."""
+def _deal(contents: Texts, folds: int, seed: str) -> Integers:
+    """Return a fold number per row: contents in the order of a hash, each to the smallest fold."""
     names, codes, sizes = np.unique(contents, return_inverse=True, return_counts=True)
     if len(names) < folds:
         raise InputError(
-            f"{len(names)} contents cannot be divided into {folds} folds; lower "
-            "mos_head.splits.folds or bring more clips"
+            f"{len(names)} contents cannot be divided into {folds} folds: lower "
+            "mos_head.splits.folds, or add clips"
         )
-    filled = np.zeros(folds, dtype=int)
+    rows_of_fold = np.zeros(folds, dtype=int)
     fold_of = np.empty(len(names), dtype=np.intp)
     for index in np.argsort([hash_fraction(seed, name) for name in names], kind="stable"):
-        fold_of[index] = filled.argmin()
-        filled[fold_of[index]] += sizes[index]
+        fold_of[index] = rows_of_fold.argmin()
+        rows_of_fold[fold_of[index]] += sizes[index]
     return fold_of[codes]
 
 
-def _describe(given: npt.NDArray[np.str_], parameters: SplitParameters) -> str:
+def _describe(given: Texts, parameters: SplitParameters) -> str:
     by_hash = (
         f"{parameters.held_out:.0%} of the contents by blake2s of "
         f"'{parameters.held_out_seed}\\0content'"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.schemas.encoder_vocabulary import COLLAPSED, ENCODER_SLOTS, slot_name
+from k150k_pipeline.mos.types import Floats, JoinCounts
+from k150k_pipeline.schemas.corpus import KONVID_PREFIX
+from k150k_pipeline.schemas.encoder_vocabulary import ENCODER_SLOTS, slot_name
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN, VALUE_COLUMNS
 from k150k_pipeline.schemas.fr import CANONICAL_6
 from k150k_pipeline.schemas.mos_parameters import ColumnParameters
@@ -22,17 +24,19 @@ from k150k_pipeline.schemas.mos_parameters import ColumnParameters
 SIZE_COLUMNS = ("width", "height")
 CLIP_COLUMNS = ("framerate", "duration_s", "src_size_bytes", "bitrate_kbps")
 METADATA_COLUMNS = (*SIZE_COLUMNS, *CLIP_COLUMNS)
-"""What is known of a clip without looking at its pictures: pixels, fps, seconds, bytes, kbit/s."""
+"""Facts on a clip's file rather than its pictures: pixels, fps, seconds, bytes, kbit/s."""
 
 ENCODER_COLUMNS = tuple(f"encoder_{name}" for name in ENCODER_SLOTS)
 VMAF_COLUMN = "vmaf_mean"
 LABEL_COLUMNS = ("mos_raw_0_100", "mos_std_dev", "n_ratings", "mos", "nr_mos")
-_JOINED = ("src_sha256", "mos_std_dev", "n_ratings", "framerate", "duration_s", "src_size_bytes")
+_FROM_CORPUS = (
+    "src_sha256", "mos_std_dev", "n_ratings", "framerate", "duration_s", "src_size_bytes",
+)  # fmt: skip
 _FR_VALUES = ("vmaf_score", "bitrate_kbps", *(f"{feature}_mean" for feature in CANONICAL_6))
 _SHOWN = 3
 
 DEVELOPMENT, HELD_OUT, JUDGE, SET_ASIDE = "development", "held out", "judge", "set aside"
-"""Parts of a training table."""
+"""Parts of a training table; clips set aside share a content with the judge's."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,13 @@ class TrainingTable:
         frame: ``clip_name``, ``corpus``, ``mos``, what the splits need, and all candidate inputs.
         inputs: Names of the input columns, in order.
         dropped: Candidate inputs left out, with the reason ``empty`` or ``constant``.
-        counts: Rows, matched and missing corpus rows, labels that differ, clips per corpus.
+        counts: How the clips met the corpus rows.
     """
 
     frame: pd.DataFrame
     inputs: list[str]
-    dropped: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, Any] = field(default_factory=dict)
+    dropped: dict[str, str]
+    counts: JoinCounts
 
 
 def build_table(
@@ -67,37 +71,30 @@ def build_table(
         corpus: Corpus rows; may be empty.
         columns: Which columns are inputs.
         corpus_name: Corpus of clips that have no corpus row.
-        fr_rows: Re-encodings of the clips that ``fr_from_nr`` made; their scores become inputs
-            of the source.
-        inputs: Take these inputs as they are, for a second table beside a first.
+        fr_rows: FR corpus: the clips encoded again by ``fr_from_nr``, with their scores. These
+            become inputs of the clip that was encoded.
+        inputs: The inputs of a first table, which a second one takes over; missing ones are NaN.
 
     Raises:
-        InputError: Clips twice, labels outside 1–5, an unknown encoder, no usable input.
+        InputError: A clip is there twice, a label is outside 1–5, an encoder is unknown, or no
+            input is usable.
     """
     check_clips(features)
-    known = _by_clip(corpus)
     frame = add_metadata(features, corpus, corpus_name)
-    matched = frame["clip_name"].isin(known.index)
+    counts = _count_join(frame, _by_clip(corpus))
     if fr_rows is not None:
         frame = _join_fr(frame, fr_rows)
-    counts = {
-        "clips": len(frame),
-        "with_corpus_row": int(matched.sum()),
-        "without_corpus_row": int((~matched).sum()),
-        "labels_that_differ_from_the_corpus": _count_other_labels(frame, known),
-        "clips_per_corpus": dict(sorted(Counter(frame["corpus"]).items())),
-    }
     if inputs is not None:
         missing = [c for c in inputs if c not in frame.columns]
         frame[missing] = np.nan
-        return TrainingTable(frame, list(inputs), counts=counts)
+        return TrainingTable(frame, list(inputs), {}, counts)
     candidates = _candidates(frame, columns)
     dropped = uninformative(frame, candidates)
     kept = [c for c in candidates if c not in dropped]
     if not kept:
         raise InputError(
-            f"none of the {len(candidates)} input columns tells clips apart "
-            f"({_few(candidates)}). Is this a features parquet? See mos_head.columns"
+            f"all {len(candidates)} input columns of the features table are empty or constant "
+            f"({few(candidates)}): give a features parquet, or choose other mos_head.columns"
         )
     return TrainingTable(frame, kept, dropped, counts)
 
@@ -106,7 +103,7 @@ def add_metadata(features: pd.DataFrame, corpus: pd.DataFrame, corpus_name: str)
     """Join corpus rows to features by clip name: metadata, votes, hash, encoder slots.
 
     Raises:
-        InputError: Clips twice in the corpus, or an unknown encoder.
+        InputError: A clip is in the corpus twice, or an encoder is unknown.
     """
     frame = features.reset_index(drop=True)
     frame["clip_name"] = frame["clip_name"].astype(str)
@@ -121,26 +118,28 @@ def check_clips(features: pd.DataFrame) -> None:
     """
     for column in ("clip_name", "mos"):
         if column not in features.columns:
-            raise InputError(f"the features table has no column {column!r}")
+            raise InputError(
+                f"the features table has no column {column!r}: give one that extract made"
+            )
     if features.empty:
-        raise InputError("the features table has no rows")
+        raise InputError("the features table has no rows: run extract first")
     repeated = features["clip_name"][features["clip_name"].duplicated()]
     if len(repeated):
         raise InputError(
-            f"{len(repeated)} clips are in the features table more than once: {_few(repeated)}. "
-            "One clip may have one row"
+            f"{len(repeated)} clips are in the features table more than once: {few(repeated)}. "
+            "Keep one row per clip"
         )
     mos = pd.to_numeric(features["mos"], errors="coerce")
     bad = features["clip_name"][~mos.between(MOS_MIN, MOS_MAX)]
     if len(bad):
         raise InputError(
-            f"{len(bad)} clips have no MOS between 1 and 5: {_few(bad)}. Correct the scores and "
-            "run extract again"
+            f"{len(bad)} clips of the features table have no MOS between 1 and 5: {few(bad)}. "
+            "Correct the scores and run extract again"
         )
 
 
 def uninformative(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
-    """Return the columns that cannot tell clips apart: ``empty`` or ``constant``."""
+    """Return the columns that do not vary, each with ``empty`` or ``constant``."""
     found = {}
     for column in columns:
         values = frame[column].to_numpy(dtype=float)
@@ -153,7 +152,7 @@ def uninformative(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]
 
 
 def fingerprint(frame: pd.DataFrame, inputs: Sequence[str]) -> str:
-    """Return a hash of clips, labels and inputs that depends on no row order."""
+    """Return a hash of clips, labels and inputs; it does not depend on the order of the rows."""
     part = frame[["clip_name", "mos", *inputs]].sort_values("clip_name")
     digest = hashlib.sha256("\0".join(["clip_name", "mos", *inputs]).encode())
     digest.update("\0".join(part["clip_name"]).encode())
@@ -172,9 +171,11 @@ def read_rows(path: Path, parameter: str) -> pd.DataFrame:
             rows = [json.loads(line) for line in file if line.strip()]
         return pd.DataFrame(rows)
     except OSError as error:
-        raise InputError(f"{parameter}: {path}: {error.strerror}") from error
+        raise InputError(f"{parameter}: {path}: {error.strerror}. Name another file") from error
     except ValueError as error:
-        raise InputError(f"{parameter}: {path} is not JSON lines: {error}") from error
+        raise InputError(
+            f"{parameter}: {path} is not a file of JSON lines ({error}). Name another"
+        ) from error
 
 
 def read_frame(path: Path, parameter: str) -> pd.DataFrame:
@@ -186,34 +187,58 @@ def read_frame(path: Path, parameter: str) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except OSError as error:
-        raise InputError(f"{parameter}: {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"{parameter}: {path}: {error.strerror or error}. Name another file"
+        ) from error
     except ValueError as error:
-        raise InputError(f"{parameter}: {path} is not a parquet file: {error}") from error
+        raise InputError(
+            f"{parameter}: {path} is not a parquet file ({error}). Name another"
+        ) from error
+
+
+def few(names: Iterable[Any]) -> str:
+    """Return the first names as text, for a message."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:_SHOWN]) + (" …" if len(shown) > _SHOWN else "")
 
 
 def _by_clip(corpus: pd.DataFrame) -> pd.DataFrame:
     if corpus.empty:
         return pd.DataFrame({"corpus": pd.Series(dtype=object)})
     if "src" not in corpus.columns:
-        raise InputError("the corpus JSONL has no key 'src'; see docs/files.md for its rows")
+        raise InputError(
+            "the corpus JSONL has no key 'src': give one that ingest made (docs/files.md)"
+        )
     names = corpus["src"].map(lambda src: PurePosixPath(str(src)).name)
     repeated = names[names.duplicated()]
     if len(repeated):
         raise InputError(
-            f"{len(repeated)} clips are in the corpus JSONL more than once: {_few(repeated)}. "
-            "Names must differ between the corpora of one table"
+            f"{len(repeated)} clips are in the corpus JSONL more than once: {few(repeated)}. "
+            "Keep one row per clip name, also where a file holds several corpora"
         )
     return corpus.set_index(names)
 
 
-def _join_corpus(frame: pd.DataFrame, known: pd.DataFrame, corpus_name: str) -> pd.DataFrame:
+def _count_join(frame: pd.DataFrame, corpus_rows: pd.DataFrame) -> JoinCounts:
+    matched = frame["clip_name"].isin(corpus_rows.index)
+    mos = pd.to_numeric(_look_up(corpus_rows, "mos", frame["clip_name"]), errors="coerce")
+    return {
+        "clips": len(frame),
+        "with_corpus_row": int(matched.sum()),
+        "without_corpus_row": int((~matched).sum()),
+        "labels_that_differ_from_the_corpus": int(((mos - frame["mos"]).abs() > 1e-6).sum()),
+        "clips_per_corpus": dict(sorted(Counter(frame["corpus"]).items())),
+    }
+
+
+def _join_corpus(frame: pd.DataFrame, corpus_rows: pd.DataFrame, corpus_name: str) -> pd.DataFrame:
     names = frame["clip_name"]
-    corpora = _look_up(known, "corpus", names).astype(object)
+    corpora = _look_up(corpus_rows, "corpus", names).astype(object)
     frame["corpus"] = corpora.where(corpora.notna(), corpus_name).astype(str)
-    frame["encoder_upstream"] = _look_up(known, "encoder_upstream", names)
-    for column in _JOINED:
+    frame["encoder_upstream"] = _look_up(corpus_rows, "encoder_upstream", names)
+    for column in _FROM_CORPUS:
         if column not in frame.columns:
-            frame[column] = _look_up(known, column, names)
+            frame[column] = _look_up(corpus_rows, column, names)
     for column in CLIP_COLUMNS[:-1]:
         numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
         frame[column] = numbers.where(numbers > 0)  # 0 stands for unknown
@@ -223,17 +248,20 @@ def _join_corpus(frame: pd.DataFrame, known: pd.DataFrame, corpus_name: str) -> 
     return frame
 
 
-def _look_up(known: pd.DataFrame, column: str, names: pd.Series[str]) -> pd.Series[Any]:
-    if column not in known.columns:
+def _look_up(corpus_rows: pd.DataFrame, column: str, names: pd.Series[str]) -> pd.Series[Any]:
+    if column not in corpus_rows.columns:
         return pd.Series(np.nan, index=names.index, dtype=object)
-    return names.map(known[column])
+    return names.map(corpus_rows[column])
 
 
 def _join_fr(frame: pd.DataFrame, fr_rows: pd.DataFrame) -> pd.DataFrame:
-    """Append what each clip scores when it is encoded again; its MOS is that of the source."""
+    """Append the scores of each clip's encodes, one column per encoder, CRF and score."""
     lacking = [key for key in ("nr_source", "crf", "encoder") if key not in fr_rows.columns]
     if lacking:
-        raise InputError(f"the FR corpus has no key {', '.join(lacking)}; see docs/fr_from_nr.md")
+        raise InputError(
+            f"the FR corpus (mos_head.fr_corpus) has no key {', '.join(lacking)}: give one that "
+            "fr_from_nr made"
+        )
     for encoder in fr_rows["encoder"].unique():
         slot_name(str(encoder), "fr")
     source = fr_rows["nr_source"].map(lambda path: PurePosixPath(str(path)).name)
@@ -255,9 +283,9 @@ def _add_encoders(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _slot(encoder: Any, corpus: str) -> str:
-    """Return the slot; none where another corpus than KonViD's does not name an encoder."""
+    """Return the slot; empty where a corpus other than KonViD's names no encoder."""
     name = "" if pd.isna(encoder) else str(encoder)
-    return slot_name(name, corpus) if name or corpus.startswith(COLLAPSED) else ""
+    return slot_name(name, corpus) if name or corpus.startswith(KONVID_PREFIX) else ""
 
 
 def _candidates(frame: pd.DataFrame, columns: ColumnParameters) -> list[str]:
@@ -275,19 +303,11 @@ def _candidates(frame: pd.DataFrame, columns: ColumnParameters) -> list[str]:
                 "table; run enrich with it, or leave it out"
             )
         if column in LABEL_COLUMNS:
-            raise InputError(f"mos_head.columns.extra: {column!r} is a label, not an input")
+            raise InputError(
+                f"mos_head.columns.extra: {column!r} is a label, not an input: leave it out"
+            )
     names += columns.extra
     return [c for c in dict.fromkeys(names) if c in frame.columns]
-
-
-def _count_other_labels(frame: pd.DataFrame, known: pd.DataFrame) -> int:
-    theirs = pd.to_numeric(_look_up(known, "mos", frame["clip_name"]), errors="coerce")
-    return int(((theirs - frame["mos"]).abs() > 1e-6).sum())
-
-
-def _few(names: Iterable[Any]) -> str:
-    shown = [str(name) for name in names]
-    return ", ".join(shown[:_SHOWN]) + (" …" if len(shown) > _SHOWN else "")
 
 
 def votes_of(
@@ -296,21 +316,25 @@ def votes_of(
     votes: float,
     vote_sd: float,
     counted: pd.DataFrame | None,
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return votes and vote SD per clip, shape (clips,) each, and where they are from.
+) -> tuple[Floats, Floats, str]:
+    """Return number and SD of the votes per clip, shape (clips,) each, and their source.
 
     Args:
         frame: Rows of a training table.
-        votes: Votes of a clip of which nothing is known.
-        vote_sd: SD of a vote of which nothing is known.
-        counted: Columns ``votes`` and ``vote_sd`` by clip name, from a votes CSV.
+        votes: Number of votes where neither a votes CSV nor a corpus row has it.
+        vote_sd: SD of one vote, likewise.
+        counted: Columns ``votes`` and ``vote_sd`` by clip name, from a votes CSV; it comes before
+            the corpus rows.
     """
-    numbers, sds = _recorded_votes(frame)
-    source = "corpus rows"
-    if counted is not None:
-        numbers = frame["clip_name"].map(counted["votes"]).to_numpy(dtype=float)
-        sds = frame["clip_name"].map(counted["vote_sd"]).to_numpy(dtype=float)
+    if counted is None:
+        source = "corpus rows"
+        numbers, sds = _recorded_votes(frame)
+    else:
         source = "votes CSV"
+        numbers, sds = (
+            frame["clip_name"].map(counted[column]).to_numpy(dtype=float)
+            for column in ("votes", "vote_sd")
+        )
     known = np.isfinite(numbers) & (numbers >= 1) & np.isfinite(sds)
     if not known.any():
         source = "parameters"
@@ -319,11 +343,11 @@ def votes_of(
     return np.where(known, numbers, votes), np.where(known, sds, vote_sd), source
 
 
-def _recorded_votes(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return votes and SD as the corpus rows have them; 0 votes stand for unknown.
+def _recorded_votes(frame: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Return number and SD of the votes from the corpus rows; 0 votes stand for unknown.
 
-    The SD is pooled: that of a few votes says little of one clip, and is 0 where they agree. Only
-    where it is 0 throughout was it not recorded.
+    The SD is pooled over the clips: a few votes show little of one clip's spread, and theirs is 0
+    where they agree. If it is 0 for every clip, it was not recorded, and the SD is NaN.
     """
     numbers = frame["n_ratings"].to_numpy(dtype=float)
     sds = frame["mos_std_dev"].to_numpy(dtype=float)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pandas as pd
 
@@ -17,23 +17,23 @@ from k150k_pipeline.mos.export import check_export, to_onnx
 from k150k_pipeline.mos.models import SEED_MATTERS, Head, fit_head
 from k150k_pipeline.mos.predict import CARD, ONNX, SIDECAR
 from k150k_pipeline.mos.table import votes_of
-from k150k_pipeline.mos.types import without_nan
+from k150k_pipeline.mos.types import CrossValidation, TableFacts, TrainingData, Verdict, without_nan
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 from k150k_pipeline.tables import open_table
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves.
+    """The result of a training.
 
     Attributes:
-        verdict: Every number of the verdict.
-        summary: The verdict in words.
-        files: Content of the model set's files by name.
+        verdict: The verdict with all its numbers.
+        summary: The verdict as text.
+        files: Contents of the model set's files, by name.
         predictions: ``clip_name``, ``mos`` and ``predicted`` of the judged clips.
     """
 
-    verdict: dict[str, Any]
+    verdict: Verdict
     summary: str
     files: dict[str, bytes]
     predictions: pd.DataFrame
@@ -44,8 +44,8 @@ def train(
     judged: pd.DataFrame,
     judged_on: str,
     labelled: pd.DataFrame,
-    facts: Mapping[str, Any],
-    results: Mapping[ModelKind, Mapping[str, Any]],
+    facts: TableFacts,
+    results: Mapping[ModelKind, CrossValidation],
     parameters: MosHeadParameters,
 ) -> Trained:
     """Fit the best kind of model on the development clips and judge it.
@@ -53,20 +53,20 @@ def train(
     Args:
         development: Rows to fit on.
         judged: Rows to judge on; nothing is fitted or chosen on them.
-        judged_on: What they are, in words.
+        judged_on: Which rows these are, in words.
         labelled: Rows whose labels the ceiling is estimated from.
-        facts: Facts on the table: ``inputs``, ``fingerprint``, counts.
+        facts: Facts on the training table.
         results: Cross-validation per kind.
         parameters: Block ``mos_head``.
 
     Raises:
-        InputError: Too few rows, or the exported file does not agree with the model.
+        InputError: There are too few rows, or the exported file does not agree with the model.
     """
     kind = judging.choose(results, parameters)
     head = fit_head(development, facts["inputs"], kind, parameters, parameters.seeds)
     contents = judged["content"].to_numpy(dtype=str)
-    verdict = {
-        **gate.verdict(
+    verdict: Verdict = {
+        **gate.decide(
             judging.judge(head, judged, contents, parameters),
             ceiling_of(labelled, parameters),
             judging.baselines(development, judged, parameters),
@@ -79,18 +79,13 @@ def train(
         "cross_validation": dict(results),
         "importance": judging.importance(head, judged, parameters),
     }
-    data = {
-        **{key: value for key, value in facts.items() if key != "inputs"},
-        "clips_trained_on": len(development),
-        "contents_trained_on": int(development["content"].nunique()),
-    }
     predictions = judged[["clip_name", "mos"]].assign(predicted=head.predict(judged))
-    files = _files(head, development, data, verdict, parameters)
+    files = _files(head, development, facts, verdict, parameters)
     return Trained(verdict, gate.describe(verdict), files, predictions)
 
 
 def ceiling_of(labelled: pd.DataFrame, mos_head: MosHeadParameters) -> Ceiling:
-    """Return the ceiling of labels, from the best source on their votes that there is."""
+    """Return the ceiling of labels; their votes are from a CSV, the corpus rows or parameters."""
     parameters = mos_head.ceiling
     of_judge = mos_head.judge_features is not None
     path = parameters.judge_votes_csv if of_judge else parameters.votes_csv
@@ -117,20 +112,30 @@ def _read_csv(path: Path, parameter: str) -> pd.DataFrame:
 def _files(
     head: Head,
     development: pd.DataFrame,
-    data: dict[str, Any],
-    verdict: dict[str, Any],
+    facts: TableFacts,
+    verdict: Verdict,
     mos_head: MosHeadParameters,
 ) -> dict[str, bytes]:
+    data = _training_data(facts, development)
     content = to_onnx(head, {"fingerprint": data["fingerprint"], "kind": head.kind})
     difference = check_export(content, head, development)
-    facts = card.sidecar(head, content, difference, data, verdict, mos_head)
+    sidecar = card.sidecar(head, content, difference, data, verdict, mos_head)
     return {
         ONNX: content,
-        SIDECAR: _as_json(facts),
-        CARD: card.model_card(facts, verdict).encode(),
-        gate.file_name(verdict): _as_json({**verdict, "data": data}),
+        SIDECAR: _as_json(sidecar),
+        CARD: card.model_card(sidecar, verdict).encode(),
+        f"{gate.title(verdict)}.json": _as_json({**verdict, "data": data}),
     }
 
 
-def _as_json(document: dict[str, Any]) -> bytes:
+def _training_data(facts: TableFacts, development: pd.DataFrame) -> TrainingData:
+    data = {
+        **{key: value for key, value in facts.items() if key != "inputs"},
+        "clips_trained_on": len(development),
+        "contents_trained_on": int(development["content"].nunique()),
+    }
+    return cast(TrainingData, data)
+
+
+def _as_json(document: Mapping[str, object]) -> bytes:
     return (json.dumps(without_nan(document), indent=1) + "\n").encode()

@@ -1,17 +1,157 @@
-"""What the modules of this package share."""
+"""The shapes of scores and verdicts, as they are written to JSON, and NaN in JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from k150k_pipeline.schemas.mos_parameters import ModelKind
+
 Floats = npt.NDArray[np.float64]
-Scores = dict[str, float]
-"""Metric name to value; NaN where it is not defined."""
+Integers = npt.NDArray[np.intp]
+
+Metric = Literal["plcc", "plcc_logistic", "srocc", "krocc", "rmse", "rmse_logistic"]
+
+
+class Scores(TypedDict):
+    """Predictions against MOS; NaN where a metric is not defined."""
+
+    plcc: float
+    plcc_logistic: float
+    srocc: float
+    krocc: float
+    rmse: float
+    rmse_logistic: float
+
+
+class BoundedScores(Scores):
+    """Scores with their 95 % intervals: lower and upper end per metric."""
+
+    intervals: dict[str, list[float]]
+
+
+class SeedScores(BoundedScores):
+    """Scores of one member of an ensemble."""
+
+    seed: int
+
+
+class FoldMemberScores(Scores):
+    """Scores of one member of an ensemble on one fold."""
+
+    fold: str
+    seed: int
+
+
+class FoldEnsembleScores(BoundedScores):
+    """Scores of an ensemble on one fold."""
+
+    fold: str
+    seed: Literal["ensemble"]
+
+
+FoldScores = FoldMemberScores | FoldEnsembleScores
+
+
+class CrossValidation(TypedDict):
+    """Scores of one kind of model on every fold.
+
+    ``mean`` is that of the ensembles over the folds. ``fold_spread`` is the largest less the
+    smallest PLCC of an ensemble.
+    """
+
+    kind: ModelKind
+    scores: list[FoldScores]
+    mean: Scores
+    fold_spread: float
+
+
+class Judgement(TypedDict):
+    """Scores of a model on clips that it was not fitted on.
+
+    ``mean`` is that of the members. ``seed_spread`` is the largest less the smallest PLCC of a
+    member.
+    """
+
+    clips: int
+    contents: int
+    per_seed: list[SeedScores]
+    mean: Scores
+    seed_spread: float
+    ensemble: BoundedScores
+
+
+class Baselines(TypedDict):
+    """Scores of predictors that need no features; None where their columns do not vary."""
+
+    mean_predictor_rmse: float
+    metadata_only: dict[str, Scores] | None
+    vmaf_only: Scores | None
+
+
+class Check(TypedDict):
+    """One threshold of the gate, and the value compared with it."""
+
+    name: str
+    value: float
+    threshold: float
+    at_least: bool
+    passed: bool
+
+
+class GateVerdict(Baselines):
+    """What the gate decides, on which clips, and why."""
+
+    verdict: Literal["PROMOTE", "HOLD"]
+    judged_on: str
+    checks: list[Check]
+    reasons: list[str]
+    scores: Judgement
+    ceiling: dict[str, float | str]
+
+
+class Verdict(GateVerdict):
+    """The gate's verdict, and how the model was chosen; the contents of ``mos_head_metrics``."""
+
+    model: ModelKind
+    fold_spread: float
+    cross_validation: dict[ModelKind, CrossValidation]
+    importance: dict[str, float]
+
+
+class JoinCounts(TypedDict):
+    """How the clips of a features table meet the rows of a corpus."""
+
+    clips: int
+    with_corpus_row: int
+    without_corpus_row: int
+    labels_that_differ_from_the_corpus: int
+    clips_per_corpus: dict[str, int]
+
+
+class _Origin(JoinCounts):
+    dropped_columns: dict[str, str]
+    parts: dict[str, int]
+    split_policy: str
+    scored_with: dict[str, Any]
+    fingerprint: str
+
+
+class TableFacts(_Origin):
+    """What a training table is made of."""
+
+    inputs: list[str]
+
+
+class TrainingData(_Origin):
+    """What a model was trained on: the facts of its table without the inputs, and two counts."""
+
+    clips_trained_on: int
+    contents_trained_on: int
 
 
 def without_nan(value: Any) -> Any:
@@ -26,7 +166,7 @@ def without_nan(value: Any) -> Any:
 
 
 def with_nan(value: Any) -> Any:
-    """Return a value with NaN for every null: what :func:`without_nan` made of it, undone."""
+    """Return a value with NaN for every null, as it was before :func:`without_nan`."""
     if value is None:
         return math.nan
     if isinstance(value, Mapping):

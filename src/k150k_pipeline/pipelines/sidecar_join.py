@@ -1,4 +1,4 @@
-"""A metadata sidecar read, and its columns joined to a features table."""
+"""Metadata sidecars: how one is read, and how its columns are joined to a features table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.features import COLUMNS
 from k150k_pipeline.schemas.sidecar import SIDECAR_COLUMNS, Cell, SidecarRow
 
-_NOTHING = SidecarRow.model_validate({})
+_EMPTY_ROW = SidecarRow.model_validate({})
 
 Sidecar = Mapping[str, SidecarRow]
 """Rows by clip file name."""
@@ -24,14 +24,14 @@ Sidecar = Mapping[str, SidecarRow]
 
 @dataclass(frozen=True)
 class Joined:
-    """A features table with a sidecar's columns, and what the join did.
+    """A features table with a sidecar's columns, and the counts of the join.
 
     Attributes:
         table: The features, with every sidecar column.
-        matched: Rows that the sidecar knows.
+        matched: Rows whose clip is in the sidecar.
         filled: Empty cells that got a value, per column.
-        replaced: Cells whose other value was overwritten, per column.
-        kept: Cells that kept a value other than the sidecar's, per column.
+        replaced: Cells whose different value was overwritten, per column.
+        kept: Cells that kept a value different from the sidecar's, per column.
     """
 
     table: pa.Table
@@ -49,11 +49,11 @@ def read_sidecar(
     Args:
         path: JSON lines.
         declared: Keys to read besides those of ``SIDECAR_COLUMNS``.
-        parameter: Which parameter named the file, for the message.
+        parameter: The parameter that names the file, for the message.
 
     Raises:
-        InputError: No such file, a line that is not such a row, two rows that disagree, or a
-            declared key that no row has or that is a features column.
+        InputError: The file cannot be read, a line is not a row of a sidecar, two rows of a clip
+            differ, or a declared key is in no row or is a features column.
     """
     rows: dict[str, SidecarRow] = {}
     try:
@@ -62,10 +62,13 @@ def read_sidecar(
                 if line.strip():
                     name, row = _parse(line, f"{path} line {number}", declared)
                     if rows.setdefault(name, row) != row:
-                        raise InputError(f"{path} line {number}: a second, other row of {name}")
+                        raise InputError(
+                            f"{path} line {number}: {name} has a row above this one, and the two "
+                            "differ: keep one"
+                        )
     except OSError as error:
-        raise InputError(f"{parameter}: {path}: {error.strerror}") from error
-    _refuse_undeclarable(path, rows, declared)
+        raise InputError(f"{parameter}: {path}: {error.strerror}. Name another file") from error
+    _check_declared(path, rows, declared)
     return rows
 
 
@@ -78,14 +81,14 @@ def join(
 ) -> Joined:
     """Join a sidecar to a features table by ``clip_name``.
 
-    Columns that the table lacks are appended, null where the sidecar knows nothing. A cell that
-    has a value keeps it unless ``overwrite``; the sidecar never empties a cell.
+    Columns that the table lacks are appended, with null where the sidecar has no value. A cell
+    that has a value keeps it unless ``overwrite`` is set; no cell is emptied.
 
     Raises:
         InputError: A column of the table cannot hold the sidecar's values.
     """
     names = table["clip_name"].to_pylist()
-    rows = [sidecar.get(name, _NOTHING) for name in names]
+    rows = [sidecar.get(name, _EMPTY_ROW) for name in names]
     joined = Joined(table, sum(name in sidecar for name in names))
     for column in (*SIDECAR_COLUMNS, *declared):
         kind = _kind_of(column, sidecar)
@@ -130,12 +133,12 @@ def _as_array(values: list[Cell], column: str, present: pa.DataType, kind: pa.Da
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(
             f"column {column!r} of the features table is of type {present} and cannot hold the "
-            f"sidecar's values ({error}). Rename the column, or leave it out"
+            f"sidecar's values ({error}): rename the column, or leave it out"
         ) from error
 
 
 def _kind_of(column: str, sidecar: Sidecar) -> pa.DataType:
-    """Return a column's type, which depends on its values and on no order."""
+    """Return a column's type, which depends on its values and not on their order."""
     if column in SIDECAR_COLUMNS:
         return pa.float64() if column == "mos_raw_0_100" else pa.string()
     kinds = {type(row.declared[column]) for row in sidecar.values() if column in row.declared}
@@ -148,7 +151,10 @@ def _kind_of(column: str, sidecar: Sidecar) -> pa.DataType:
     if kinds == {str}:
         return pa.string()
     found = ", ".join(sorted(kind.__name__ for kind in kinds))
-    raise InputError(f"sidecar column {column!r} mixes values of several types: {found}")
+    raise InputError(
+        f"sidecar column {column!r} has values of several types ({found}): make them all of one "
+        "type"
+    )
 
 
 def _or_none(value: Any) -> Cell:
@@ -160,22 +166,23 @@ def _parse(line: str, place: str, declared: Sequence[str]) -> tuple[str, Sidecar
     try:
         row = json.loads(line)
         source = row.get("src") or row["filename"]
-        asked = {key: row[key] for key in declared if row.get(key) is not None}
-        return PurePosixPath(source).name, SidecarRow.model_validate({**row, "declared": asked})
+        cells = {key: row[key] for key in declared if row.get(key) is not None}
+        return PurePosixPath(source).name, SidecarRow.model_validate({**row, "declared": cells})
     except KeyError as error:
-        raise InputError(f"{place}: neither src nor filename") from error
+        raise InputError(f"{place}: the row has neither src nor filename: add one") from error
     except (ValidationError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{place}: {error}") from error
 
 
-def _refuse_undeclarable(
-    path: Path, rows: Mapping[str, SidecarRow], declared: Sequence[str]
-) -> None:
+def _check_declared(path: Path, rows: Mapping[str, SidecarRow], declared: Sequence[str]) -> None:
     for column in declared:
         if column in COLUMNS or column in SIDECAR_COLUMNS:
             raise InputError(
-                f"column {column!r} cannot be declared: it is one of the table's own. "
-                "Leave it out of the declared columns"
+                f"column {column!r} is one of the table's own and cannot be declared: leave it out "
+                "of the declared columns"
             )
         if not any(column in row.declared for row in rows.values()):
-            raise InputError(f"{path}: no row has the declared column {column!r}")
+            raise InputError(
+                f"{path}: no row has the declared column {column!r}: correct its name, or leave it "
+                "out"
+            )

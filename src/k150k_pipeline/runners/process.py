@@ -42,7 +42,7 @@ class ProcessRunner(ParallelRunner):
         is_async: Whether inputs and outputs are loaded and saved in threads.
 
     Raises:
-        InputError: ``max_workers`` is no number of processes.
+        InputError: ``max_workers`` is not a whole number from 1.
     """
 
     def __init__(self, max_workers: int | None = None, is_async: bool = False) -> None:
@@ -69,7 +69,7 @@ class ProcessRunner(ParallelRunner):
         return WorkerPool(self._limits, max_workers, start)
 
     def _suggest_resume_scenario(self, *_: Any) -> None:
-        """Say nothing: Kedro's hint names nodes, and the command knows what is kept."""
+        """Print nothing: Kedro's hint names nodes, and the command prints what is kept."""
 
     def _run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> None:
         self._limits = worker_limits(pipeline, catalog, self._requested_workers)
@@ -80,7 +80,7 @@ class ProcessRunner(ParallelRunner):
 def worker_limits(
     pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], max_workers: int | None = None
 ) -> dict[str, int]:
-    """Return how many processes each pipeline of a run may have at a time.
+    """Return the most processes at a time for each pipeline of a run.
 
     Args:
         pipeline: All nodes of the run.
@@ -91,8 +91,8 @@ def worker_limits(
     limits = {}
     for name in {pipeline_of(node) for node in pipeline.nodes}:
         block = catalog[f"params:{name}"].load() if f"params:{name}" in inputs else None
-        asked = (getattr(block, "workers", None), max_workers)
-        limits[name] = min((n for n in asked if n is not None), default=usable_cores())
+        given = (getattr(block, "workers", None), max_workers)
+        limits[name] = min((n for n in given if n is not None), default=usable_cores())
     return limits
 
 

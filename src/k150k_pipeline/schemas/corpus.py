@@ -10,6 +10,9 @@ from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 
 CorpusName = Literal["konvid-150k", "konvid-1k"]
 
+KONVID_PREFIX = "konvid-"
+"""The names of KonViD's corpora begin with this, and no other's."""
+
 
 class CorpusRow(BaseModel):
     """One clip of a MOS corpus; the fields are the 15 keys of a line, in their locked order.

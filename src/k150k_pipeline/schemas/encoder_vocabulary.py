@@ -1,8 +1,12 @@
-"""The encoder vocabulary: slots of the one-hot, append-only, so that older models keep working."""
+"""The encoder vocabulary: the slots of the one-hot encoding.
+
+Slots are only ever appended, so that older models keep working.
+"""
 
 from __future__ import annotations
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.schemas.corpus import KONVID_PREFIX
 
 VOCABULARY_VERSION = 4
 UGC_MIXED = "ugc-mixed"
@@ -25,13 +29,10 @@ ENCODER_SLOTS: tuple[str, ...] = (
     "hevc_videotoolbox",
     UGC_MIXED,
 )
-"""All slots in order. A new version appends; no slot ever moves or goes."""
+"""All slots in order. A new version appends slots; none is moved or removed."""
 
 SLOTS: dict[int, int] = {3: 16, 4: 17}
 """Number of slots of each version."""
-
-COLLAPSED = "konvid-"
-"""Corpora whose every encoder is ``ugc-mixed`` begin with this."""
 
 
 def vocabulary(version: int = VOCABULARY_VERSION) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ def vocabulary(version: int = VOCABULARY_VERSION) -> tuple[str, ...]:
     if version not in SLOTS:
         raise InputError(
             f"encoder vocabulary v{version} does not exist; there are "
-            + ", ".join(f"v{known}" for known in SLOTS)
+            + ", ".join(f"v{number}" for number in SLOTS)
         )
     return ENCODER_SLOTS[: SLOTS[version]]
 
@@ -53,12 +54,12 @@ def slot_name(encoder: str, corpus: str) -> str:
 
     Args:
         encoder: ``encoder_upstream`` of the row.
-        corpus: ``corpus`` of the row; whatever a ``konvid-*`` row names becomes ``ugc-mixed``.
+        corpus: ``corpus`` of the row; every encoder of a ``konvid-*`` corpus is ``ugc-mixed``.
 
     Raises:
-        InputError: Another corpus names an encoder that has no slot.
+        InputError: A row of another corpus names an encoder that has no slot.
     """
-    if corpus.startswith(COLLAPSED):
+    if corpus.startswith(KONVID_PREFIX):
         return UGC_MIXED
     if encoder not in ENCODER_SLOTS:
         raise InputError(

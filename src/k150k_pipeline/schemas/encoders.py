@@ -23,7 +23,7 @@ _X26X_PRESETS = (
 
 @dataclass(frozen=True)
 class EncoderLimits:
-    """What an encoder takes.
+    """The presets and CRFs that an encoder accepts.
 
     Attributes:
         presets: Names of its presets.
@@ -42,26 +42,27 @@ ENCODER_LIMITS: Mapping[str, EncoderLimits] = {
     "libsvtav1": EncoderLimits(tuple(map(str, range(14))), 1, 63),
     "libvpx-vp9": EncoderLimits(tuple(map(str, range(9))), 0, 63),
 }
-"""The encoders that are accepted, where the ffmpeg in use has them."""
+"""The encoders that a sweep may use, if the ffmpeg in use has them."""
 
 
 def check_sweep(encoder: str, preset: str, crf_sweep: Sequence[int]) -> None:
-    """Refuse what no encode could be made with.
+    """Refuse a sweep that cannot be encoded.
 
     Raises:
-        InputError: Unknown encoder or preset; no CRF, one twice, or one out of range.
+        InputError: Encoder or preset is unknown; there is no CRF; or a CRF is out of range or
+            named twice.
     """
     if encoder not in ENCODER_LIMITS:
-        raise InputError(f"encoder {encoder!r} is unknown; there are {', '.join(ENCODER_LIMITS)}")
-    known = ENCODER_LIMITS[encoder]
-    if preset not in known.presets:
-        raise InputError(f"{encoder} has no preset {preset!r}; it has {', '.join(known.presets)}")
+        raise InputError(f"encoder {encoder!r} is unknown; choose {', '.join(ENCODER_LIMITS)}")
+    limits = ENCODER_LIMITS[encoder]
+    if preset not in limits.presets:
+        raise InputError(f"{encoder} has no preset {preset!r}; choose {', '.join(limits.presets)}")
     if not crf_sweep:
         raise InputError("crf_sweep is empty; name at least one CRF, such as 28")
-    if bad := [crf for crf in crf_sweep if not known.lowest_crf <= crf <= known.highest_crf]:
+    if bad := [crf for crf in crf_sweep if not limits.lowest_crf <= crf <= limits.highest_crf]:
         raise InputError(
-            f"crf_sweep: {bad} is out of range: {encoder} takes "
-            f"{known.lowest_crf} to {known.highest_crf}"
+            f"crf_sweep: {bad} is out of range; {encoder} accepts "
+            f"{limits.lowest_crf} to {limits.highest_crf}"
         )
-    if twice := sorted({crf for crf in crf_sweep if list(crf_sweep).count(crf) > 1}):
-        raise InputError(f"crf_sweep: {twice} more than once; name each CRF once")
+    if repeated := sorted({crf for crf in crf_sweep if list(crf_sweep).count(crf) > 1}):
+        raise InputError(f"crf_sweep has {repeated} more than once; name each CRF once")

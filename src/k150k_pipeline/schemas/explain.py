@@ -1,4 +1,4 @@
-"""What each parameter means and may be, and what is wrong with those that a user gives."""
+"""Explanations of the parameters: their meaning, the values allowed, and mistakes in values."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ class Leaf:
 
     @property
     def allowed(self) -> str:
-        """Range or choices, from the type alone."""
+        """The values allowed, from the type."""
         return allowed(self.schema)
 
     @property
     def explanation(self) -> str:
-        """Meaning, and when to change it, on one line; empty where the model has none."""
+        """Meaning, and when to change it, on one line; empty if the model has none."""
         return " ".join(self.schema.get("description", "").split())
 
 
 def members(block: Parameters) -> dict[str, Any]:
-    """Return a block's parameters and inner blocks by name, its own before those it inherits."""
+    """Return a block's parameters and inner blocks by name, inherited ones last."""
     own = get_annotations(type(block))
     names = sorted(type(block).model_fields, key=lambda name: name not in own)
     return {name: getattr(block, name) for name in names}
 
 
 def nested_blocks(name: str, block: Parameters) -> Iterator[tuple[str, Parameters]]:
-    """Yield a block and the blocks inside it, each with its whole name."""
+    """Yield a block and the blocks inside it, each with its full name."""
     yield name, block
     for key, value in members(block).items():
         if isinstance(value, Parameters):
@@ -73,7 +73,7 @@ def leaves(name: str, block: Parameters) -> list[Leaf]:
 
 
 def allowed(schema: Mapping[str, Any], *, many: bool = False) -> str:
-    """Describe what a JSON schema admits, such as ``whole number from 1 to 64, or null``."""
+    """Describe the values that a JSON schema allows: ``whole number from 1 to 64, or null``."""
     if "anyOf" in schema:
         return ", or ".join(allowed(choice, many=many) for choice in schema["anyOf"])
     if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
@@ -119,10 +119,10 @@ def _either(choices: Sequence[object]) -> str:
 
 
 def explain_parameters(parameters: Mapping[str, Any]) -> list[str]:
-    """Return one line for each mistake in the parameter blocks; none where all are sound.
+    """Return one line for each mistake in the parameter blocks.
 
-    Every block is looked at, whichever pipelines run. Names that are no block are left to the
-    caller.
+    All blocks are checked, also those of pipelines that do not run. Unknown names of blocks are
+    for the caller to check.
 
     Args:
         parameters: Raw parameters by block, as Kedro's configuration loader returns them.
@@ -137,7 +137,7 @@ def explain_parameters(parameters: Mapping[str, Any]) -> list[str]:
 
 def _explain_block(name: str, model: type[Parameters], values: Any) -> list[str]:
     if not isinstance(values, Mapping):
-        return [_no_block(name, values)]
+        return [_not_a_block(name, values)]
     lines: dict[str, str] = {}
     try:
         model.model_validate(values)
@@ -149,9 +149,9 @@ def _explain_block(name: str, model: type[Parameters], values: Any) -> list[str]
 
 
 def _explain(block: str, model: type[Parameters], mistake: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the parameter that one of pydantic's errors is about, and the line about it.
+    """Return the parameter of one of pydantic's errors, and a line on the mistake.
 
-    The error's place has the names of blocks, then the parameter's, then what lies in a list.
+    The error's location names the blocks, then the parameter, then an item of a list.
     """
     name = block
     for key in map(str, mistake["loc"]):
@@ -170,44 +170,44 @@ def _not_allowed(name: str, schema: Mapping[str, Any] | None, mistake: Mapping[s
     if mistake["type"] == "value_error":
         return f"{name}: {mistake['ctx']['error']}"
     if schema is None:
-        return _no_block(name, mistake["input"])
-    return f"{name}: {_spell(mistake['input'])} is not allowed. Allowed: {allowed(schema)}"
+        return _not_a_block(name, mistake["input"])
+    return f"{name}: {_as_yaml(mistake['input'])} is not allowed. Allowed: {allowed(schema)}"
 
 
-def _no_block(name: str, value: Any) -> str:
+def _not_a_block(name: str, value: Any) -> str:
     return (
-        f"{name}: {_spell(value)} is no block of parameters. "
+        f"{name}: {_as_yaml(value)} is not a block of parameters. "
         f"Give one of its parameters, such as {name}.{_first(name)}, or leave {name} out"
     )
 
 
 def _first(name: str) -> str:
-    return next(key for block, key in _everything() if block == name)
+    return next(key for block, key in _all_members() if block == name)
 
 
 def _unknown(block: str, key: str, known: Sequence[str]) -> str:
     """Return the line for a name that a block does not have.
 
-    The same name in another block is meant more often than a similar name in this one.
+    The same name in another block is suggested before a similar name in this block.
     """
-    elsewhere = [f"{other}.{name}" for other, name in _everything() if name == key]
+    elsewhere = [f"{other}.{name}" for other, name in _all_members() if name == key]
     spelled = key.lower().replace("-", "_")
     near = [f"{block}.{name}" for name in get_close_matches(spelled, known, n=1)]
-    if meant := elsewhere or near:
-        return f"{block}.{key} is unknown. Did you mean {_either(meant)}?"
+    if suggestions := elsewhere or near:
+        return f"{block}.{key} is unknown. Did you mean {_either(suggestions)}?"
     return f"{block}.{key} is unknown. Block {block} has {', '.join(known)}"
 
 
-def _everything() -> Iterator[tuple[str, str]]:
-    """Yield every block's name with the name of each of its members."""
+def _all_members() -> Iterator[tuple[str, str]]:
+    """Yield the name of every block with the name of each of its members."""
     for name, model in BLOCKS.items():
         for block, defaults in nested_blocks(name, model()):
             for key in members(defaults):
                 yield block, key
 
 
-def _spell(value: object) -> str:
-    """Write a value as YAML would show it, shortened."""
+def _as_yaml(value: object) -> str:
+    """Return a value as YAML shows it, shortened."""
     if value is None:
         return "null"
     text = str(value).lower() if isinstance(value, bool) else repr(value)

@@ -21,7 +21,7 @@ CANONICAL_6: tuple[str, ...] = (
 """The features of the FR predictors, in the order of the columns."""
 
 SCORED: tuple[str, ...] = (*CANONICAL_6, "vmaf")
-"""What every frame of every encode is scored in."""
+"""The features that are scored for every frame of every encode."""
 
 STATISTICS: tuple[str, ...] = (
     "qp_mean",
@@ -35,7 +35,7 @@ STATISTICS: tuple[str, ...] = (
     "intra_ratio",
     "skip_ratio",
 )
-"""What an encoder tells of an encode, without the prefix ``enc_internal_``."""
+"""An encoder's own statistics of an encode; their keys have the prefix ``enc_internal_``."""
 
 CAVEAT = (
     "The reference of every row is the decoded upload itself, not a pristine master. Whatever the "
@@ -44,7 +44,7 @@ CAVEAT = (
     "distorted source. Within one clip vmaf_score ranks the CRFs; its absolute value does not "
     "compare with rows whose reference is a master. Stratify by fr_from_nr when corpora are mixed."
 )
-"""What a user of these rows must know."""
+"""What a user of FR rows must know; it is written into the report."""
 
 
 class _FrRowHead(BaseModel):

@@ -1,4 +1,4 @@
-"""Score tables: which columns they may have, and what their values may be."""
+"""Score tables: the columns and values that are accepted, and how they are read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv")
 ScoreScale = Literal["mos", "fraction_of_five"]
 
 _CHECKSUM_DIGITS = (64, 40, 32)
-_NAME_BYTES = 240  # of the 255 that file systems take; the rest is for suffixes of our own
+_MOST_NAME_BYTES = 240  # file systems allow 255, and suffixes such as .part need some of them
 _SHOWN = 10
 
 
@@ -55,11 +55,11 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """What a score table says.
+    """The contents of a score table.
 
     Attributes:
-        rows: Usable rows, each name once.
-        problems: One message per row left out, or cell passed over, with its line.
+        rows: Usable rows; each name occurs once.
+        problems: One message with the line number per row left out, or cell passed over.
         repeated: Names that occur again with the same score; the first row counts.
     """
 
@@ -70,10 +70,10 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class Labels:
-    """MOS per clip name as the CSV spells it, and what was wrong with the other rows.
+    """MOS by clip name, and what is wrong with the other rows.
 
     Attributes:
-        mos: Mean opinion score on the 1–5 scale by clip name.
+        mos: Mean opinion score, 1–5, by clip name as the table spells it.
         skipped: One message per row left out.
     """
 
@@ -92,12 +92,12 @@ def read_labels(
 
     Args:
         scores: A scores CSV with every cell as text (the header is line 1), or a MOS corpus.
-        where: What the table is called in messages.
-        scale: ``fraction_of_five`` where a scores CSV carries score ÷ 5; a corpus has MOS.
-        bad_rows: Whether a bad row refuses the whole file or is left out and reported.
+        where: Name of the table in messages.
+        scale: ``fraction_of_five`` if a scores CSV has score ÷ 5; a corpus always has MOS.
+        bad_rows: Whether the whole file is refused for a bad row, or the row left out and reported.
 
     Raises:
-        InputError: No usable column, fractions where MOS was expected, or bad rows.
+        InputError: A column is missing, scores are fractions instead of MOS, or rows are bad.
     """
     if scores.empty:
         raise InputError(f"{where} has no rows: give a table with a row for each clip")
@@ -124,14 +124,14 @@ def read_scores(
     """Read every usable row of a score table.
 
     Args:
-        header: Column names; every spelling that shipped is accepted.
+        header: Column names; all spellings of the published tables are accepted.
         cells: Line number and cells of each row.
-        where: What the table is called in messages.
-        scale: ``fraction_of_five`` where scores are divided by 5.
-        scale_parameter: Name of the parameter that says so.
+        where: Name of the table in messages.
+        scale: ``fraction_of_five`` if scores are divided by 5.
+        scale_parameter: Name of the parameter that sets the scale.
 
     Raises:
-        InputError: No column with names or scores, or fractions where MOS was expected.
+        InputError: A column is missing, or scores are fractions instead of MOS.
     """
     columns = Columns(header, where)
     reader = _RowReader(columns, 5.0 if scale == "fraction_of_five" else 1.0)
@@ -146,48 +146,48 @@ def read_scores(
 
 
 class Columns:
-    """Where a table has what: the first column whose name is among the accepted spellings.
+    """Finds the columns of a table, whichever accepted name they have.
 
     Args:
         header: Column names as the table spells them.
-        where: What the table is called in messages.
+        where: Name of the table in messages.
     """
 
     def __init__(self, header: Sequence[str], where: str) -> None:
         self._header = header
         self._where = where
-        self._index = {_plain(name): i for i, name in reversed(list(enumerate(header)))}
+        self._index = {_normalise(name): i for i, name in reversed(list(enumerate(header)))}
 
     def __len__(self) -> int:
-        """Return how many columns there are."""
+        """Return the number of columns."""
         return len(self._header)
 
     def require(self, accepted: Sequence[str], what: str) -> int:
         """Return the index of a column.
 
         Raises:
-            InputError: There is none; the message names what is accepted and what was found.
+            InputError: There is none; the message has the accepted names and those of the table.
         """
         index = self.find(accepted)
         if index is None:
             raise InputError(
-                f"{self._where}: no column with {what}; accepted are {', '.join(accepted)}, "
-                f"found are {', '.join(self._header)}"
+                f"{self._where} has no column with {what}: found are {', '.join(self._header)}. "
+                f"Rename one to {', '.join(accepted[:-1])} or {accepted[-1]}"
             )
         return index
 
     def find(self, accepted: Sequence[str]) -> int | None:
-        """Return the index of a column; None where there is none."""
+        """Return the index of a column; None if there is none."""
         return next((self._index[name] for name in accepted if name in self._index), None)
 
     def name_of(self, accepted: Sequence[str]) -> str | None:
-        """Return how the table spells a column; None where there is none."""
+        """Return the name of a column in the table; None if there is none."""
         index = self.find(accepted)
         return None if index is None else self._header[index]
 
 
 class _RowReader:
-    """Collects rows and what is wrong with them."""
+    """Collects the usable rows, and what is wrong with the others."""
 
     def __init__(self, columns: Columns, factor: float) -> None:
         self._name = columns.require(NAME_COLUMNS, "clip names")
@@ -202,7 +202,7 @@ class _RowReader:
         self.repeated: list[str] = []
 
     def read(self, line: int, cells: Sequence[str]) -> None:
-        """Take one row, or say why not."""
+        """Take one row, or note why it is left out."""
         if len(cells) <= max(self._name, self._score):
             self.problems.append(f"line {line}: only {len(cells)} cells")
             return
@@ -225,10 +225,10 @@ class _RowReader:
             self.rows[name] = ScoreRow(
                 name,
                 mos,
-                self._optional(line, name, cells, self._sd),
-                round(self._optional(line, name, cells, self._count)),
+                self._read_optional(line, name, cells, self._sd),
+                round(self._read_optional(line, name, cells, self._count)),
                 _cell(cells, self._url),
-                self._digest(line, name, cells),
+                self._read_checksum(line, name, cells),
             )
 
     def _repeat(self, line: int, name: str, mos: float) -> None:
@@ -238,7 +238,9 @@ class _RowReader:
             before = self.rows[name].mos
             self.problems.append(f"line {line}: {name}: a second row (MOS {mos:g}, not {before:g})")
 
-    def _optional(self, line: int, name: str, cells: Sequence[str], column: int | None) -> float:
+    def _read_optional(
+        self, line: int, name: str, cells: Sequence[str], column: int | None
+    ) -> float:
         text = _cell(cells, column)
         value = to_number(text or "0")
         if 0 <= value < math.inf:
@@ -246,7 +248,7 @@ class _RowReader:
         self.problems.append(f"line {line}: {name}: {text!r} is passed over (row kept)")
         return 0.0
 
-    def _digest(self, line: int, name: str, cells: Sequence[str]) -> str:
+    def _read_checksum(self, line: int, name: str, cells: Sequence[str]) -> str:
         text = _cell(cells, self._checksum).lower()
         if not text or (len(text) in _CHECKSUM_DIGITS and set(text) <= set("0123456789abcdef")):
             return text
@@ -255,22 +257,22 @@ class _RowReader:
 
 
 def is_file_name(name: str) -> bool:
-    """Tell whether a name stays inside the folder that it is looked up in, and is not hidden."""
+    """Return whether a name is that of a file directly in a folder, and not hidden."""
     return (
         not name.startswith(".")
         and not set(name) & set("/\\")
         and name.isprintable()
-        and len(name.encode()) <= _NAME_BYTES
+        and len(name.encode()) <= _MOST_NAME_BYTES
     )
 
 
 def file_name(name: str) -> str:
-    """Return the file name of a clip whose label may lack the suffix."""
+    """Return the file name of a clip, from a label that may lack the suffix."""
     return name if name.lower().endswith(CLIP_SUFFIXES) else f"{name}.mp4"
 
 
 def to_number(text: str) -> float:
-    """Return a cell as a number; NaN when it is none."""
+    """Return a cell as a number; NaN if it is not one."""
     try:
         return float(text)
     except ValueError:
@@ -281,7 +283,7 @@ def _cell(cells: Sequence[str], column: int | None) -> str:
     return cells[column].strip() if column is not None and column < len(cells) else ""
 
 
-def _plain(name: str) -> str:
+def _normalise(name: str) -> str:
     return name.strip().lstrip("\ufeff").strip().lower().replace(" ", "_")
 
 
@@ -290,5 +292,5 @@ def _refusal(where: str, problems: list[str]) -> str:
     more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     return (
         f"{where}: {len(problems)} bad rows:\n  {shown}{more}\n"
-        "Mend them, or leave them out with extract.bad_labels=skip"
+        "Correct them, or leave them out with extract.bad_labels=skip"
     )

@@ -24,7 +24,7 @@ class SidecarRow(BaseModel):
     """Metadata of one clip; the fields are the columns appended to the features, in order.
 
     Attributes:
-        declared: Cells of further columns that the user asked for, by name.
+        declared: Cells of further columns that the user named, by column.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
@@ -64,7 +64,7 @@ class SidecarRow(BaseModel):
         return declared
 
     def cell(self, column: str) -> Cell:
-        """Return the value of a column; None where the sidecar has none."""
+        """Return the value of a column; None if the sidecar has none."""
         if column in SIDECAR_COLUMNS:
             value: Cell = getattr(self, column)
             return value
@@ -76,12 +76,12 @@ SIDECAR_COLUMNS: tuple[str, ...] = tuple(c for c in SidecarRow.model_fields if c
 
 
 def split_of(content: str) -> str:
-    """Return ``train``, ``val`` or ``test`` (80, 10, 10 %) for a content name, always the same."""
+    """Return ``train``, ``val`` or ``test`` (80, 10, 10 %), which depends on the content alone."""
     fraction = hash_fraction(_SPLIT_SEED, content)
     return "train" if fraction < 0.80 else "val" if fraction < 0.90 else "test"
 
 
 def hash_fraction(seed: str, name: str) -> float:
-    """Return a number in [0, 1) that depends on a seed and a name alone."""
+    """Return a number in [0, 1) that depends only on a seed and a name."""
     digest = hashlib.blake2s(f"{seed}\0{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

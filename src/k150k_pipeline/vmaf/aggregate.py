@@ -1,4 +1,4 @@
-"""From values per frame to the 44 numbers of a row."""
+"""The 44 numbers of a row, from the values per frame."""
 
 from __future__ import annotations
 

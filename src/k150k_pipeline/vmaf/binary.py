@@ -1,6 +1,6 @@
-"""The fork's ``vmaf`` command line: what it is, what it can do, one pass over raw video.
+"""The fork's ``vmaf`` command line: its version, its abilities, and one pass over raw video.
 
-The binary reads one YUV as both reference and distorted, from a file that never has a name.
+The binary reads one YUV, in a file without a name, as both reference and distorted.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ ADVICE: dict[Device, str] = {
 }
 _TRY_OUT_S = 60.0
 _FORK_OPTIONS = frozenset({"backend", "no_sycl"})
-"""Options that every build of the fork has and no build of Netflix's ``vmaf``."""
+"""Options of every build of the fork, and of no build of Netflix's ``vmaf``."""
 _LIBVMAF_OPTIONS = frozenset({"reference", "distorted", "no_prediction"})
 _GPU_SWITCHES = ("no_cuda", "no_sycl")
 _NO_VECTOR_CODE = "63"
 _WIDEST_WRONG = 272
-"""Of the widths up to this one, 129-144 and 257-272 among others get ADM wrong by up to 0.015."""
+"""Up to this width vector code may get ADM wrong by up to 0.015, such as at 129-144 and 257-272."""
 _OPTION = re.compile(r"--([a-z_]+)")
 _BACKEND_USED = re.compile(rb'"backend_used"\s*:\s*"([^"]*)"')
 _LOADED = re.compile(r"(?:calling init|initialize program): (/.*vmaf[^/\n]*)$", re.MULTILINE)
@@ -64,10 +64,10 @@ class VmafBinary:
         self._run = run
 
     def require(self, extractors: Sequence[str], keys: Sequence[str], model: bool) -> str:
-        """Check that it is the fork's and returns all that is needed on two synthetic frames.
+        """Check that it is the fork's, and returns all that is needed on two synthetic frames.
 
         Args:
-            extractors: Extractor names to ask for, in the binary's own names.
+            extractors: Extractors to run, under the binary's names.
             keys: Features, or keys of the log, that must be on both frames.
             model: Whether to run the VMAF model.
 
@@ -76,21 +76,21 @@ class VmafBinary:
 
         Raises:
             EngineError: It is missing, not executable, not the fork's, or lacks something; the
-                message says where to get one that does.
+                message says how to get a suitable one.
         """
         try:
             version, frames = self._try_out(extractors, model)
         except ClipError as error:
             raise self._unusable(f"fails on two synthetic frames: {error.detail}") from error
-        if missing := [_missing(frames, key) for key in keys if not _has(frames, key)]:
+        if missing := [_describe_missing(frames, key) for key in keys if not _has(frames, key)]:
             raise self._unusable(f"does not return {', '.join(missing)}")
         return version
 
     def offers(self, extractor: str, feature: str) -> bool:
-        """Tell whether an extractor of the binary returns a feature.
+        """Return whether an extractor of the binary returns a feature.
 
         Raises:
-            EngineError: It cannot be told: the binary crashed or hung.
+            EngineError: The binary crashed or hung.
         """
         try:
             return _has(self._try_out([extractor], model=False)[1], feature)
@@ -102,8 +102,8 @@ class VmafBinary:
     def digest(self) -> str:
         """Return digests of the file and of each libvmaf that it loads.
 
-        A build may keep all that determines the numbers in a shared library, and the file may
-        be a script that starts the binary; glibc's loader tells what is loaded either way.
+        The code that determines the numbers may be in a shared library, and the file may be a
+        script that starts the binary. In both cases glibc's loader prints what is loaded.
 
         Raises:
             EngineError: A file cannot be read.
@@ -127,8 +127,8 @@ class VmafBinary:
     ) -> tuple[str, Frames]:
         """Score a video against itself, or a distorted one against it.
 
-        The model has a pass of its own where one pass cannot have both: the fork runs one
-        extractor per feature, with the options of the model if there is one.
+        The fork runs one extractor per feature, with the options of the model if there is one. So
+        the model has a separate pass where extractors or the model have options.
 
         Returns:
             libvmaf's version and the metrics by frame number.
@@ -137,10 +137,10 @@ class VmafBinary:
             ClipError: Stage ``score``: bad exit status, no log, or not every frame in it.
             EngineError: It cannot be run, or scores on another device.
         """
-        apart = model and self._has_options(extractors)
+        two_passes = model and self._has_options(extractors)
         other = distorted or video
-        version, frames = self._pass(video, other, extractors, model and not apart, timeout_s)
-        if apart:
+        version, frames = self._pass(video, other, extractors, model and not two_passes, timeout_s)
+        if two_passes:
             scored = self._pass(video, other, (), True, timeout_s)[1]
             vmaf = {n: {k: v for k, v in m.items() if k == "vmaf"} for n, m in scored.items()}
             frames = merge_passes(frames, vmaf)
@@ -172,7 +172,7 @@ class VmafBinary:
 
     @functools.cached_property
     def _options(self) -> frozenset[str]:
-        """Long options of the binary, which is proven to be the fork's by them."""
+        """Long options of the binary; they show that it is the fork's."""
         if not self.path.is_file():
             raise self._unusable("does not exist")
         if not os.access(self.path, os.X_OK):
@@ -181,14 +181,14 @@ class VmafBinary:
         if options & _FORK_OPTIONS:
             return options
         if not options >= _LIBVMAF_OPTIONS:
-            raise self._unusable("is no vmaf: it prints no usage that names vmaf's options")
+            raise self._unusable("is not a vmaf: it prints no usage that names vmaf's options")
         version = _text(self._execute([self._program, "--version"], (), _TRY_OUT_S)).strip()[:40]
         raise self._unusable(
             f"is Netflix's vmaf {version}, not the fork's: its usage has no --backend"
         )
 
     def _usage(self) -> frozenset[str]:
-        """Return the options in the usage text, which is printed for want of any argument."""
+        """Return the options in the usage text, which it prints if it has no arguments."""
         limit = min(_TRY_OUT_S, self._parameters.clip_timeout_s)
         return frozenset(_OPTION.findall(_text(self._execute([self._program], (), limit))))
 
@@ -199,16 +199,16 @@ class VmafBinary:
     def _device_arguments(self) -> list[str]:
         options, switches = self._options, [f"--{name}" for name in _GPU_SWITCHES]
         if self._device == "cuda":
-            # Without it older builds leave the GPU alone, whatever extractors are named.
+            # Without it older builds do not use the GPU, not even for CUDA extractors.
             return ["--backend", "cuda"]
-        asked = switches if self._parameters.no_cuda else []
+        requested = switches if self._parameters.no_cuda else []
         if "backend" in options:
             # Without it newer builds choose the GPU by themselves.
-            return ["--backend", "cpu", *asked]
-        return asked or [switch for switch in switches if switch[2:] in options]
+            return ["--backend", "cpu", *requested]
+        return requested or [switch for switch in switches if switch[2:] in options]
 
     def _cpumask(self, video: RawVideo, extractors: Sequence[str], model: bool) -> list[str]:
-        """Keep ``adm`` to plain C on narrow pictures, where libvmaf's vector code goes wrong."""
+        """Run ``adm`` in plain C on narrow pictures, for which libvmaf's vector code is wrong."""
         measures_adm = model or "adm" in extractors
         narrow = video.width <= _WIDEST_WRONG
         return ["--cpumask", _NO_VECTOR_CODE] if narrow and measures_adm else []
@@ -232,7 +232,7 @@ class VmafBinary:
             log_path = f"/proc/self/fd/{log.fileno()}"
             command = self.command(video, distorted, extractors, model, log_path)
             descriptors = (video.descriptor, distorted.descriptor, log.fileno())
-            with self._room_on_device():
+            with self._device_slot():
                 result = self._execute(command, descriptors, timeout_s)
             text = log.read()
         _check_status(result, text)
@@ -249,9 +249,9 @@ class VmafBinary:
     def _check_device(self, log: bytes) -> None:
         used = _BACKEND_USED.search(log)
         if used and (name := used[1].decode(errors="replace")) != self._device:
-            raise self._unusable(f"scored on {name} although {self._device} was asked for")
+            raise self._unusable(f"scored on {name} instead of {self._device}")
 
-    def _room_on_device(self) -> AbstractContextManager[None]:
+    def _device_slot(self) -> AbstractContextManager[None]:
         on_gpu = self._device == "cuda"
         return gpu_slot(self._parameters.gpu_processes) if on_gpu else nullcontext()
 
@@ -286,12 +286,12 @@ def _text(result: ToolResult) -> str:
 
 
 def _has(frames: Frames, key: str) -> bool:
-    """Tell whether a feature, under any of its names, or a key is on every frame."""
+    """Return whether a feature, under any of its names, or a key is on every frame."""
     names = candidate_keys(key)
     return all(any(name in metrics for name in names) for metrics in frames.values())
 
 
-def _missing(frames: Frames, key: str) -> str:
+def _describe_missing(frames: Frames, key: str) -> str:
     similar = similar_keys(key, frames[0]) if frames else ()
     return f"{key} (only {', '.join(similar)})" if similar else key
 

@@ -1,4 +1,4 @@
-"""Short digests by which files are told apart in a fingerprint."""
+"""Short digests that identify files in a fingerprint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def file_digest(path: Path) -> str:
     """Return the first 16 hexadecimal digits of a file's SHA-256.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]

@@ -1,4 +1,4 @@
-"""Backend ``embedded``: libvmaf inside ffmpeg; one process decodes and scores, no YUV anywhere."""
+"""Backend ``embedded``: libvmaf inside ffmpeg; one process decodes and scores, without YUV."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from k150k_pipeline.vmaf.plans import (
 )
 
 LACKING = ("ssimulacra2",)
-"""Features upstream libvmaf does not have; an identity pair's value is known without it."""
+"""Features that upstream libvmaf lacks; their values on an identity pair are filled in."""
 
 
 class EmbeddedEngine:

@@ -37,14 +37,14 @@ class EngineIdentity:
 
 @dataclass(frozen=True)
 class ClipScore:
-    """One clip's scores.
+    """The scores of one clip.
 
     Attributes:
         clip: The clip.
         frames: Number of frames, each scored once.
         values: All 22 features, shape (frames,) each.
-        whole: Whether every frame of the clip was scored; False where scoring was ended after
-            the first frames, even when the clip has no more.
+        whole: Whether every frame of the clip was scored; False if scoring ended after the first
+            frames, even if the clip has no more.
     """
 
     clip: ClipInfo
@@ -57,10 +57,10 @@ class Engine(Protocol):
     """Scores clips against themselves."""
 
     def identify(self) -> EngineIdentity:
-        """Try the engine out and tell what it is.
+        """Try the engine out and return its identity.
 
         Raises:
-            EngineError: It is missing or lacks what every plan needs.
+            EngineError: It is missing, or lacks something that every plan needs.
         """
 
     def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
@@ -69,7 +69,7 @@ class Engine(Protocol):
         Args:
             clip: The clip.
             plan: What is measured and what is filled in.
-            first: How many frames to score, at least 1; None for all. A clip that has fewer
+            first: Number of frames to score, at least 1; None for all. A clip with fewer frames
                 must be complete.
 
         Raises:

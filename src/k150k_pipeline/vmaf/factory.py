@@ -1,4 +1,4 @@
-"""From parameters to an engine."""
+"""Which engine the parameters name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 
 @functools.lru_cache(maxsize=4)
 def make_engine(parameters: VmafParameters) -> Engine:
-    """Return the engine that ``vmaf.backend`` names, one per process and parameters.
+    """Return the engine that ``vmaf.backend`` names; one per process and parameters.
 
     Raises:
-        EngineError: No ffmpeg to decode with.
+        EngineError: There is no ffmpeg to decode with.
     """
     engines: dict[str, type[EmbeddedEngine] | type[CpuEngine] | type[CudaEngine]] = {
         "embedded": EmbeddedEngine,

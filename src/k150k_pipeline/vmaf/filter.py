@@ -1,4 +1,4 @@
-"""libvmaf as a filter of ffmpeg: its options, and how ffmpeg says that it failed."""
+"""libvmaf as a filter of ffmpeg: its options, and how ffmpeg reports its failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from k150k_pipeline.media.tools import ToolResult
 from k150k_pipeline.vmaf.model import model_option
 
 RESTAMP = ("settb=1", "setpts=N")
-"""Timestamps are rewritten so that two frames with one time stamp are still two frames."""
+"""Filters that number the frames, so that two frames with one timestamp are still two."""
 
 _FAILED = re.compile(r"Parsed_libvmaf[^\]]*\] \[(?:error|fatal)\]")
 
@@ -21,9 +21,9 @@ def libvmaf_filter(
 
     Args:
         model: VMAF model to run; None for none.
-        extractors: Extractors to run beside it, in libvmaf's names.
+        extractors: Further extractors to run, in libvmaf's names.
         threads: Threads of libvmaf.
-        log_path: Where the log goes.
+        log_path: Path of the log.
     """
     features = "|".join(f"name={extractor}" for extractor in extractors)
     return (
@@ -34,5 +34,5 @@ def libvmaf_filter(
 
 
 def libvmaf_failed(result: ToolResult) -> bool:
-    """Tell whether it was libvmaf that made ffmpeg fail."""
+    """Return whether ffmpeg failed because libvmaf did."""
     return bool(result.returncode and _FAILED.search(result.stderr))

@@ -1,9 +1,9 @@
-"""VMAF of an identity pair from motion2 alone: the model folded onto its one free feature.
+"""VMAF of an identity pair from motion2 alone: the model reduced to its one varying feature.
 
 ``vmaf_v0.6.1`` is an RBF nu-SVR on six linearly rescaled features. On an identity pair five of
-them stand still, so their part of each kernel is a constant factor; multiplied into the support
-vectors' coefficients it leaves an exact model of one feature. ``scripts/fold_vmaf_model.py``
-writes the file read here from Netflix's model.
+them are constant, so their part of each kernel is a constant factor. Multiplied into the support
+vectors' coefficients, this factor leaves an exact model of one feature.
+``scripts/fold_vmaf_model.py`` makes the file read here from Netflix's model.
 """
 
 from __future__ import annotations

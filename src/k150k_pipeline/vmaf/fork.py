@@ -37,7 +37,7 @@ _CUDA_NAMES = {
 
 
 class _ForkEngine:
-    """What both backends share: decode to an unnamed YUV, score it, complete the features."""
+    """Base of both backends: decode to an unnamed YUV, score it, complete the features."""
 
     backend = ""
 
@@ -97,7 +97,7 @@ class CpuEngine(_ForkEngine):
 
 
 class CudaEngine(_ForkEngine):
-    """The fork's CUDA binary for what is safe on the GPU, its CPU binary for the rest."""
+    """The fork's CUDA binary for the extractors that are right on the GPU, else its CPU binary."""
 
     backend = "cuda"
 
@@ -112,7 +112,7 @@ class CudaEngine(_ForkEngine):
             [*_RESIDUAL, "ssimulacra2", MOTION_V2_KEY],
             model=False,
         )
-        gpu, cpu = self._share_out(FULL)
+        gpu, cpu = self._divide(FULL)
         keys = [f for f in FULL.measured if f not in cpu]
         on_gpu = self._gpu.require(gpu, [*keys, MOTION_V2_KEY], model=True)
         versions = (
@@ -123,17 +123,17 @@ class CudaEngine(_ForkEngine):
 
     @functools.cached_property
     def _on_cpu(self) -> tuple[str, ...]:
-        """Extractors left to the CPU binary: ssimulacra2 too where the GPU has no twin of it."""
-        twin = self._gpu.offers(_CUDA_NAMES["ssimulacra2"], "ssimulacra2")
-        return _RESIDUAL if twin else (*_RESIDUAL, "ssimulacra2")
+        """Extractors of the CPU binary; ssimulacra2 is one if the CUDA binary lacks it."""
+        on_gpu = self._gpu.offers(_CUDA_NAMES["ssimulacra2"], "ssimulacra2")
+        return _RESIDUAL if on_gpu else (*_RESIDUAL, "ssimulacra2")
 
     @functools.cached_property
     def _motion(self) -> str:
-        """The GPU's motion extractor: some builds return ``motion`` itself in debug mode alone."""
+        """The GPU's motion extractor; some builds return ``motion`` only in debug mode."""
         plain = _CUDA_NAMES["motion"]
         return plain if self._gpu.offers(plain, "motion") else f"{plain}=debug=true"
 
-    def _share_out(self, plan: Plan) -> tuple[list[str], list[str]]:
+    def _divide(self, plan: Plan) -> tuple[list[str], list[str]]:
         """Return the extractors of the GPU pass, by their CUDA names, and of the CPU pass."""
         wanted = _with_motion_v2(plan)
         names = {**_CUDA_NAMES, "motion": self._motion}
@@ -141,7 +141,7 @@ class CudaEngine(_ForkEngine):
         return gpu, [name for name in wanted if name in self._on_cpu]
 
     def _score(self, video: RawVideo, plan: Plan) -> Frames:
-        gpu, cpu = self._share_out(plan)
+        gpu, cpu = self._divide(plan)
         frames = with_lone_motion3(self._gpu.score(video, gpu, plan.with_model)[1])
         if not cpu:
             return frames
@@ -149,19 +149,19 @@ class CudaEngine(_ForkEngine):
 
 
 def cuda_name(extractor: str) -> str:
-    """Return the name of an extractor's CUDA twin."""
+    """Return the name of an extractor's CUDA version."""
     return _CUDA_NAMES[extractor]
 
 
 def _with_motion_v2(plan: Plan) -> list[str]:
-    """Return the plan's extractors, and ``motion_v2`` with the full plan, as older rows had it."""
+    """Return the plan's extractors; the full plan also runs ``motion_v2``, for older rows did."""
     return [*plan.extractors, *(["motion_v2"] if plan.name == "full" else [])]
 
 
 def with_lone_motion3(frames: Frames) -> Frames:
-    """Return the frames with ``motion3`` of a clip of one frame, which some CUDA builds omit.
+    """Return the frames, with ``motion3`` added if a clip has one frame and the build omits it.
 
-    It is 0 like ``motion`` and ``motion2`` of that frame, as the CPU's extractor writes.
+    The value is 0, as that of the CPU's extractor, and as ``motion`` and ``motion2``.
     """
     keys = candidate_keys("motion3")
     if len(frames) != 1 or any(key in frames[0] for key in keys):

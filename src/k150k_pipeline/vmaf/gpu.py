@@ -1,4 +1,4 @@
-"""A bound on the processes that use the GPU at once, over all workers and runs of a user."""
+"""A limit on the processes that use the GPU at once, for all workers and runs of a user."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _PAUSE_S = 0.02
 
 @contextmanager
 def gpu_slot(slots: int) -> Iterator[None]:
-    """Wait until one of a number of slots is free, and hold it.
+    """Wait until one of ``slots`` slots is free, and hold it within the block.
 
     A slot is a name in Linux's abstract socket namespace: it leaves no file behind, and the
     kernel frees it when its holder dies.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as holder:
-        while not any(_takes(holder, number) for number in range(slots)):
+        while not any(_take(holder, number) for number in range(slots)):
             time.sleep(_PAUSE_S)
         yield
 
 
-def _takes(holder: socket.socket, number: int) -> bool:
+def _take(holder: socket.socket, number: int) -> bool:
     try:
         holder.bind(f"\0{_NAME}-{number}")
     except OSError as error:

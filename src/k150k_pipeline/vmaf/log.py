@@ -1,4 +1,4 @@
-"""Reading libvmaf's JSON log, trusting nothing: every key on every frame, no key twice."""
+"""Reader of libvmaf's JSON log; it checks that every key is on every frame, and no key twice."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from k150k_pipeline.errors import ClipError
 from k150k_pipeline.vmaf.names import candidate_keys, similar_keys
 
 FrameValues = dict[str, npt.NDArray[np.float64]]
-"""Feature name to one value per frame, float64 of shape (frames,)."""
+"""Values by feature name, shape (frames,) each."""
 
 Frames = dict[int, dict[str, float | None]]
-"""Frame number to the metrics of that frame, under the log's own keys."""
+"""Metrics by frame number, each under its key in the log."""
 
 
 def parse_log(log: bytes | str) -> tuple[str, Frames]:
@@ -26,8 +26,8 @@ def parse_log(log: bytes | str) -> tuple[str, Frames]:
         The libvmaf version in it, and the metrics by frame number.
 
     Raises:
-        ClipError: Stage ``score``; reasons ``bad_log`` (not libvmaf's JSON, or cut off) and
-            ``duplicate_feature`` (one key twice on a frame).
+        ClipError: Stage ``score``; reasons ``bad_log`` (it is not libvmaf's JSON, or cut off) and
+            ``duplicate_feature`` (a key is twice on a frame).
     """
     try:
         document = json.loads(log, object_pairs_hook=_without_duplicates)
@@ -44,8 +44,8 @@ def merge_passes(first: Frames, second: Frames) -> Frames:
     """Merge the logs of two passes over the same clip by frame number.
 
     Raises:
-        ClipError: Reasons ``frame_count`` (different frames) and ``duplicate_feature`` (a key
-            that both passes return: neither may win silently).
+        ClipError: Stage ``score``; reasons ``frame_count`` (the passes scored different frames)
+            and ``duplicate_feature`` (both return one key, and neither is preferred silently).
     """
     if first.keys() != second.keys():
         raise ClipError(
@@ -60,7 +60,7 @@ def merge_passes(first: Frames, second: Frames) -> Frames:
 
 
 def select_features(frames: Frames, features: Iterable[str]) -> FrameValues:
-    """Pick features out of parsed frames; ``null`` becomes NaN.
+    """Return the values of features in parsed frames; ``null`` becomes NaN.
 
     Raises:
         ClipError: Stage ``score``, reason ``missing_feature``: a feature is not on every frame.
@@ -72,7 +72,8 @@ def select_features(frames: Frames, features: Iterable[str]) -> FrameValues:
 def _column(rows: Sequence[Mapping[str, float | None]], feature: str) -> npt.NDArray[np.float64]:
     keys = [key for key in candidate_keys(feature) if rows and key in rows[0]]
     if not keys:
-        raise ClipError("score", "missing_feature", _absence(feature, rows[0] if rows else {}))
+        detail = _describe_missing(feature, rows[0] if rows else {})
+        raise ClipError("score", "missing_feature", detail)
     try:
         values = [row[keys[0]] for row in rows]
     except KeyError as error:
@@ -80,7 +81,7 @@ def _column(rows: Sequence[Mapping[str, float | None]], feature: str) -> npt.NDA
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
 
-def _absence(feature: str, metrics: Mapping[str, float | None]) -> str:
+def _describe_missing(feature: str, metrics: Mapping[str, float | None]) -> str:
     similar = ", ".join(similar_keys(feature, metrics))
     other = f"; {similar} is not taken for it: other options, other values" if similar else ""
     return f"no {feature} in the libvmaf log{other}"

@@ -11,17 +11,17 @@ from k150k_pipeline.vmaf.digest import file_digest
 
 
 def is_model_file(model: str) -> bool:
-    """Tell whether the model is a file."""
+    """Return whether the model is a file."""
     return model != BUILT_IN_MODEL
 
 
 def model_option(model: str) -> str:
-    """Return the model as ``vmaf --model`` and ffmpeg's filter take it."""
+    """Return the model as an option of ``vmaf --model`` and of ffmpeg's filter."""
     return f"path={model}" if is_model_file(model) else f"version={model}"
 
 
 def model_label(model: str) -> str:
-    """Return what tells the model from any other: its name, and for a file its digest too.
+    """Return what identifies the model: its name, and for a file its digest too.
 
     Raises:
         EngineError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Extractors of libvmaf, and the names their features come back under."""
+"""Extractors of libvmaf, and the names of their features in its log."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ EXTRACTOR_FEATURES: Mapping[str, tuple[str, ...]] = {
     "psnr_hvs": ("psnr_hvs",),
     "ssimulacra2": ("ssimulacra2",),
 }
-"""What each extractor returns, in our feature names."""
+"""Features of each extractor, under the names of their columns."""
 
 MOTION_V2_KEY = "VMAF_integer_feature_motion_v2_sad_score"
-"""Key by which a binary shows that it has ``motion_v2``; the extractor adds no column."""
+"""Key in the log of a binary that has ``motion_v2``; this extractor adds no column."""
 
 _UPSTREAM_NAMES = {"motion": "VMAF_integer_feature_motion_sad_score"}
 
 
 def candidate_keys(feature: str) -> tuple[str, ...]:
-    """Return the log keys under which a feature may stand, the preferred one first."""
+    """Return the log keys that a feature may have, the preferred one first."""
     upstream = (_UPSTREAM_NAMES[feature],) if feature in _UPSTREAM_NAMES else ()
     return (f"integer_{feature}", *upstream, feature)
 
@@ -33,8 +33,8 @@ def candidate_keys(feature: str) -> tuple[str, ...]:
 def similar_keys(feature: str, keys: Iterable[str]) -> tuple[str, ...]:
     """Return the log keys that begin as a feature's do.
 
-    libvmaf appends options to the name, as in ``integer_motion_mfw_2.4``, and appends none that
-    has its default: such a key has other values than the plain one.
+    libvmaf appends options that differ from their defaults, as in ``integer_motion_mfw_2.4``.
+    The values of such a key differ from those of the plain one.
     """
     starts = tuple(f"{name}_" for name in candidate_keys(feature))
     return tuple(key for key in keys if key.startswith(starts))

@@ -1,4 +1,4 @@
-"""Scoring a distorted raw video against its reference, by any of the three backends."""
+"""Scoring of a distorted raw video against its reference, with any of the three backends."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _EXTRACTORS = ("adm", "vif", "motion")
 
 
 class PairScorer(Protocol):
-    """Scores pairs of raw videos in what :data:`SCORED` names."""
+    """Scores pairs of raw videos in the features of :data:`SCORED`."""
 
     def identify(self) -> EngineIdentity:
-        """Try the engine out and tell what it is.
+        """Try the engine out and return its identity.
 
         Raises:
-            EngineError: It is missing or lacks what is needed.
+            EngineError: It is missing, or lacks something that is needed.
         """
 
     def score(self, reference: RawVideo, distorted: RawVideo) -> FrameValues:
@@ -70,7 +70,9 @@ class EmbeddedPairs:
             except ToolError as error:
                 raise ClipError("score", error.reason, str(error)) from error
             except OSError as error:
-                raise EngineError(f"cannot run {self._ffmpeg}: {error}") from error
+                raise EngineError(
+                    f"{self._ffmpeg} cannot be run: {error}. Unset vmaf.ffmpeg, or name another"
+                ) from error
             text = log.read()
         if result.returncode:
             raise ClipError("score", "libvmaf", explain(result))
@@ -86,7 +88,7 @@ class EmbeddedPairs:
 
 
 class BinaryPairs:
-    """The fork's ``vmaf``: its CPU binary, or its CUDA binary, which has all that is needed."""
+    """The fork's ``vmaf``: its CPU binary, or its CUDA binary, which has all these features."""
 
     def __init__(self, parameters: VmafParameters, run: ToolRunner = run_tool) -> None:
         self._parameters = parameters
@@ -119,8 +121,8 @@ class BinaryPairs:
 def pair_graph(distorted: str, reference: str, parameters: VmafParameters, log_path: str) -> str:
     """Return a filter graph that scores one link against another and writes a JSON log.
 
-    The built-in model alone makes libvmaf return all features it is made of. A model file may
-    be made of the same features with other options, so the plain ones are asked for too.
+    With the built-in model libvmaf returns all features that the model uses. A model file may use
+    the same features with other options, so the plain ones are extracted too.
     """
     restamp = ",".join(RESTAMP)
     extractors = _EXTRACTORS if is_model_file(parameters.model) else ()
@@ -139,10 +141,10 @@ def raw_input(video: RawVideo, rate: str) -> list[str]:
 
 
 def read_pair_log(log: bytes, frames: int) -> FrameValues:
-    """Read a log that must have a number of frames.
+    """Read a log that must have ``frames`` frames.
 
     Raises:
-        ClipError: Stage ``score``: it does not, or a feature is not on every frame.
+        ClipError: Stage ``score``: it has not, or a feature is not on every frame.
     """
     _, scored = parse_log(log)
     if len(scored) != frames:

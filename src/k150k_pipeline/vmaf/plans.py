@@ -1,4 +1,4 @@
-"""Plans: which features of an identity pair are measured, and what the others must be."""
+"""Plans: which features of an identity pair are measured, and the values of the others."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _CAMBI_MIN_LONGER_SIDE = 216
 _MS_SSIM_MIN_SIDE = 176
 _PSNR_CEILING = {"yuv420p": 60.0, "yuv420p10le": 72.0}
 _IDENTITY_CONSTANTS: Mapping[str, float] = {
-    # Where libvmaf's integer arithmetic typically puts a filmed frame against itself; adm2 and
-    # vif stand in the folded model, which was made for the same point.
+    # Typical results of libvmaf's integer arithmetic for a filmed frame against itself. Those of
+    # adm2 and vif are in the folded model, which was made for the same values.
     "adm_scale0": 1.000005,
     "adm_scale1": 1.0,
     "adm_scale2": 1.0,
@@ -41,7 +41,7 @@ class Plan:
 
     Attributes:
         name: ``identity`` or ``full``.
-        extractors: Extractors of libvmaf to run, in our names.
+        extractors: Extractors to run: keys of ``EXTRACTOR_FEATURES``.
         with_model: Whether the engine runs the VMAF model itself.
     """
 
@@ -56,7 +56,7 @@ class Plan:
         return tuple(f for f in FEATURES if f in returned or (f == "vmaf" and self.with_model))
 
     def without(self, features: Collection[str]) -> Plan:
-        """Return the plan less the extractors that measure nothing but these features."""
+        """Return the plan without the extractors that return only these features."""
         kept = tuple(e for e in self.extractors if not set(EXTRACTOR_FEATURES[e]) <= set(features))
         return Plan(self.name, kept, self.with_model)
 
@@ -64,7 +64,7 @@ class Plan:
         """Refuse a model that the plan cannot compute.
 
         Raises:
-            EngineError: The plan fills ``vmaf`` in, for the built-in model.
+            EngineError: The plan fills ``vmaf`` in, which it can for the built-in model alone.
         """
         if not self.with_model and model != BUILT_IN_MODEL:
             raise EngineError(
@@ -79,7 +79,7 @@ PLANS: Mapping[PlanName, Plan] = {"identity": IDENTITY, "full": FULL}
 
 
 def unmeasurable_features(clip: ClipInfo) -> tuple[str, ...]:
-    """Return the features that libvmaf cannot compute on so small a clip."""
+    """Return the features for which a clip is too small."""
     features: list[str] = []
     if min(clip.width, clip.height) < _MS_SSIM_MIN_SIDE:
         features.append("float_ms_ssim")
@@ -89,15 +89,15 @@ def unmeasurable_features(clip: ClipInfo) -> tuple[str, ...]:
 
 
 def undefined_features(clip: ClipInfo) -> tuple[str, ...]:
-    """Return the features for which libvmaf gives noise instead of an answer.
+    """Return the features of which libvmaf returns arbitrary values for a clip.
 
-    Its ciede reads past the chroma planes of a picture of odd height.
+    Its ciede reads past the end of the chroma planes of a picture of odd height.
     """
     return ("ciede2000",) if clip.height % 2 else ()
 
 
 def refuse_small(clip: ClipInfo) -> None:
-    """Refuse a clip too small for any extractor.
+    """Refuse a clip that is too small for an extractor.
 
     Raises:
         ClipError: Stage ``probe``, reason ``too_small``.
@@ -112,11 +112,11 @@ def refuse_small(clip: ClipInfo) -> None:
 
 
 def complete(clip: ClipInfo, measured: FrameValues, frames: int) -> FrameValues:
-    """Fill in what an identity pair must return for every feature that was not measured.
+    """Fill in the values that an identity pair has in the features that were not measured.
 
     Args:
-        clip: The clip; its bit depth sets the PSNR ceiling, its size what stays NaN.
-        measured: What the engine returned, shape (frames,) each.
+        clip: The clip; its bit depth sets the PSNR ceiling, and its size what is NaN.
+        measured: Features that the engine returned, shape (frames,) each.
         frames: Number of frames.
 
     Returns:
@@ -128,7 +128,7 @@ def complete(clip: ClipInfo, measured: FrameValues, frames: int) -> FrameValues:
         if feature in empty
         else measured[feature]
         if feature in measured
-        else _known(feature, clip)(measured, frames)
+        else _filler(feature, clip)(measured, frames)
         for feature in FEATURES
     }
 
@@ -136,7 +136,7 @@ def complete(clip: ClipInfo, measured: FrameValues, frames: int) -> FrameValues:
 _Filler = Callable[[FrameValues, int], npt.NDArray[np.float64]]
 
 
-def _known(feature: str, clip: ClipInfo) -> _Filler:
+def _filler(feature: str, clip: ClipInfo) -> _Filler:
     if feature == "vmaf":
         return lambda measured, _: load_folded_model().predict(measured["motion2"])
     if feature in EXTRACTOR_FEATURES["psnr"]:

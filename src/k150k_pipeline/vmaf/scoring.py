@@ -1,4 +1,4 @@
-"""What determines a row's numbers."""
+"""The description of everything that determines the numbers of a row."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from k150k_pipeline.schemas.parameters import PlanName
 from k150k_pipeline.vmaf.engine import EngineIdentity
 
 SCORING_RULES = 1
-"""Raised whenever pixel-format rules, aggregation or identity constants change."""
+"""Raise it whenever pixel-format rules, aggregation or identity constants change."""
 
 
 def describe_scoring(identity: EngineIdentity, plan: PlanName) -> dict[str, str | int]:
-    """Return everything that determines the numbers, for a person to read."""
+    """Return everything that determines the numbers, in a form that a person can read."""
     return {
         **identity.as_dict(),
         "plan": plan,

@@ -1,4 +1,4 @@
-"""Do the identity and the full plan agree on a clip?"""
+"""Comparison of the identity plan and the full plan on a clip."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from k150k_pipeline.vmaf.engine import ClipScore
 from k150k_pipeline.vmaf.names import EXTRACTOR_FEATURES
 
 VERIFIED_FRAMES = 24
-"""How many frames of a clip are compared: its first, under both plans the same."""
+"""Number of frames of a clip that are compared, from the first on."""
 
 PRINTED_DIGIT = 1e-6
 """One unit in the last digit that libvmaf prints."""
@@ -27,8 +27,8 @@ TOLERANCES: Mapping[str, float] = {
 }
 """Largest permitted difference of a clip's mean and of its standard deviation, per feature.
 
-Filmed clips stay below a tenth of those of adm, vif and vmaf; nearly flat synthetic gradients
-reach half of them (docs/decisions/0004-identity-plan.md).
+In adm, vif and vmaf, filmed clips stay below a tenth of it, and nearly flat synthetic gradients
+reach half of it (docs/decisions/0004-identity-plan.md).
 """
 
 
@@ -49,8 +49,8 @@ class Disagreement:
 
 
 def compare_plans(identity: ClipScore, full: ClipScore) -> list[Disagreement]:
-    """Return the columns of a clip in which the two plans disagree; none when all is well."""
-    found = [
+    """Return the columns of a clip in which the two plans disagree."""
+    disagreements = [
         Disagreement(f"{feature}_{statistic}", left, right, TOLERANCES[feature])
         for (statistic, feature), left, right in zip(
             [(s, f) for s in ("mean", "std") for f in FEATURES],
@@ -61,8 +61,8 @@ def compare_plans(identity: ClipScore, full: ClipScore) -> list[Disagreement]:
         if not _agree(left, right, TOLERANCES[feature])
     ]
     if identity.frames != full.frames:
-        found.append(Disagreement("frames", identity.frames, full.frames, 0))
-    return found
+        disagreements.append(Disagreement("frames", identity.frames, full.frames, 0))
+    return disagreements
 
 
 def _agree(left: float, right: float, tolerance: float) -> bool:

@@ -1,4 +1,4 @@
-"""What earlier runs left in the journal, and what of it a run may use."""
+"""The results of earlier runs in the journal, and which of them a run may use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_due(
 
 
 def announce(journal: Journal, plan: RunPlan, *, wanted: int, due: int, flush_every: int) -> None:
-    """Tell whoever watches the journal what a run sets out to do."""
+    """Write down in the journal what a run is to do."""
     journal.announce(
         {
             "started_at": plan.started_at,
@@ -43,17 +43,17 @@ def refuse_foreign_rows(
     *,
     passed_over: Collection[str] = (),
 ) -> None:
-    """Stop when the journal has rows that this run would not produce.
+    """Refuse a journal with foreign rows, which this run would not produce.
 
     Args:
         journal: The journal.
-        progress: What was read of it.
-        scoring: What determines this run's numbers.
+        progress: The state of its clips.
+        scoring: Everything that determines this run's numbers.
         parameter: Name of the parameter that decides, such as ``extract.on_engine_change``.
-        passed_over: Fingerprints that never stop a run.
+        passed_over: Fingerprints that are not refused.
 
     Raises:
-        InputError: There are such rows; the message says how they differ.
+        InputError: There are foreign rows; the message says how they differ.
     """
     foreign = Counter(key for key in progress.foreign.values() if key not in passed_over)
     if not foreign:
@@ -70,6 +70,6 @@ def refuse_foreign_rows(
     )
 
 
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    parts = [f"{k}={theirs.get(k)!r} (now {v!r})" for k, v in ours.items() if theirs.get(k) != v]
+def _difference(foreign: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    parts = [f"{k}={foreign.get(k)!r} (now {v!r})" for k, v in own.items() if foreign.get(k) != v]
     return ", ".join(parts)

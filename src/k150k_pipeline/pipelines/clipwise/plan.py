@@ -1,4 +1,4 @@
-"""What the plans of all clip-wise runs have in common."""
+"""Bases of the plans of clip-wise runs."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Passed(BaseModel):
-    """Base of what nodes pass on to each other: no unknown keys, no change after it is made."""
+    """Base of the models that nodes pass on to each other: frozen, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RunPlan(Passed):
-    """What a run sets out to do, fixed before its first clip.
+    """The plan of a run, fixed before its first clip.
 
     Attributes:
-        fingerprint: Key of what determines what this run writes into the journal.
-        accepted: Other fingerprints whose journaled rows are used beside it.
-        scoring: What the fingerprint stands for.
+        fingerprint: Key of everything that determines the run's lines in the journal.
+        accepted: Other fingerprints whose journaled rows are used too.
+        scoring: The description behind the fingerprint.
         done_before: Number of wanted clips that had a row when the run began.
         clips_without_label: Names of clip files that no label names, sorted.
         labels_without_clip: Names of labels that have no clip file and no row, sorted.
         torn_lines: Number of journal lines that a killed writer had left unfinished.
         broken_lines: Journal lines unreadable for another reason, as file:line.
-        started_at: Seconds since the epoch.
+        started_at: Start of the run, in seconds since the epoch.
     """
 
     fingerprint: str
@@ -38,7 +38,7 @@ class RunPlan(Passed):
 
 
 class ShardedPlan(RunPlan):
-    """The plan of a run that deals its due clips out to shards.
+    """The plan of a run whose due clips are divided into shards.
 
     Attributes:
         due: Clips to process in this run, sorted.

@@ -1,4 +1,4 @@
-"""What every merge derives from a journal beside its rows: failures, counts, a verdict."""
+"""What every merge derives from a journal besides its rows: failures, counts, failure rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from k150k_pipeline.errors import FailureRateError, PersistentKillsError
 from k150k_pipeline.journal.due import Progress
 
 Report = dict[str, Any]
-"""The account of a run, a JSON document for people; docs/files.md has its keys."""
+"""The report of a run, a JSON document for people; docs/files.md has its keys."""
 
 FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
 
@@ -22,7 +22,7 @@ def failures_table(wanted: Iterable[str], progress: Progress, max_attempts: int)
 
     Args:
         wanted: Clips without a row.
-        progress: What the journal says.
+        progress: The state of the clips in the journal.
         max_attempts: Failed attempts after which a clip is given up; a killed one is not counted.
     """
     failed = sorted(name for name in wanted if name in progress.failures)

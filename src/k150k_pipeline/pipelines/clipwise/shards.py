@@ -1,4 +1,4 @@
-"""Work dealt out to shards, and what they did added up."""
+"""The division of clips into shards, and the sum of the shards' tallies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from k150k_pipeline.pipelines.clipwise.plan import RunPlan
 
 
 def deal(clips: Sequence[str], shard: int, shards: int) -> list[str]:
-    """Return the clips of one shard when they are dealt out in turn."""
+    """Return the clips of one shard; clips are dealt to the shards in turn."""
     return list(clips[shard::shards])
 
 
@@ -20,7 +20,7 @@ def shard_journal(journal: Journal, plan: RunPlan, shard: int) -> ShardJournal:
 
 
 def add_up(*tallies: Tally) -> Tally:
-    """Return the sum of what the shards did."""
+    """Return the sum of the tallies of shards."""
     return Tally(
         ok=sum(tally.ok for tally in tallies),
         failed=sum(tally.failed for tally in tallies),

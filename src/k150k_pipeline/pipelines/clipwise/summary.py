@@ -1,4 +1,4 @@
-"""The last words of a run: how many, how fast, where, and what failed and why."""
+"""The summary of a run in the log: counts, speed, orphans and failures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ _DOUBTFUL = "completeness_unknown"
 
 
 def summarise(report: Report) -> str:
-    """Return a few lines on a finished run.
-
-    Args:
-        report: Report of the run.
-    """
+    """Return a summary of a run's report as a few lines of text."""
     counts = report["counts"]
     lines = [
         (

@@ -1,4 +1,4 @@
-"""One node per shard, and the sum of what they did."""
+"""Wiring of one node per shard, and of the node that adds up their tallies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from k150k_pipeline.pipelines.clipwise.shards import add_up
 
 
 class Bound:
-    """A node function with some keywords given: a partial that Kedro can name in a worker too.
+    """A node function with some keyword arguments fixed.
+
+    Unlike ``functools.partial`` it has a name in worker processes too.
 
     Args:
         function: The function; its annotations stay visible, so that Kedro validates parameters.
-        keywords: What it is called with beside its inputs.
+        keywords: Keyword arguments that it is called with besides its inputs.
     """
 
     def __init__(self, function: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
@@ -39,15 +41,15 @@ def sharded(
     namespace: str,
     also: Collection[str] = (),
 ) -> Pipeline:
-    """Return the shards and the sum of what they did, in a namespace that collapses to one box.
+    """Return the shards and the sum of their tallies, in a namespace that kedro-viz can collapse.
 
     Args:
-        function: Takes the inputs and the keywords ``shard`` and ``shards``; returns counts.
+        function: Takes the inputs and the keywords ``shard`` and ``shards``; returns a tally.
         inputs: Datasets and parameters that each shard reads.
         tally: Dataset of the sum; ``<tally>_0000`` and so on are those of the shards.
         shards: Number of shards.
-        namespace: Name of the box.
-        also: Further tallies, made elsewhere, that go into the sum.
+        namespace: Name of the namespace.
+        also: Further tallies of other nodes that are added.
     """
     tallies = [f"{tally}_{index:04d}" for index in range(shards)]
     nodes = [

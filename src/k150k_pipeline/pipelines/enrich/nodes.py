@@ -1,4 +1,4 @@
-"""Complete a features parquet with the columns of a metadata sidecar."""
+"""Node of enrich: complete a features parquet with the columns of a metadata sidecar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def enrich(features: pa.Table, enrich: EnrichParameters) -> tuple[pa.Table, dict[str, object]]:
-    """Join a sidecar to a features table, and log what was done as a line of JSON.
+    """Join a sidecar to a features table, and log the counts as a line of JSON.
 
     Args:
         features: Any table with a column ``clip_name``.
@@ -26,12 +26,16 @@ def enrich(features: pa.Table, enrich: EnrichParameters) -> tuple[pa.Table, dict
         The table, and counts of rows and cells.
 
     Raises:
-        InputError: No sidecar named, a bad one, or a table without clip names.
+        InputError: No sidecar is named, it cannot be used, or the table has no clip names.
     """
     if enrich.metadata_jsonl is None:
-        raise InputError("no sidecar is named: give --params enrich.metadata_jsonl=FILE.jsonl")
+        raise InputError(
+            "enrich.metadata_jsonl names no sidecar: give --params enrich.metadata_jsonl=FILE.jsonl"
+        )
     if "clip_name" not in features.column_names:
-        raise InputError("the features parquet has no column clip_name; is it the right file?")
+        raise InputError(
+            "the features parquet has no column clip_name: name another with --params features=…"
+        )
     sidecar = read_sidecar(enrich.metadata_jsonl, enrich.columns, "enrich.metadata_jsonl")
     joined = join(features, sidecar, enrich.columns, overwrite=enrich.overwrite)
     names = set(features["clip_name"].to_pylist())
@@ -44,14 +48,14 @@ def enrich(features: pa.Table, enrich: EnrichParameters) -> tuple[pa.Table, dict
         "cells_filled": joined.filled,
         "cells_replaced": joined.replaced,
         "cells_kept_though_different": joined.kept,
-        "contents_in_several_splits": _straddling(joined.table),
+        "contents_in_several_splits": _contents_in_several_splits(joined.table),
     }
     logger.info("%s", json.dumps(summary))
     return joined.table, summary
 
 
-def _straddling(table: pa.Table) -> list[str]:
-    """Return the contents whose rows are in more than one split: training refuses them."""
+def _contents_in_several_splits(table: pa.Table) -> list[str]:
+    """Return the contents whose rows are in more than one split, which training refuses."""
     splits: dict[str, set[str]] = defaultdict(set)
     pairs = zip(table["content_id"].to_pylist(), table["split"].to_pylist(), strict=True)
     for content, split in pairs:

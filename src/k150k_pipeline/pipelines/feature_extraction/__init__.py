@@ -1,4 +1,4 @@
-"""Clips and scores in, the 48-column features parquet out."""
+"""The extract pipeline: from clips and scores to the 48-column features parquet."""
 
 from k150k_pipeline.pipelines.feature_extraction.pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""The checkpoint that ``extract_k150k_features.py`` keeps: ``.done`` and ``.rows.jsonl``."""
+"""The checkpoint of the older ``extract_k150k_features.py``: ``.done`` and ``.rows.jsonl``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from k150k_pipeline.durable import write_text
 
 FINGERPRINT = "legacy"
-# These words stand in parquet files and journals that exist: they are a format.
+# These texts are in existing parquet files and journals, so they must not change.
 SCORING = {"engine": "older script (spec 000)", "version": "unknown", "plan": "unknown"}
 
 
@@ -30,7 +30,7 @@ class LegacyFiles:
         )
 
     def done(self) -> list[str]:
-        """Return the clips that ``.done`` lists; none when there is no such file."""
+        """Return the clips that ``.done`` lists; none if there is no such file."""
         try:
             lines = self.done_path.read_text("utf-8").splitlines()
         except FileNotFoundError:
@@ -44,15 +44,15 @@ class LegacyFiles:
     def staged_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows of the staging file; a torn or broken line is passed over.
 
-        What a broken line held is not lost unnoticed: its clip stands in ``.done`` without a
-        row, which is refused before anything is skipped.
+        The clip of a broken line is in ``.done`` without a row, for which a run is refused, so a
+        lost row is noticed.
         """
         for path in self.rows_paths:
             if path.is_file():
                 yield from _rows(path)
 
     def drop_staging(self) -> None:
-        """Remove the staging file, once its rows are in a durable parquet."""
+        """Remove the staging file; call this once its rows are in a durable parquet."""
         for path in self.rows_paths:
             path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Plan, verify, score, merge, account: the five steps of an extraction."""
+"""Nodes of extract: plan, verify, score, merge, account."""
 
 from __future__ import annotations
 
@@ -54,25 +54,25 @@ def plan_extraction(
     corpus: str,
     labels_name: str,
 ) -> ExtractionPlan:
-    """Decide which clips are due, and refuse whatever would waste hours.
+    """Decide which clips are due, and refuse a run that could not succeed.
 
     Args:
         scores: Scores CSV, every cell as text, or a MOS corpus.
         clips: Folder of the clips.
-        journal: What earlier runs finished.
+        journal: Results of earlier runs.
         extract: Block ``extract``.
         vmaf: Block ``vmaf``.
         corpus: Corpus of the run.
-        labels_name: What the labels are called in messages.
+        labels_name: Name of the labels in messages.
 
     Raises:
-        InputError: Bad labels or sidecar, no clip folder, no clip with a label, foreign
-            journal rows.
+        InputError: Labels or sidecar are bad, the clip folder does not exist, no clip has a
+            label, or the journal has foreign rows.
         EngineError: The engine cannot score.
-        LostRowsError: ``.done`` lists clips of which no row is at hand.
+        LostRowsError: ``.done`` lists clips that have no row anywhere.
     """
     started_at = time.time()
-    outputs.load_sidecar(extract)  # a bad one is refused now, not after the last clip
+    outputs.load_sidecar(extract)  # to refuse a bad one before the first clip
     PLANS[extract.plan].require_model(vmaf.model)
     where = scores.attrs.get("path", labels_name)
     labels = read_labels(
@@ -92,7 +92,7 @@ def plan_extraction(
             f"{clips.describe()}"
         )
     if not present:
-        logger.warning("Only rows from before are used: %s", clips.describe())
+        logger.warning("Only rows of earlier runs are used: %s", clips.describe())
     due, attempts = read_due(wanted[: extract.limit], progress, extract.max_attempts)
     plan = ExtractionPlan(
         corpus=corpus,
@@ -122,10 +122,10 @@ def verify_plans(
     extract: ExtractParameters,
     vmaf: VmafParameters,
 ) -> list[str]:
-    """Score the first frames of a few due clips under both plans; stop when they disagree.
+    """Score the first frames of a few due clips under both plans; refuse if these disagree.
 
     Returns:
-        Names of the clips on which both plans agree; empty when there was nothing to verify.
+        Names of the clips on which both plans agree; empty if there was nothing to verify.
 
     Raises:
         InputError: The plans disagree beyond the tolerance; both values are in the message.
@@ -183,9 +183,9 @@ def score_shard(
 
 
 def to_payload(score: ClipScore) -> Payload:
-    """Return what the journal keeps of a scored clip: size, frames and the 44 values.
+    """Return a scored clip in the form of the journal: size, frames and the 44 values.
 
-    A clip of which it cannot be told whether it is whole has the reason under ``doubt``.
+    If it is unknown whether the clip is whole, the reason is under ``doubt``.
 
     Raises:
         ValueError: Only the first frames of the clip were scored.
@@ -208,12 +208,12 @@ def merge_extraction(
     """Derive the features table, the failures table and the report from the journal.
 
     Returns:
-        Arrow table of 48 columns sorted by clip name; one row per clip without a row; report,
-        twice: the second is saved last and says that the others are on the disk.
+        Arrow table of 48 columns sorted by clip name; failures table, one row per clip without a
+        row; report; the report again, which is saved last, when the others are on the disk.
 
     Raises:
-        LostRowsError: The rows are not those from before plus those newly finished; no output
-            is replaced.
+        LostRowsError: The number of rows is not that of earlier runs plus that of this run; no
+            output is replaced.
     """
     progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
     table, doubtful = outputs.features_table(plan, journal)
@@ -232,22 +232,23 @@ def merge_extraction(
 
 
 def account_for_clips(report: Report, journal: Journal, extract: ExtractParameters) -> None:
-    """Read the parquet back, then close the books: ``.done``, staging file, failure rate.
+    """Read the parquet back, then write ``.done``, remove the staging file, check the failures.
 
     Args:
         report: Report of the run, saved after its features.
-        journal: Journal of the run; it knows the parquet.
+        journal: Journal of the run; its ``output`` is the parquet.
         extract: Block ``extract``.
 
     Raises:
-        LostRowsError: The parquet is not what was written; every checkpoint stays as it is.
+        LostRowsError: The parquet is not what was written; the checkpoint stays as it is.
         FailureRateError: More clips failed than ``extract.max_failure_rate`` allows.
     """
     names = pq.read_table(journal.output, columns=["clip_name"])["clip_name"].to_pylist()
     if len(names) != report["counts"]["rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
-            f"with {len(names)}. The journal in {journal.folder} is kept; run again"
+            f"with {len(names)}. The journal in {journal.folder} is kept: run the same command "
+            "again"
         )
     checkpoint = LegacyFiles(journal.output)
     checkpoint.write_done(names)
@@ -258,10 +259,11 @@ def account_for_clips(report: Report, journal: Journal, extract: ExtractParamete
 
 def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:
     surplus = counts["rows"] - counts["done_before"] - counts["newly_finished"]
-    # Runs on the journals that are read too may have finished clips meanwhile.
+    # Runs that write the further journals may have finished clips since.
     if surplus < 0 or (surplus and not journal.also):
         raise LostRowsError(
-            f"the journal yields {counts['rows']} rows, but {counts['done_before']} were there "
-            f"before and {counts['newly_finished']} were finished now. {journal.output} is left as "
-            f"it was and the journal in {journal.folder} is kept; please report this"
+            f"the journal in {journal.folder} has {counts['rows']} rows, but "
+            f"{counts['done_before']} were there before and {counts['newly_finished']} were "
+            f"finished now. {journal.output} is not replaced and the journal is kept: please "
+            "report this"
         )

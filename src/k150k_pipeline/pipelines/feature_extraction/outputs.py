@@ -1,4 +1,4 @@
-"""What is derived from the journal: features table, failures table, report."""
+"""Outputs of extract, derived from the journal: features table, failures table, report."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ PACKAGE = f"k150k-pipeline {__version__}"
 def features_table(plan: ExtractionPlan, journal: Journal) -> tuple[pa.Table, list[str]]:
     """Return the 48 columns of every wanted clip that has a row, sorted by clip name.
 
-    The schema's metadata says what the rows were scored with, under ``k150k``.
+    The schema's metadata has the engines of the rows, under ``k150k``.
 
     Returns:
-        The table, and the clips in it of which it cannot be told whether they are whole.
+        The table, and those of its clips of which it is unknown whether they are whole.
     """
     names = np.array(sorted(plan.mos), dtype=object)
     row_of = {name: row for row, name in enumerate(names)}
@@ -62,10 +62,10 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> tuple[pa.Table, li
 
 
 def load_sidecar(extract: ExtractParameters) -> Sidecar | None:
-    """Return the sidecar that ``extract.metadata_jsonl`` names; None when it names none.
+    """Return the sidecar that ``extract.metadata_jsonl`` names; None if it names none.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be used.
     """
     if extract.metadata_jsonl is None:
         return None
@@ -73,12 +73,12 @@ def load_sidecar(extract: ExtractParameters) -> Sidecar | None:
 
 
 def join_sidecar(table: pa.Table, sidecar: Sidecar | None, extract: ExtractParameters) -> pa.Table:
-    """Append the sidecar's columns after the 48; clips that it lacks get null."""
+    """Append the sidecar's columns after the 48; clips that are not in it get null."""
     return table if sidecar is None else join(table, sidecar, extract.metadata_columns).table
 
 
 def count_matches(table: pa.Table, sidecar: Sidecar | None) -> dict[str, int]:
-    """Return how many rows the sidecar knows and how many it lacks; empty without a sidecar."""
+    """Return how many rows are in the sidecar and how many are not; empty without a sidecar."""
     if sidecar is None:
         return {}
     matched = sum(name in sidecar for name in table["clip_name"].to_pylist())
@@ -91,7 +91,7 @@ def report(
     failures: pd.DataFrame,
     tally: Tally,
 ) -> Report:
-    """Return the account of a run: every label and every clip is in one of the counts."""
+    """Return the report of a run; every label and every clip is in one of the counts."""
     finished_at = time.time()
     rows = table.num_rows
     seconds = max(finished_at - plan.started_at, 1e-3)
@@ -131,11 +131,11 @@ def report(
 
 
 def describe(table: pa.Table) -> dict[str, Any]:
-    """Return what a features table says of itself in its schema's metadata; empty if nothing."""
-    described: dict[str, Any] = json.loads(
+    """Return the description in the metadata of a features table; one without rows if none."""
+    description: dict[str, Any] = json.loads(
         (table.schema.metadata or {}).get(METADATA_KEY, b'{"rows_scored_with": {}}')
     )
-    return described
+    return description
 
 
 def _metadata(journal: Journal, rows_by_fingerprint: Mapping[str, int]) -> dict[bytes, bytes]:

@@ -12,7 +12,7 @@ _BLOCKS = ("params:extract", "params:vmaf")
 
 
 def create_pipeline(corpus: str, labels: str, shards: int) -> Pipeline:
-    """Return the extract pipeline for a corpus, its scoring dealt out to shards.
+    """Return the extract pipeline for a corpus; its scoring is divided into shards.
 
     Args:
         corpus: Prefix of its catalog entries, such as ``k150ka``.
@@ -45,8 +45,8 @@ def create_pipeline(corpus: str, labels: str, shards: int) -> Pipeline:
                 [features, failures, report, merged],
                 name="merge",
             ),
-            # Takes neither the features nor the report: kedro viz hides inside a namespace's box
-            # whatever the namespace itself reads.
+            # It reads neither the features nor the report, as kedro viz would draw a dataset that
+            # its namespace reads inside the namespace's box.
             node(
                 nodes.account_for_clips, [merged, journal, "params:extract"], None, name="account"
             ),

@@ -1,4 +1,4 @@
-"""What the nodes of the extract pipeline pass on to each other."""
+"""The models that the nodes of extract pass on to each other."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from k150k_pipeline.pipelines.clipwise.plan import ShardedPlan
 
 
 class ExtractionPlan(ShardedPlan):
-    """What an extraction sets out to do.
+    """The plan of an extraction.
 
     Attributes:
         corpus: ``k150ka``, ``k150kb``, ``konvid_150k`` or ``konvid_1k``.
         mos: MOS by clip name, for every clip that has a label and either a file or a row.
-        recovered: Number of rows taken over from an older script or an earlier parquet.
-        bad_labels: Score rows left out, with the reason.
+        recovered: Number of rows taken over from the older script or an earlier parquet.
+        bad_labels: One message per score row left out.
     """
 
     corpus: str

@@ -1,4 +1,4 @@
-"""What is due, and what refuses a run before its first clip."""
+"""Planning of an extraction: what is due, and the reasons to refuse a run before its start."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Past:
-    """What earlier runs, ours or the older script's, left behind.
+    """The results of earlier runs, and of the older script.
 
     Attributes:
-        progress: What is done, failed, and of another engine.
-        accepted: Fingerprints whose rows are used beside this run's own.
-        recovered: Rows taken over just now.
-        damage: What could not be read.
+        progress: Which clips are done, failed, or of another engine.
+        accepted: Other fingerprints whose rows are used too.
+        recovered: Number of rows that this run took over.
+        damage: Lines of the journal that cannot be read.
     """
 
     progress: Progress
@@ -44,17 +44,18 @@ class Past:
 def read_past(
     journal: Journal, key: str, scoring: Mapping[str, Any], extract: ExtractParameters
 ) -> Past:
-    """Take over what stands beside the output, then read the whole journal.
+    """Take over rows from the files beside the output, then read the whole journal.
 
     Args:
         journal: Journal of the output.
         key: Fingerprint of the run.
-        scoring: What it stands for.
+        scoring: The description behind the fingerprint.
         extract: Block ``extract``.
 
     Raises:
-        LostRowsError: ``.done`` lists clips of which no row is at hand.
-        InputError: Rows of another engine or plan, and no word on what to do with them.
+        LostRowsError: ``.done`` lists clips that have no row anywhere.
+        InputError: There are rows of another engine or plan, and ``extract.on_engine_change`` is
+            ``refuse``.
     """
     damage = Damage(torn=journal.cut_torn_lines())
     recovered = take_over(journal) if extract.legacy == "take_over" else 0
@@ -87,13 +88,15 @@ def match_labels(
     for label, value in mos.items():
         name = label if label in present else by_stem.get(label, label)
         if name in matched:
-            raise InputError(f"scores CSV: two rows name the clip {name}, with and without suffix")
+            raise InputError(
+                f"scores CSV: two rows name the clip {name}, with and without suffix: remove one"
+            )
         matched[name] = value
     return matched, present
 
 
 def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters) -> None:
-    """Tell whoever watches the journal, and the log, what the run sets out to do."""
+    """Write down in the journal, and log, what the run is to do."""
     clipwise.announce(
         journal,
         plan,
@@ -126,11 +129,11 @@ def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameter
 def _refuse_lost_rows(journal: Journal, progress: Progress, damage: Damage) -> None:
     checkpoint = legacy.LegacyFiles(journal.output)
     done = checkpoint.done()
-    if missing := [name for name in done if name not in progress.at_hand]:
+    if missing := [name for name in done if name not in progress.any_row]:
         raise LostRowsError(
             f"{checkpoint.done_path} lists {len(done)} clips, but {len(missing)} of them have "
             f"no row in the journal, the staging file or the parquet (such as "
             f"{', '.join(missing[:_NAMED])}; {len(damage.broken)} lines of the journal are "
-            "unreadable). Remove those lines from it, or the whole file to "
-            "extract everything again, and run once more"
+            f"unreadable). Remove these clips from {checkpoint.done_path.name} to extract them "
+            "again, or the whole file to extract all clips again, and run the same command"
         )

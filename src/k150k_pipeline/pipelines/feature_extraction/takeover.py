@@ -1,4 +1,4 @@
-"""Rows that were finished before the journal knew of them: staging file and parquet."""
+"""Rows that are not in the journal yet, from the staging file and the parquet."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 def take_over(journal: Journal) -> int:
-    """Add to the journal what stands beside the output and is not journaled yet.
+    """Add the rows in the files beside the output that are not in the journal yet.
 
-    The older script's parquet and ``.rows.jsonl`` are taken over whenever they are there; a
-    parquet of our own only when the journal was lost.
+    The older script's parquet and ``.rows.jsonl`` are always taken over. A parquet of this
+    package is taken over only if the journal is lost.
 
     Returns:
         Number of rows taken over.
@@ -35,7 +35,7 @@ def take_over(journal: Journal) -> int:
     staged = legacy.LegacyFiles(journal.output).staged_rows()
     recovered += _add(journal, legacy.FINGERPRINT, legacy.SCORING, staged)
     if recovered:
-        logger.warning("Took over %d rows that stood beside %s", recovered, journal.output)
+        logger.warning("Took over %d rows from the files beside %s", recovered, journal.output)
     return recovered
 
 
@@ -82,7 +82,7 @@ def _write(
 
 
 def _payload(row: Mapping[str, Any]) -> Payload | None:
-    """Return a row as the journal keeps it; None when the row is not whole."""
+    """Return a row in the form of the journal; None if the row is incomplete."""
     try:
         values = [math.nan if row[c] is None else float(row[c]) for c in VALUE_COLUMNS]
         size = {"width": int(row["width"]), "height": int(row["height"])}

@@ -1,4 +1,4 @@
-"""On which clips both plans were seen to agree, kept beside the journal's files."""
+"""The clips on which both plans agree, recorded beside the journal's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The identity plan put to the test, on the first frames of a few clips, before a run trusts it."""
+"""Test of the identity plan on the first frames of a few clips, before a run uses it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def verify_on(
         due: Names of the clips to draw from.
         clips: Folder of the clips.
         scorer: What probes and scores them.
-        extract: Block ``extract``; ``verify_clips`` says how many, ``verify_seed`` which.
+        extract: Block ``extract``; ``verify_clips`` is their number, ``verify_seed`` draws them.
 
     Returns:
-        Names of the clips on which both plans agree; empty when none drawn can be scored.
+        Names of the clips on which both plans agree; empty if none of those drawn can be scored.
 
     Raises:
         InputError: The plans disagree beyond the tolerance; both values are in the message.
@@ -61,7 +61,7 @@ def _plans_agree(
             refuse_small(clip)
         identity, full = (scorer.score(clip, plan, VERIFIED_FRAMES) for plan in (IDENTITY, FULL))
     except ClipError as error:
-        logger.info("Not verified on a clip that cannot be scored: %s", error)
+        logger.info("Plans not compared on a clip that cannot be scored: %s", error)
         return False
     if disagreements := compare_plans(identity, full):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Plan, sweep, merge, account: the four steps of making an FR corpus."""
+"""Nodes of fr_from_nr: plan, sweep, merge, account."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ def plan_fr(
     fr_from_nr: FrParameters,
     vmaf: VmafParameters,
 ) -> FrPlan:
-    """Decide which clips are due, and refuse whatever would waste hours.
+    """Decide which clips are due, and refuse a run that could not succeed.
 
     Args:
         corpus: MOS corpus, one row per clip.
         clips: Folders of the clips.
-        journal: What earlier runs finished.
+        journal: Results of earlier runs.
         fr_from_nr: Block ``fr_from_nr``.
         vmaf: Block ``vmaf``.
 
     Raises:
-        InputError: No usable corpus, none of its clips there, or foreign journal rows.
-        EngineError: ffmpeg, encoder or engine lack something.
+        InputError: The corpus is unusable, none of its clips exists, or the journal has foreign
+            rows.
+        EngineError: ffmpeg, encoder or engine is missing or lacks something.
     """
     plan = planning.make_plan(corpus, clips, journal, fr_from_nr, vmaf)
     planning.announce(journal, plan, fr_from_nr)
@@ -94,13 +95,13 @@ def merge_fr(
     """Derive the FR corpus, its manifest, the failures table and the report from the journal.
 
     Returns:
-        Rows sorted by clip and CRF; manifest; one row per clip without FR rows; report; with
-        ``fr_from_nr.parquet`` the rows once more, as Arrow batches; the report again, which is
-        saved last and says that the others are on the disk.
+        Rows sorted by clip and CRF; manifest; failures table, one row per clip without FR rows;
+        report; with ``fr_from_nr.parquet`` the rows again, as Arrow batches; the report again,
+        which is saved last, when the others are on the disk.
 
     Raises:
-        LostRowsError: The clips are not those from before plus those newly finished; no output
-            is replaced.
+        LostRowsError: The number of clips is not that of earlier runs plus that of this run; no
+            output is replaced.
     """
     progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
     rows = outputs.FrRows(plan, journal)
@@ -113,11 +114,11 @@ def merge_fr(
 
 
 def account_for_rows(report: Report, journal: Journal, fr_from_nr: FrParameters) -> None:
-    """Count the corpus as it was written, then judge the failure rate.
+    """Count the rows of the written corpus, then check the failure rate.
 
     Args:
         report: Report of the run, saved after its rows.
-        journal: Journal of the run; it knows the corpus.
+        journal: Journal of the run; its ``output`` is the corpus.
         fr_from_nr: Block ``fr_from_nr``.
 
     Raises:
@@ -129,7 +130,8 @@ def account_for_rows(report: Report, journal: Journal, fr_from_nr: FrParameters)
     if lines != report["counts"]["fr_rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['fr_rows']} rows and is read "
-            f"back with {lines}. The journal in {journal.folder} is kept; run again"
+            f"back with {lines}. The journal in {journal.folder} is kept: run the same command "
+            "again"
         )
     limit = fr_from_nr.max_failure_rate
     check_failure_rate(report, limit, "fr_from_nr.max_failure_rate", journal.output)
@@ -138,7 +140,8 @@ def account_for_rows(report: Report, journal: Journal, fr_from_nr: FrParameters)
 def _refuse_wrong_count(journal: Journal, counts: dict[str, int]) -> None:
     if counts["rows"] != counts["done_before"] + counts["newly_finished"]:
         raise LostRowsError(
-            f"the journal yields {counts['rows']} clips, but {counts['done_before']} were there "
-            f"before and {counts['newly_finished']} were finished now. {journal.output} is left as "
-            f"it was and the journal in {journal.folder} is kept; please report this"
+            f"the journal in {journal.folder} has {counts['rows']} clips, but "
+            f"{counts['done_before']} were there before and {counts['newly_finished']} were "
+            f"finished now. {journal.output} is not replaced and the journal is kept: please "
+            "report this"
         )

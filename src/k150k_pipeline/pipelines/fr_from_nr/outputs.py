@@ -1,4 +1,4 @@
-"""What is derived from the journal: FR rows, report, manifest."""
+"""Outputs of fr_from_nr, derived from the journal: FR rows, report, manifest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ARROW_TYPES = {
 class FrRows:
     """All rows of an FR corpus, by clip name and then in the order of the sweep.
 
-    They are read from the journal clip by clip as they are asked for, and may be asked for again.
+    Each iteration reads them from the journal, clip by clip.
     """
 
     def __init__(self, plan: FrPlan, journal: Journal) -> None:
@@ -58,7 +58,7 @@ class FrRows:
 
     @property
     def total(self) -> int:
-        """Number of rows: for each clip as many as the sweep it was made with has CRFs."""
+        """Number of rows: one for each clip and CRF of the sweep that it was made with."""
         return sum(
             clips * len(str(self.scorings[key]["crf_sweep"]).split())
             for key, clips in self.clips_by_fingerprint.items()
@@ -83,10 +83,10 @@ def arrow_schema() -> pa.Schema:
 
 
 def report(plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Tally) -> Report:
-    """Return the account of a run: every clip of the corpus is in one of the counts."""
+    """Return the report of a run; every clip of the corpus is in one of the counts."""
     finished_at = time.time()
     seconds = max(finished_at - plan.started_at, 1e-3)
-    account = {
+    report = {
         "corpus": plan.corpus,
         "package": f"k150k-pipeline {__version__}",
         "scoring": plan.scoring,
@@ -117,11 +117,11 @@ def report(plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Tally) -> 
         "bad_labels": [],
         "broken_lines": plan.broken_lines,
     }
-    return {**account, "summary": summarise(account)}
+    return {**report, "summary": summarise(report)}
 
 
 def manifest(plan: FrPlan, rows: FrRows, journal: Journal) -> Report:
-    """Return what a user of the rows must know, to lie beside them."""
+    """Return what a user of the rows must know; it is written beside them."""
     return {
         "caveat": CAVEAT,
         "output": journal.output.name,

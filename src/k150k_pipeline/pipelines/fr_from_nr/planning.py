@@ -1,4 +1,4 @@
-"""What is due, and what refuses a run before its first clip."""
+"""Planning of an FR corpus: what is due, and the reasons to refuse a run before its start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from k150k_pipeline.schemas.parameters import VmafParameters
 logger = logging.getLogger(__name__)
 
 _RULES = 1
-"""Raised whenever the way from a clip to its rows changes."""
+"""Raise it whenever rows are made from a clip in another way."""
 
 
 def make_plan(
@@ -41,8 +41,9 @@ def make_plan(
     """Decide which clips are due.
 
     Raises:
-        InputError: No usable corpus, none of its clips there, or foreign journal rows.
-        EngineError: ffmpeg, encoder or engine lack something.
+        InputError: The corpus is unusable, none of its clips exists, or the journal has foreign
+            rows.
+        EngineError: ffmpeg, encoder or engine is missing or lacks something.
     """
     started_at, run_id = time.time(), uuid.uuid4().hex
     rows = read_corpus(corpus)
@@ -75,16 +76,16 @@ def make_plan(
 
 
 def read_corpus(corpus: pd.DataFrame) -> dict[str, FrClip]:
-    """Return what a MOS corpus says of its clips, by name.
+    """Return the clips of a MOS corpus by name.
 
     Raises:
-        InputError: No row, a row without ``src``, or two of one clip.
+        InputError: There is no row, a row has no ``src``, or two rows are of one clip.
     """
     rows: dict[str, FrClip] = {}
     for number, record in enumerate(corpus.to_dict("records"), start=1):
         row = NrInputRow.from_dict(_present(record))
         if row.src in rows:
-            raise InputError(f"corpus JSONL, row {number}: a second row of {row.src}")
+            raise InputError(f"corpus JSONL, row {number}: a second row of {row.src}: keep one")
         rows[row.src] = FrClip(mos=row.mos, sha256=row.src_sha256)
     if not rows:
         raise InputError("the corpus JSONL has no row: make it with kedro run --pipelines=ingest")
@@ -92,7 +93,7 @@ def read_corpus(corpus: pd.DataFrame) -> dict[str, FrClip]:
 
 
 def describe(adapter: NrToFrAdapter, fr: FrParameters) -> dict[str, str | int]:
-    """Return everything that determines the numbers, for a person to read."""
+    """Return everything that determines the numbers, in a form that a person can read."""
     identity = adapter.identity
     return {
         **identity.engine.as_dict(),
@@ -107,7 +108,7 @@ def describe(adapter: NrToFrAdapter, fr: FrParameters) -> dict[str, str | int]:
 
 
 def announce(journal: Journal, plan: FrPlan, fr: FrParameters) -> None:
-    """Tell whoever watches the journal, and the log, what the run sets out to do."""
+    """Write down in the journal, and log, what the run is to do."""
     clipwise.announce(
         journal,
         plan,

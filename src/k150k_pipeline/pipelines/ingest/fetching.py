@@ -1,4 +1,4 @@
-"""Clips of a manifest: downloaded side by side, probed as they come, journaled one by one."""
+"""Clips of a manifest: several at a time are downloaded and probed; each ends in the journal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from k150k_pipeline.cores import usable_cores
-from k150k_pipeline.download import Downloader, DownloadState, NetworkWatch, work_off
+from k150k_pipeline.download import Downloader, DownloadState, NetworkWatch, for_each
 from k150k_pipeline.download.partial import remove_parts
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.isolation import HelperPool
@@ -35,7 +35,7 @@ def fetch_all(
         Counts of sound and failed clips.
 
     Raises:
-        InputError: The disk does not take the clips, or no server answers any more.
+        InputError: A clip cannot be written, or no server answers any more.
         JournalError: A line could not be written.
     """
     due = [name for name in names if name not in lines.earlier]
@@ -46,8 +46,8 @@ def fetch_all(
         finally:
             state.flush()
     for index, folder in enumerate(labels.folders):
-        ours = {n for n, label in labels.rows.items() if label.url and label.folder == index}
-        remove_parts(Path(folder), ours)
+        downloaded = {n for n, label in labels.rows.items() if label.url and label.folder == index}
+        remove_parts(Path(folder), downloaded)
     return lines.tally()
 
 
@@ -67,9 +67,9 @@ class _Fetcher:
 
     async def fetch(self, names: list[str]) -> None:
         async with Downloader(self._ingest.download) as self._downloader:
-            await work_off(names, self._handle, self._ingest.download.concurrency)
+            await for_each(names, self._handle, self._ingest.download.concurrency)
         for name, error in self._watch.held.items():
-            # Nothing has answered since: the next run may find the network mended.
+            # No server has answered since, so the next run tries these clips again.
             self._fail(name, error, 0.0)
 
     async def _handle(self, name: str) -> None:
@@ -116,6 +116,6 @@ class _Fetcher:
 def _refuse_full_disk(error: ClipError) -> None:
     if error.reason == "disk":
         raise InputError(
-            f"cannot write a clip: {error.detail}. Every clip so far is kept; make room "
+            f"a clip cannot be written: {error.detail}. The clips before it are kept: make room "
             "on the disk, then run the same command again"
         ) from error

@@ -1,4 +1,4 @@
-"""What a KonViD drop looks like on the disk, and which of its layouts this one is."""
+"""The layouts of a KonViD drop on the disk, and which of them a drop has."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ScoreFile:
 
     Attributes:
         path: The table.
-        clips: Folder that has, or will have, the clips.
+        clips: Folder of the clips; downloads go there too.
         votes: Vote tables.
-        guarded: Whether the corpus's smallest row count applies; K150K-B alone is small.
+        guarded: Whether ``ingest.min_rows`` applies; K150K-B alone is smaller.
     """
 
     path: Path
@@ -38,10 +38,10 @@ class Layout:
 
 
 def find_layout(drop: Path, ingest: IngestParameters) -> Layout:
-    """Tell a drop's layout from what is there, or take the one that ``ingest.layout`` names.
+    """Return the layout that ``ingest.layout`` names, or that the files of the drop show.
 
     Raises:
-        InputError: The layout cannot be told, or a file that it needs is missing.
+        InputError: The files show no layout, or a file of the layout is missing.
     """
     if ingest.manifest_csv is not None:
         return _manifest(drop, ingest.manifest_csv)
@@ -50,13 +50,13 @@ def find_layout(drop: Path, ingest: IngestParameters) -> Layout:
             f"the drop {drop} does not exist: put the corpus there, or name its folder with "
             "--params drop=…"
         )
-    kind = ingest.layout if ingest.layout != "auto" else _tell(drop, ingest)
+    kind = ingest.layout if ingest.layout != "auto" else _recognise(drop, ingest)
     if kind == "manifest":
         return _manifest(drop, drop / "manifest.csv")
     return _konvid_1k(drop) if kind == "konvid_1k" else _split(drop)
 
 
-def _tell(drop: Path, ingest: IngestParameters) -> str:
+def _recognise(drop: Path, ingest: IngestParameters) -> str:
     if ingest.corpus == "konvid-1k":
         return "konvid_1k"
     if (drop / "manifest.csv").is_file():
@@ -83,7 +83,10 @@ def _manifest(drop: Path, path: Path) -> Layout:
 def _split(drop: Path) -> Layout:
     parts = [part for part in "ab" if (drop / f"k150k{part}_scores.csv").is_file()]
     if not parts:
-        raise InputError(f"{drop} has neither k150ka_scores.csv nor k150kb_scores.csv")
+        raise InputError(
+            f"{drop} has neither k150ka_scores.csv nor k150kb_scores.csv: put one there, or set "
+            "ingest.layout=auto"
+        )
     files = (
         ScoreFile(
             drop / f"k150k{part}_scores.csv",
@@ -100,7 +103,10 @@ def _konvid_1k(drop: Path) -> Layout:
     candidates = [folder / name for name in _1K_ATTRIBUTES for folder in _1k_folders(drop)]
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
-        raise InputError(f"none of these exists: {', '.join(map(str, candidates))}")
+        raise InputError(
+            f"the drop {drop} has no score table of KonViD-1k: put one of these there: "
+            f"{', '.join(map(str, candidates))}"
+        )
     votes = {vote for folder in _1k_folders(drop) for vote in folder.glob("*votes*.csv")}
     clips = drop / _1K_CLIPS
     return Layout("konvid_1k", (ScoreFile(path, clips, tuple(sorted(votes))),))
@@ -116,5 +122,8 @@ def _present(path: Path) -> tuple[Path, ...]:
 
 def _require(path: Path) -> Path:
     if not path.is_file():
-        raise InputError(f"{path} does not exist; nothing else is tried in its place")
+        raise InputError(
+            f"the manifest {path} does not exist: put it there, or name another with "
+            "ingest.manifest_csv"
+        )
     return path

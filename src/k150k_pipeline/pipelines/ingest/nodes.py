@@ -1,4 +1,4 @@
-"""Read the drop, plan, fetch, probe, merge, account: the steps of an ingestion."""
+"""Nodes of ingest: read the drop, plan, fetch, probe, merge, account."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def read_drop(drop: Path, ingest: IngestParameters) -> DropLabels:
         ingest: Block ``ingest``.
 
     Raises:
-        InputError: No known layout, no usable table, or the tables of another corpus.
+        InputError: The layout is unknown, a table is unusable, or the tables are of another
+            corpus.
     """
     return read_tables(find_layout(drop, ingest), ingest)
 
@@ -47,13 +48,13 @@ def plan_ingest(
     """Decide which clips are downloaded, which are probed, and which are done.
 
     Args:
-        labels: What the drop says.
+        labels: Labels of the drop.
         drop: Folder of the corpus.
-        journal: What earlier runs found.
+        journal: Results of earlier runs.
         ingest: Block ``ingest``.
 
     Raises:
-        InputError: The download-progress file cannot be read.
+        InputError: The download-progress file cannot be read, or no clip is there.
     """
     state = DownloadState(planning.state_path(drop, ingest))
     plan = planning.make_plan(labels, state, journal, ingest)
@@ -68,13 +69,13 @@ def fetch_clips(
     journal: Journal,
     ingest: IngestParameters,
 ) -> Tally:
-    """Download what is due and probe each clip as it comes.
+    """Download the due clips, and probe each as soon as it is there.
 
     Returns:
         Counts of sound and failed clips, and of fsyncs with their seconds.
 
     Raises:
-        InputError: The disk does not take the clips, or no server answers any more.
+        InputError: A clip cannot be written, or no server answers any more.
         OutputInUseError: Another run downloads into the same drop.
     """
     state = DownloadState(planning.state_path(drop, ingest))
@@ -122,11 +123,11 @@ def merge_ingest(
     """Derive the corpus, the failures table and the report from labels and journal.
 
     Returns:
-        Corpus rows sorted by name; one row per clip without a row; report, twice: the second is
-        saved last and says that the others are on the disk.
+        Corpus rows sorted by name; failures table, one row per clip without a row; report; the
+        report again, which is saved last, when the others are on the disk.
 
     Raises:
-        LostRowsError: Some label is in no count; no output is replaced.
+        LostRowsError: A label is in no count; no output is replaced.
     """
     known = planning.known_facts(journal, {plan.fingerprint, *plan.accepted})
     progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
@@ -152,8 +153,8 @@ def account_for_labels(
 
     Args:
         report: Report of the run, saved after the corpus.
-        labels: What the drop says.
-        journal: Journal of the run; it knows the corpus.
+        labels: Labels of the drop.
+        journal: Journal of the run; its ``output`` is the corpus.
         ingest: Block ``ingest``.
 
     Returns:
@@ -166,7 +167,7 @@ def account_for_labels(
     if rows != report["counts"]["rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
-            f"with {rows}. The journal in {journal.folder} is kept; run again"
+            f"with {rows}. The journal in {journal.folder} is kept: run the same command again"
         )
     return outputs.replay_manifest(labels, report, journal.output, ingest), report
 
@@ -189,7 +190,7 @@ def _refuse_lost_labels(journal: Journal, counts: dict[str, int], plan: IngestPl
         raise LostRowsError(
             f"{counts['not_yet_tried']} of {counts['wanted']} labelled clips have neither a row "
             f"nor a failure, and ingest.limit left out {plan.left_out}: {counts}. "
-            f"{journal.output} is left as it was and the journal in {journal.folder} is kept; "
+            f"{journal.output} is not replaced and the journal in {journal.folder} is kept: "
             "please report this"
         )
 
@@ -204,7 +205,7 @@ def _warn(report: Report, ingest: IngestParameters) -> None:
         )
     if dropped := report["dropped_rows"]:
         logger.warning(
-            "%d rows of the corpus as it was are not in it any more, such as %s",
+            "%d rows of the earlier corpus are not in it any more, such as %s",
             len(dropped),
             ", ".join(dropped[:3]),
         )

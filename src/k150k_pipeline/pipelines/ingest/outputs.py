@@ -1,4 +1,4 @@
-"""What is derived from the journal: corpus rows, failures, report, replay manifest."""
+"""Outputs of ingest, derived from the journal: corpus rows, failures, report, replay manifest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from k150k_pipeline.schemas.ingest import IngestParameters
 
 _PACKAGES = ("aiohttp", "av", "kedro", "numpy", "pandas", "pydantic")
 _NOT_PROBED = ClipFacts("", 0, 0, 0, 0, 0.0, 0.0, "", "")
-_TIME = "ingested_at_utc"
+_TIME_KEY = "ingested_at_utc"
 _NAMED = 3
 
 Row = dict[str, Any]
@@ -46,9 +46,9 @@ def corpus_rows(
     """Return one row of 15 keys per wanted clip whose facts are known, sorted by name.
 
     Args:
-        labels: What the drop says.
-        known: Facts by name; all clips count as known where they are not probed.
-        earlier: Rows of the corpus as it was, by name: a row that says the same keeps its time.
+        labels: Labels of the drop.
+        known: Facts by name; with ``ingest.probe=none`` all clips count as known.
+        earlier: Rows of the earlier corpus by name; a row that is otherwise equal keeps its time.
         ingest: Block ``ingest``.
     """
     if ingest.probe == "none":
@@ -85,16 +85,16 @@ def _row(
 
 
 def _keep_time(row: Row, before: Row | None) -> Row:
-    if before is None or before != {**row, _TIME: before.get(_TIME)}:
+    if before is None or before != {**row, _TIME_KEY: before.get(_TIME_KEY)}:
         return row
     try:
         return CorpusRow.model_validate(before).model_dump()
-    except ValidationError:  # a time that is none
+    except ValidationError:  # its time is not a time
         return row
 
 
 def doubtful_clips(rows: list[Row], known: Known) -> list[str]:
-    """Return the clips in a corpus of which it cannot be told whether they are whole."""
+    """Return the clips of a corpus of which it is unknown whether they are whole."""
     names = (row["src"] for row in rows)
     return [name for name in names if name in known and known[name][0].doubt]
 
@@ -110,27 +110,27 @@ def failed_clips(
     """Return one row per wanted clip that was not downloaded or is broken, with its last reason.
 
     Args:
-        labels: What the drop says.
+        labels: Labels of the drop.
         plan: Plan of the run.
         known: Facts by name.
-        progress: What the journal says.
-        given_up: Reasons of the download-progress file by name; an earlier run's are in it too.
+        progress: The state of the clips in the journal.
+        given_up: Reasons by name in the download-progress file, also those of earlier runs.
         ingest: Block ``ingest``.
     """
     missing = set(plan.labels_without_clip)
     wanted = () if ingest.probe == "none" else labels.rows
     left = [name for name in wanted if name not in known and name not in missing]
     journaled = failures_table(left, progress, sys.maxsize)
-    unseen = given_up.keys() - set(journaled["clip_name"])
-    remembered = [_remember(name, given_up[name]) for name in left if name in unseen]
-    rows = [*journaled.to_dict("records"), *remembered]
+    not_journaled = given_up.keys() - set(journaled["clip_name"])
+    further = [_failure_row(name, given_up[name]) for name in left if name in not_journaled]
+    rows = [*journaled.to_dict("records"), *further]
     table = pd.DataFrame(rows, columns=list(FAILURE_COLUMNS))
     table["given_up"] = table["clip_name"].isin(list(given_up))
     return table.sort_values("clip_name", ignore_index=True)
 
 
-def _remember(name: str, why: str) -> dict[str, str | int]:
-    reason, _, detail = why.partition(": ")
+def _failure_row(name: str, text: str) -> dict[str, str | int]:
+    reason, _, detail = text.partition(": ")
     fields = {"stage": "download", "reason": reason, "detail": detail}
     return {"clip_name": name, **fields, "attempts": 1}
 
@@ -143,10 +143,10 @@ def report(
     tally: Tally,
     ingest: IngestParameters,
 ) -> Report:
-    """Return the account of a run: every label is in one of the counts."""
+    """Return the report of a run; every label is in one of the counts."""
     finished_at = time.time()
     lost = int((failures["stage"] == "download").sum())
-    asked = sum(1 for label in labels.rows.values() if label.url)
+    with_url = sum(1 for label in labels.rows.values() if label.url)
     missing = len(plan.labels_without_clip)
     return {
         "corpus": ingest.corpus,
@@ -178,7 +178,7 @@ def report(
             "broken_lines": len(plan.broken_lines),
             "fsyncs": tally.syncs,
         },
-        "attrition": lost / max(asked, 1),
+        "attrition": lost / max(with_url, 1),
         "failures_by_reason": count_by(failures["stage"] + "/" + failures["reason"]),
         "same_content": same_content(rows),
         "labels_without_clip": plan.labels_without_clip,
@@ -192,7 +192,7 @@ def report(
 
 
 def same_content(rows: list[Row]) -> list[list[str]]:
-    """Return the names of clips whose bytes are equal; each keeps its row and its label."""
+    """Return groups of clips with equal bytes; each clip keeps its row and its label."""
     names = defaultdict(list)
     for row in rows:
         if row["src_sha256"]:
@@ -201,7 +201,7 @@ def same_content(rows: list[Row]) -> list[list[str]]:
 
 
 def summarise(report: Report, output: Path) -> str:
-    """Return the summary line that the older script printed, and what a person should look at."""
+    """Return the summary line of the older script, and lines on what a person should check."""
     counts = report["counts"]
     notes = (
         "labels_without_clip",
@@ -236,7 +236,7 @@ def _note(what: str, names: list[str], count: int | None = None) -> str:
 def replay_manifest(
     labels: DropLabels, report: Report, output: Path, ingest: IngestParameters
 ) -> Report:
-    """Return what is needed to make the corpus again and to know that it is the same."""
+    """Return what is needed to make the corpus again, and to check that it is the same."""
     return {
         "output": {**_source(output), "rows": report["counts"]["rows"]},
         "sources": [_source(Path(path)) for path in (*labels.tables, *labels.votes)],
@@ -269,7 +269,7 @@ def _git_commit() -> str | None:
 
 
 def read_corpus(path: Path) -> dict[str, Row]:
-    """Return the rows of a corpus by name; empty where there is none."""
+    """Return the rows of a corpus by name; empty if the file does not exist."""
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8", errors="replace") as file:

@@ -12,7 +12,7 @@ _BLOCK = "params:ingest"
 
 
 def create_pipeline(corpus: str, shards: int) -> Pipeline:
-    """Return the ingest pipeline for a corpus, its probing dealt out to shards.
+    """Return the ingest pipeline for a corpus; its probing is divided into shards.
 
     Args:
         corpus: Prefix of its catalog entries: ``konvid_150k`` or ``konvid_1k``.

@@ -1,4 +1,4 @@
-"""What the nodes of the ingest pipeline pass on to each other."""
+"""The models that the nodes of ingest pass on to each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from k150k_pipeline.pipelines.clipwise.plan import Passed, RunPlan
 
 
 class Label(Passed):
-    """What a drop says of one clip; ``folder`` is the index of its clip folder."""
+    """The label of one clip; ``folder`` is the index of its clip folder."""
 
     mos: float
     mos_std_dev: float
@@ -17,19 +17,19 @@ class Label(Passed):
 
 
 class DropLabels(Passed):
-    """What the tables of a drop say.
+    """The contents of a drop's tables.
 
     Attributes:
         layout: ``manifest``, ``split`` or ``konvid_1k``.
         tables: Score tables.
         folders: Clip folder of each table.
         votes: Vote tables.
-        rows: Label by clip file name, sorted.
+        rows: Labels by clip file name, sorted.
         problems: One message per row left out, with file and line.
-        repeated: Names that occurred again with the same MOS.
-        disagreements: Clips whose votes do not give their MOS.
+        repeated: Names that occur again with the same MOS.
+        disagreements: Clips whose votes do not have their MOS as mean.
         bad_votes: Number of vote rows left out.
-        vote_problems: Why, for the first of them.
+        vote_problems: One message for each of the first vote rows left out.
         votes_without_label: Number of clips that have votes and no label.
     """
 
@@ -47,14 +47,14 @@ class DropLabels(Passed):
 
 
 class IngestPlan(RunPlan):
-    """What an ingestion sets out to do.
+    """The plan of an ingestion.
 
     Attributes:
         wanted: Number of labelled clips.
         fetch: Clips to download and probe, sorted.
         probe: Clips on the disk to probe, sorted.
-        given_up: Why clips that an earlier run could not download are not tried again, by name.
-        left_out: Number of clips that ``ingest.limit`` keeps from being downloaded or probed.
+        given_up: Reasons of the clips whose download an earlier run gave up, by name.
+        left_out: Number of clips that ``ingest.limit`` excludes from download and probing.
     """
 
     wanted: int

@@ -1,4 +1,4 @@
-"""What is due: clips to download, clips to probe, and what stays as it is."""
+"""Planning of an ingestion: which clips to download, which to probe, and which are done."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from k150k_pipeline.download import DownloadState
+from k150k_pipeline.download.state import FILE_NAME, DownloadState
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
@@ -24,13 +24,13 @@ from k150k_pipeline.schemas.labels import CLIP_SUFFIXES
 logger = logging.getLogger(__name__)
 
 Known = dict[str, tuple[ClipFacts, float]]
-"""Facts of a clip, and when they were found in seconds since the epoch, by clip file name."""
+"""Facts of each clip by file name, and when it was probed, in seconds since the epoch."""
 
 
 def make_plan(
     labels: DropLabels, state: DownloadState, journal: Journal, ingest: IngestParameters
 ) -> IngestPlan:
-    """Compare labels, disk, journal and download state, and decide what is due."""
+    """Decide what is due, from labels, clips on the disk, journal and download state."""
     started_at = time.time()
     scoring = describe_probing(ingest)
     accepted = _accepted(ingest)
@@ -40,9 +40,9 @@ def make_plan(
     if ingest.probe != "none":
         for name, label in labels.rows.items():
             sorter.sort(name, label)
-        _refuse_nothing(labels, sorter.missing)
-    within = set(list(labels.rows)[: ingest.limit])
-    fetch, probe = ([n for n in due if n in within] for due in (sorter.fetch, sorter.probe))
+        _refuse_without_clips(labels, sorter.missing)
+    within_limit = set(list(labels.rows)[: ingest.limit])
+    fetch, probe = ([n for n in due if n in within_limit] for due in (sorter.fetch, sorter.probe))
     state.flush()
     return IngestPlan(
         fingerprint=fingerprint(scoring),
@@ -65,30 +65,30 @@ def make_plan(
 def known_facts(
     journal: Journal, fingerprints: Iterable[str], damage: Damage | None = None
 ) -> Known:
-    """Return the facts of every clip that was sound when it was last looked at.
+    """Return the facts of every clip that was sound when it was last probed.
 
-    A download that failed later does not make the facts of the clip untrue.
+    They stay true if a later download of the clip failed.
     """
     usable = set(fingerprints)
-    looks = (e for e in journal.entries(damage) if e.fingerprint in usable and _is_look(e))
+    probed = (e for e in journal.entries(damage) if e.fingerprint in usable and _was_probed(e))
     return {
         name: (ClipFacts.from_payload(entry.payload()), entry.at)
-        for name, entry in latest(looks).items()
+        for name, entry in latest(probed).items()
         if entry.failure is None
     }
 
 
-def _is_look(entry: Entry) -> bool:
+def _was_probed(entry: Entry) -> bool:
     return entry.failure is None or entry.failure.stage != "download"
 
 
 def state_path(drop: Path, ingest: IngestParameters) -> Path:
-    """Return where the download-progress file is."""
-    return ingest.progress_path or drop / ".download-progress.json"
+    """Return the path of the download-progress file."""
+    return ingest.progress_path or drop / FILE_NAME
 
 
 def announce(journal: Journal, plan: IngestPlan, labels: DropLabels, every: int) -> None:
-    """Tell whoever watches the journal, and the log, what the run sets out to do."""
+    """Write down in the journal, and log, what the run is to do."""
     clipwise.announce(
         journal,
         plan,
@@ -104,7 +104,7 @@ def announce(journal: Journal, plan: IngestPlan, labels: DropLabels, every: int)
     )  # fmt: skip
 
 
-def _refuse_nothing(labels: DropLabels, missing: Sequence[str]) -> None:
+def _refuse_without_clips(labels: DropLabels, missing: Sequence[str]) -> None:
     if len(missing) == len(labels.rows):
         raise InputError(
             f"none of the {len(missing)} labelled clips, such as {missing[0]}, is in "
@@ -114,14 +114,14 @@ def _refuse_nothing(labels: DropLabels, missing: Sequence[str]) -> None:
 
 
 def _accepted(ingest: IngestParameters) -> set[str]:
-    """Return the fingerprints that are good enough: a decoded clip's header was read too."""
+    """Return the fingerprints of stricter probing: a decoded clip has had its header read."""
     if ingest.integrity == "decode":
         return set()
     return {fingerprint(describe_probing(ingest.model_copy(update={"integrity": "decode"})))}
 
 
 class _Sorter:
-    """Sorts clips by what is to be done with them."""
+    """Sorts the clips into those to download, those to probe, and others."""
 
     def __init__(
         self, labels: DropLabels, known: Known, state: DownloadState, ingest: IngestParameters
@@ -140,10 +140,10 @@ class _Sorter:
         return {name for folder in self._on_disk for name in folder}
 
     def sort(self, name: str, label: Label) -> None:
-        """Decide on one clip."""
-        there = self._on_disk[label.folder].get(name)
-        if there is not None:
-            self._sort_present(name, label, there)
+        """Sort one clip."""
+        status = self._on_disk[label.folder].get(name)
+        if status is not None:
+            self._sort_present(name, label, status)
         elif label.url and name in self._failed:
             self.given_up[name] = self._failed[name]
         elif label.url:
@@ -153,11 +153,11 @@ class _Sorter:
         else:
             self.missing.append(name)
 
-    def _sort_present(self, name: str, label: Label, there: tuple[int, int]) -> None:
+    def _sort_present(self, name: str, label: Label, status: tuple[int, int]) -> None:
         if label.url:
             self._state.done(name)
         facts = self._known[name][0] if name in self._known else None
-        if facts is not None and (facts.size, facts.mtime_ns) == there:
+        if facts is not None and (facts.size, facts.mtime_ns) == status:
             self.done += 1
         else:
             self.probe.append(name)
@@ -177,7 +177,7 @@ def _list(folder: Path) -> Mapping[str, tuple[int, int]]:
 
 
 def _status(file: os.DirEntry[str]) -> tuple[int, int] | None:
-    """Return size and time of change; None for what is no file (a pipe, a link to nowhere)."""
+    """Return size and time of change; None if it is not a file but a pipe or a broken link."""
     try:
         status = file.stat() if file.is_file() else None
     except OSError:

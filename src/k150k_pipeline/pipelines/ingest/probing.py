@@ -1,4 +1,4 @@
-"""How the clips of a drop are probed, as the parameters ask."""
+"""How the clips of a drop are probed, by the parameters."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from k150k_pipeline.media.facts import ClipFacts, read_facts
 from k150k_pipeline.schemas.ingest import IngestParameters
 
 _RULES = "1"
-"""Raised whenever the same parameters give other facts."""
+"""Raise it whenever the same parameters give other facts."""
 
 
 def probe_clip(
     helper: Helper | HelperPool, path: Path, ingest: IngestParameters, checksum: str = ""
 ) -> ClipFacts:
-    """Read the facts of a clip; its frames are decoded when ``ingest.integrity`` asks for it.
+    """Read the facts of a clip; with ``ingest.integrity=decode`` its frames are decoded.
 
     Args:
         helper: The process that opens the clip.
@@ -39,5 +39,5 @@ def probe_clip(
 
 
 def describe_probing(ingest: IngestParameters) -> dict[str, str | int]:
-    """Return what determines the facts, for the journal's fingerprint."""
+    """Return everything that determines the facts, for the journal's fingerprint."""
     return {"facts": _RULES, "probe": ingest.probe, "integrity": ingest.integrity}

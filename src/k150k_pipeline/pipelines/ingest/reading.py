@@ -1,4 +1,4 @@
-"""A whole drop read: labelled clips, votes, and everything that is wrong with them."""
+"""Reader of all tables of a drop: labelled clips, votes, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
     """Read every score table and every vote table of a drop.
 
     Raises:
-        InputError: No usable column or row, scores in fractions, or too few or too many rows for
-            the corpus.
+        InputError: There is no usable column or row, scores are fractions, or the corpus cannot
+            have so few or so many rows.
     """
     reader = _Reader(ingest)
     for index, file in enumerate(layout.files):
         reader.read(index, file)
-    _refuse_mismount(layout, reader.seen, ingest)
+    _refuse_other_corpus(layout, reader.row_counts, ingest)
     if not reader.rows:
-        raise InputError(f"{_names(layout)}: no usable row; {'; '.join(reader.problems[:3])}")
+        raise InputError(
+            f"{_names(layout)} has no usable row: correct {'; '.join(reader.problems[:3])}"
+        )
     votes = VoteCount()
     for path in sorted({vote for file in layout.files for vote in file.votes}):
         count_votes(path, votes)
     by_file = votes.by_file()
-    disagreements = reader.apply(by_file)
+    disagreements = reader.apply_votes(by_file)
     return DropLabels(
         layout=layout.kind,
         tables=[str(file.path) for file in layout.files],
@@ -63,7 +65,7 @@ class _Reader:
         self.rows: dict[str, Label] = {}
         self.problems: list[str] = []
         self.repeated: list[str] = []
-        self.seen: dict[Path, int] = {}
+        self.row_counts: dict[Path, int] = {}
 
     def read(self, index: int, file: ScoreFile) -> None:
         on_disk = ClipFolder(file.clips, CLIP_SUFFIXES).by_stem()
@@ -71,16 +73,16 @@ class _Reader:
         self.problems += [f"{file.path.name} {problem}" for problem in table.problems]
         self.repeated += table.repeated
         for row in table.rows:
-            # A label without suffix names whatever clip has that stem.
+            # A label without suffix names the clip with that stem, whatever its suffix.
             name = on_disk.get(row.name, file_name(row.name))
             self._take(index, name, row, file.path.name)
 
     def _read_table(self, path: Path) -> ScoreTable:
         with open_table(path) as (header, cells):
-            counted = _Counted(cells)
+            counted = _CountedRows(cells)
             scale = self._ingest.score_scale
             table = read_scores(header, counted, str(path), scale, "ingest.score_scale")
-        self.seen[path] = counted.number
+        self.row_counts[path] = counted.number
         return table
 
     def _take(self, index: int, name: str, row: ScoreRow, where: str) -> None:
@@ -103,32 +105,32 @@ class _Reader:
             )
 
     def voted_as(self, name: str, votes: Container[str]) -> str:
-        """Return the file name under which a clip has its votes, where it has some."""
-        bare = file_name(Path(name).stem)
-        return name if name in votes or bare in self.rows else bare
+        """Return the file name that the vote tables may have for a clip."""
+        as_mp4 = file_name(Path(name).stem)
+        return name if name in votes or as_mp4 in self.rows else as_mp4
 
     def names_in(self, votes: Container[str]) -> set[str]:
-        """Return the file names under which all clips have their votes."""
+        """Return the file names that the vote tables may have for all clips."""
         return {self.voted_as(name, votes) for name in self.rows}
 
-    def apply(self, votes: Mapping[str, Votes]) -> list[str]:
-        """Let votes say count and deviation; return where they disagree with the scores."""
+    def apply_votes(self, votes: Mapping[str, Votes]) -> list[str]:
+        """Take number and SD of the votes into the labels; return where mean and MOS differ."""
         disagreements = []
         for name, label in self.rows.items():
-            found = votes.get(self.voted_as(name, votes))
-            if found is None:
+            own = votes.get(self.voted_as(name, votes))
+            if own is None:
                 continue
-            update = {"n_ratings": found.count, "mos_std_dev": found.deviation}
+            update = {"n_ratings": own.count, "mos_std_dev": own.deviation}
             self.rows[name] = label.model_copy(update=update)
-            if abs(found.mean - label.mos) > self._ingest.mos_tolerance:
+            if abs(own.mean - label.mos) > self._ingest.mos_tolerance:
                 disagreements.append(
-                    f"{name}: MOS {label.mos:g}, mean of {found.count} votes {found.mean:.4g}"
+                    f"{name}: MOS {label.mos:g}, mean of {own.count} votes {own.mean:.4g}"
                 )
         return disagreements
 
 
-class _Counted:
-    """An iterator over rows that knows how many there were."""
+class _CountedRows:
+    """Rows that are counted while they are read."""
 
     def __init__(self, rows: Iterable[tuple[int, list[str]]]) -> None:
         self._rows = rows
@@ -140,8 +142,10 @@ class _Counted:
             yield row
 
 
-def _refuse_mismount(layout: Layout, seen: dict[Path, int], ingest: IngestParameters) -> None:
-    rows = sum(seen.values())
+def _refuse_other_corpus(
+    layout: Layout, row_counts: Mapping[Path, int], ingest: IngestParameters
+) -> None:
+    rows = sum(row_counts.values())
     if ingest.corpus == "konvid-1k":
         if rows > ingest.max_rows:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Votes of a corpus, one rating per row, added up per clip in bounded memory."""
+"""Sums of the votes of each clip, read row by row in bounded memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Votes:
         return self
 
     def add(self, vote: float) -> None:
-        """Count one more."""
+        """Add one vote."""
         self.count += 1
         self.total += vote
         self.squares += vote * vote
@@ -61,7 +61,7 @@ class VoteCount:
     Attributes:
         by_name: Votes by clip name as the tables spell it.
         bad: Number of rows left out.
-        problems: Why, for the first of them.
+        problems: One message for each of the first rows left out.
     """
 
     by_name: dict[str, Votes] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class VoteCount:
     problems: list[str] = field(default_factory=list)
 
     def by_file(self) -> dict[str, Votes]:
-        """Return the votes by clip file name, however a clip's name was spelled."""
+        """Return the votes by clip file name; a name with and without suffix is one clip."""
         merged: dict[str, Votes] = {}
         for name, votes in self.by_name.items():
             file = file_name(name)
@@ -78,7 +78,7 @@ class VoteCount:
         return merged
 
     def refuse(self, problem: str) -> None:
-        """Leave a row out."""
+        """Count a row that is left out."""
         self.bad += 1
         if len(self.problems) < _KEPT_PROBLEMS:
             self.problems.append(problem)
@@ -88,7 +88,7 @@ def count_votes(path: Path, votes: VoteCount) -> None:
     """Add the votes of one table; those outside 1–5 are left out and reported.
 
     Raises:
-        InputError: No column with names or with votes.
+        InputError: There is no column of names or of votes.
     """
     with open_table(path) as (header, rows):
         columns = Columns(header, str(path))

@@ -1,4 +1,4 @@
-"""Build the table, cross-validate, train and judge, draw."""
+"""Nodes of mos_head: build the training table, cross-validate, train and judge, draw."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from k150k_pipeline.mos.table import (
     read_frame,
     read_rows,
 )
-from k150k_pipeline.mos.types import with_nan, without_nan
+from k150k_pipeline.mos.types import CrossValidation, TableFacts, Verdict, with_nan, without_nan
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
 logger = logging.getLogger(__name__)
 
-_KEPT = (
+_SAVED = (
     "clip_name", "corpus", "mos", "split", "content_id", "src_sha256", "n_ratings", "mos_std_dev",
 )  # fmt: skip
 
 
 def make_table(
     features: pa.Table, corpus: pd.DataFrame, mos_head: MosHeadParameters
-) -> tuple[pa.Table, dict[str, Any]]:
+) -> tuple[pa.Table, TableFacts]:
     """Join features, labels and metadata, and mark which part each clip belongs to.
 
     Args:
@@ -47,74 +47,69 @@ def make_table(
         mos_head: Block ``mos_head``.
 
     Returns:
-        The training table, and facts on it: inputs, dropped columns, counts, fingerprint.
+        The training table, and facts on it.
 
     Raises:
-        InputError: A table that cannot be trained on; the message says why.
+        InputError: No model can be trained on the table; the message says why.
     """
     fr_rows = None
     if mos_head.fr_corpus is not None:
         fr_rows = read_rows(mos_head.fr_corpus, "mos_head.fr_corpus")
-    described = (features.schema.metadata or {}).get(b"k150k", b"").decode()
     table = build_table(features.to_pandas(), corpus, mos_head.columns, mos_head.corpus, fr_rows)
     frame = _with_judge(table, mos_head, fr_rows)
     frame["content"] = group_contents(frame, mos_head.splits.group_columns)
-    judged = frame["part"] == JUDGE
-    shared = ~judged & frame["content"].isin(frame.loc[judged, "content"])
-    frame.loc[shared, "part"] = SET_ASIDE
-    own = np.flatnonzero(frame["part"] == "")
-    splits = split(frame.iloc[own], mos_head.splits)
-    part = frame["part"].to_numpy(dtype=object)
-    part[own] = DEVELOPMENT
-    part[own[splits.held_out]] = HELD_OUT
-    frame["part"] = part
-    facts = {
+    split_policy = _mark_parts(frame, mos_head)
+    facts: TableFacts = {
         "inputs": table.inputs,
         "dropped_columns": table.dropped,
         **table.counts,
-        "parts": dict(sorted(Counter(part).items())),
-        "split_policy": splits.policy,
-        "scored_with": _scored_with(described),
+        "parts": dict(sorted(Counter(frame["part"]).items())),
+        "split_policy": split_policy,
+        "scored_with": _scored_with(features),
         "fingerprint": fingerprint(frame, table.inputs),
     }
     logger.info("Training table: %s", json.dumps(facts))
-    columns = [*_KEPT, *mos_head.splits.group_columns, *table.inputs, *METADATA_COLUMNS]
+    columns = [*_SAVED, *mos_head.splits.group_columns, *table.inputs, *METADATA_COLUMNS]
     wanted = dict.fromkeys([*columns, VMAF_COLUMN, "content", "part"])
-    kept = frame[[c for c in wanted if c in frame.columns]]
-    return pa.Table.from_pandas(kept, preserve_index=False), facts
+    saved = frame[[c for c in wanted if c in frame.columns]]
+    return pa.Table.from_pandas(saved, preserve_index=False), facts
 
 
 def cross_validate(
-    table: pd.DataFrame, facts: dict[str, Any], mos_head: MosHeadParameters, *, kind: ModelKind
-) -> dict[str, Any]:
-    """Fit and score one kind of model on every fold; empty when it is not asked for."""
+    table: pd.DataFrame, facts: TableFacts, mos_head: MosHeadParameters, *, kind: ModelKind
+) -> CrossValidation | dict[str, Any]:
+    """Fit and score one kind of model on every fold; empty if ``mos_head.models`` lacks it."""
     from k150k_pipeline.mos import judging  # scikit-learn: not for every command
 
     if kind not in mos_head.models:
         return {}
     frame, splits = _own_rows(table, mos_head)
     result = judging.cross_validate(frame, facts["inputs"], splits, kind, mos_head)
+    mean = result["mean"]
     logger.info(
-        "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f over %d folds, which differ by %.4f in PLCC",
+        "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f on average over %d folds; the folds' PLCC span %.4f",
         kind,
-        *(result["mean"][m] for m in ("plcc", "srocc", "rmse")),
+        mean["plcc"],
+        mean["srocc"],
+        mean["rmse"],
         len(splits.folds),
         result["fold_spread"],
     )
-    cleaned: dict[str, Any] = without_nan(result)
+    cleaned: CrossValidation = without_nan(result)
     return cleaned
 
 
 def train(
-    table: pd.DataFrame, facts: dict[str, Any], mos_head: MosHeadParameters, *folds: dict[str, Any]
-) -> tuple[pa.Table, dict[str, Any], dict[str, bytes], dict[str, Any]]:
+    table: pd.DataFrame, facts: TableFacts, mos_head: MosHeadParameters, *results: CrossValidation
+) -> tuple[pa.Table, Verdict, dict[str, bytes], dict[str, Any]]:
     """Fit the chosen model on all development clips, judge it, and make its files.
 
     Returns:
         Predictions for the judged clips, metrics, the files of the model set, and the report.
 
     Raises:
-        InputError: Nothing to judge on, or the exported file does not agree with the model.
+        InputError: No clip is there to judge on, or the exported file does not agree with the
+            model.
     """
     from k150k_pipeline.mos import training
 
@@ -124,14 +119,14 @@ def train(
         frame.iloc[splits.development],
         judged,
         judged_on,
-        # The held-out labels are of the same making as the rest: more of them say more.
+        # Held-out labels come from the same votes as the rest, and more labels estimate better.
         judged if mos_head.judge_features is not None else frame,
         facts,
-        {result["kind"]: with_nan(result) for result in folds if result},
+        {result["kind"]: with_nan(result) for result in results if result},
         mos_head,
     )
     logger.info("%s", trained.summary)
-    metrics: dict[str, Any] = without_nan(trained.verdict)
+    metrics: Verdict = without_nan(trained.verdict)
     report = {
         "summary": trained.summary,
         "model_set": sorted(trained.files),
@@ -143,19 +138,19 @@ def train(
 
 
 def draw(
-    predictions: pd.DataFrame, metrics: dict[str, Any], mos_head: MosHeadParameters
+    predictions: pd.DataFrame, metrics: Verdict, mos_head: MosHeadParameters
 ) -> tuple[Any, Any, Any, Any]:
     """Draw predictions against MOS, residuals, importance of the columns, and the folds."""
     from k150k_pipeline.mos import pictures
 
     predicted, true = (predictions[c].to_numpy(dtype=float) for c in ("predicted", "mos"))
-    what = f"{metrics['model']}, {metrics['judged_on']}"
+    subject = f"{metrics['model']}, {metrics['judged_on']}"
     results = [with_nan(result) for result in metrics["cross_validation"].values()]
-    title = f"Prediction and MOS: {what}"
+    title = f"Prediction and MOS: {subject}"
     return (
         pictures.predicted_against_true(predicted, true, mos_head.fit, title),
-        pictures.residuals_by_mos(predicted, true, f"Residuals: {what}"),
-        pictures.feature_importance(metrics["importance"], f"Importance of columns: {what}"),
+        pictures.residuals_by_mos(predicted, true, f"Residuals: {subject}"),
+        pictures.feature_importance(metrics["importance"], f"Importance of columns: {subject}"),
         pictures.fold_boxes(results, "Cross-validation by kind of model"),
     )
 
@@ -163,10 +158,10 @@ def draw(
 def _with_judge(
     table: TrainingTable, mos_head: MosHeadParameters, fr_rows: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return the table with the rows of the judge after it."""
-    own = table.frame.assign(part="")
+    """Return the rows of the table, and after them those of ``mos_head.judge_features``."""
+    rows = table.frame.assign(part="")
     if mos_head.judge_features is None:
-        return own
+        return rows
     features = read_frame(mos_head.judge_features, "mos_head.judge_features")
     corpus = pd.DataFrame()
     if mos_head.judge_corpus is not None:
@@ -176,15 +171,29 @@ def _with_judge(
     )
     if empty := [c for c in table.inputs if judge.frame[c].isna().all()]:
         logger.warning(
-            "The judge's clips have no %s, so typical values stand for them; give "
+            "The judge's clips have no %s, so medians of the training clips stand for them: give "
             "mos_head.judge_corpus for metadata",
             ", ".join(empty),
         )
-    return pd.concat([own, judge.frame.assign(part=JUDGE)], ignore_index=True)
+    return pd.concat([rows, judge.frame.assign(part=JUDGE)], ignore_index=True)
+
+
+def _mark_parts(frame: pd.DataFrame, mos_head: MosHeadParameters) -> str:
+    """Complete column ``part``, which names the judge's rows; return the split policy."""
+    judged = frame["part"] == JUDGE
+    shared = ~judged & frame["content"].isin(frame.loc[judged, "content"])
+    frame.loc[shared, "part"] = SET_ASIDE
+    own = np.flatnonzero(frame["part"] == "")
+    splits = split(frame.iloc[own], mos_head.splits)
+    part = frame["part"].to_numpy(dtype=object)
+    part[own] = DEVELOPMENT
+    part[own[splits.held_out]] = HELD_OUT
+    frame["part"] = part
+    return splits.policy
 
 
 def _own_rows(table: pd.DataFrame, mos_head: MosHeadParameters) -> tuple[pd.DataFrame, Splits]:
-    """Return the rows that are no judge's, and how they are divided."""
+    """Return the development and held-out rows, and their splits."""
     frame = table[table["part"].isin([DEVELOPMENT, HELD_OUT])].reset_index(drop=True)
     return frame, split(frame, mos_head.splits)
 
@@ -197,13 +206,15 @@ def _judged_rows(
         return judge, "the judge's clips (mos_head.judge_features)"
     if not len(splits.held_out):
         raise InputError(
-            f"no clip is held out ({splits.policy}): raise mos_head.splits.held_out, or bring "
-            "more clips"
+            f"no clip is held out ({splits.policy}): raise mos_head.splits.held_out, or add clips"
         )
     return frame.iloc[splits.held_out], "the held-out part"
 
 
-def _scored_with(described: str) -> dict[str, Any]:
-    """Return what the features parquet says its rows were scored with."""
-    found: dict[str, Any] = json.loads(described).get("rows_scored_with", {}) if described else {}
-    return found
+def _scored_with(features: pa.Table) -> dict[str, Any]:
+    """Return the engines in the metadata of a features parquet, by fingerprint."""
+    description = (features.schema.metadata or {}).get(b"k150k", b"").decode()
+    engines: dict[str, Any] = (
+        json.loads(description).get("rows_scored_with", {}) if description else {}
+    )
+    return engines

@@ -1,4 +1,4 @@
-"""Predict MOS with the current model set."""
+"""Node of predict: MOS from the current model set."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
     Args:
         model_set: The current model set.
         predict: Block ``predict``.
-        vmaf: Block ``vmaf``; scores a clip.
+        vmaf: Block ``vmaf``: the engine that scores a clip.
 
     Returns:
         ``clip_name`` and ``predicted_mos``.
 
     Raises:
-        InputError: Nothing to predict for, an unreadable source, or columns that are absent.
+        InputError: No source is named, it cannot be read, or columns are missing.
     """
     source = predict.source
     if source is None:
-        raise InputError("nothing to predict for: give --params predict.source=CLIP_OR_PARQUET")
+        raise InputError(
+            "predict.source names no clip or parquet: give --params predict.source=CLIP_OR_PARQUET"
+        )
     if source.suffix == ".parquet":
         frame = _read_features(source, predict)
     else:
@@ -53,10 +55,12 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
     if absent := model.missing(frame.columns):
         if predict.missing == "refuse":
             raise InputError(
-                f"{source}: the model needs columns that are not there: {', '.join(absent)}. Give "
-                "predict.corpus_jsonl for metadata, or predict.missing=impute for typical values"
+                f"{source} lacks columns that the model needs: {', '.join(absent)}. Give "
+                "predict.corpus_jsonl for metadata, or predict.missing=impute to use medians"
             )
-        logger.warning("Typical values stand for %s: predictions are rough", ", ".join(absent))
+        logger.warning(
+            "Medians of the training clips stand for %s: predictions are rough", ", ".join(absent)
+        )
         frame = frame.assign(**dict.fromkeys(absent, np.nan))
     result = pd.DataFrame({"clip_name": frame["clip_name"], "predicted_mos": model.predict(frame)})
     rows = result.to_string(index=False, header=False, max_rows=_SHOWN)
@@ -67,7 +71,9 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
 def _read_features(source: Path, predict: PredictParameters) -> pd.DataFrame:
     features = read_frame(source, "predict.source")
     if "clip_name" not in features.columns:
-        raise InputError(f"predict.source: {source} has no column clip_name")
+        raise InputError(
+            f"predict.source: {source} has no column clip_name: give a features parquet, or a clip"
+        )
     if predict.corpus_jsonl is None:
         return features
     corpus = read_rows(predict.corpus_jsonl, "predict.corpus_jsonl")
@@ -101,11 +107,12 @@ def _score_clip(
 
 
 def _warn_of_other_engine(identity: dict[str, str], facts: dict[str, Any]) -> None:
-    known = facts["data"]["scored_with"].values()
-    if known and not any(
-        all(scoring.get(key) == value for key, value in identity.items()) for scoring in known
+    trained_on = facts["data"]["scored_with"].values()
+    if trained_on and not any(
+        all(engine.get(key) == value for key, value in identity.items()) for engine in trained_on
     ):
         logger.warning(
-            "The model was trained on features of another engine than %s; predictions may be off",
+            "The model was trained on features of another engine than %s, so predictions may be "
+            "off: choose that engine with vmaf.backend, or train on this one's features",
             identity,
         )

@@ -1,4 +1,4 @@
-"""Run the published protocol, a part of the splits per node."""
+"""Nodes of protocol: the published protocol, with a share of the splits per node."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 def evaluate_splits(
     table: pa.Table | pd.DataFrame, protocol: ProtocolParameters, *, shard: int, shards: int
 ) -> pd.DataFrame:
-    """Evaluate the splits that are dealt to one shard; one row per split.
+    """Evaluate the splits of one shard; one row per split.
 
     Args:
         table: Features parquet, or a CSV file whose cells are texts.
         protocol: Block ``protocol``.
         shard: Number of the shard.
-        shards: How many shards there are.
+        shards: Number of shards.
     """
     from k150k_pipeline.mos import protocol as published  # scikit-learn: not for every command
 
@@ -34,10 +34,10 @@ def evaluate_splits(
 def summarise_splits(
     protocol: ProtocolParameters, *parts: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Put the shards together, and log every split and the medians.
+    """Join the rows of the shards, and log every split and the medians.
 
     Returns:
-        One row per split, and median, mean and SD per measure with the parameters used.
+        One row per split; and median, mean and SD per measure, with the parameters.
     """
     from k150k_pipeline.mos import protocol as published
 

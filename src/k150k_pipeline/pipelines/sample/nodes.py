@@ -1,4 +1,4 @@
-"""Synthetic clips of varied content and quality, with made-up votes; nothing is downloaded."""
+"""Nodes of sample: synthetic clips of varied content and quality, with synthetic votes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Recipe:
     Attributes:
         content: What it shows.
         source: Filter graph of ffmpeg's own sources.
-        crf: Quality at which x264 encodes it.
-        opinion: Around which its made-up votes lie, 1–5.
+        crf: CRF at which x264 encodes it.
+        opinion: Mean of the distribution of its votes, 1–5.
         pix_fmt: Pixel format.
         cut: Whether the second half of the file is missing.
     """
@@ -85,7 +85,7 @@ LABEL_WITHOUT_CLIP = "orig_synthetic_99_540_5s.mp4"
 
 
 def clip_name(index: int) -> str:
-    """Return a name in the corpus's pattern that no reader takes for a real clip."""
+    """Return a name in the pattern of the corpus that no reader takes for a real clip's."""
     return f"orig_synthetic_{index:02d}_540_5s.mp4"
 
 
@@ -99,7 +99,7 @@ def make_clips(sample: SampleParameters, vmaf: VmafParameters) -> ClipMakers:
 
 
 def make_labels(sample: SampleParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make up five votes per clip, and the scores as their means; one label has no clip.
+    """Draw five votes per clip, and take the scores as their means; one label has no clip.
 
     Returns:
         Scores (video_name, video_score) and votes (video_name, worker_id, video_score).
@@ -117,13 +117,13 @@ def make_labels(sample: SampleParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
         for name, opinion in opinions.items()
         for worker in range(1, _VOTES_PER_CLIP + 1)
     ]
-    frame = pd.DataFrame(votes)
-    scores = frame.groupby("video_name", sort=True)["video_score"].mean().reset_index()
-    return scores, frame
+    table = pd.DataFrame(votes)
+    scores = table.groupby("video_name", sort=True)["video_score"].mean().reset_index()
+    return scores, table
 
 
 def complete_drop(clips: ClipFolder, scores: pd.DataFrame, votes: pd.DataFrame) -> dict[str, str]:
-    """Say in the drop what it holds, once everything is there."""
+    """Return a README for the drop, once everything else is in it."""
     return {
         "README.txt": (
             f"A synthetic drop in K150K-A's shape: {len(clips.names())} clips, {len(scores)} "
@@ -142,7 +142,10 @@ def _encode(ffmpeg: str, recipe: Recipe, seconds: float, target: Path) -> None:
     ]  # fmt: skip
     result = run_tool(command, timeout_s=300)
     if result.returncode:
-        raise EngineError(f"cannot make the sample clip {recipe.content!r}: {result.describe()}")
+        raise EngineError(
+            f"{ffmpeg} cannot make the sample clip {recipe.content!r}: {result.describe()}. Name "
+            "another with vmaf.ffmpeg"
+        )
     if recipe.cut:
         whole = target.read_bytes()
         target.write_bytes(whole[: len(whole) // 2])

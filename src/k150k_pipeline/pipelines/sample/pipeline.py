@@ -28,7 +28,7 @@ def create_pipeline() -> Pipeline:
         outputs={"k150ka_clips", "k150ka_scores", "k150ka_votes"},
         parameters={"sample", "vmaf"},
     )
-    # Outside the namespace: kedro viz hides inside a namespace's box whatever it reads itself.
+    # Not in the namespace, as kedro viz draws all datasets that a namespace reads inside its box.
     complete = node(
         nodes.complete_drop,
         ["k150ka_clips", "k150ka_scores", "k150ka_votes"],

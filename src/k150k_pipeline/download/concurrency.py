@@ -1,4 +1,4 @@
-"""Many clips at a time, and the line between a lost clip and a lost network."""
+"""Several downloads at a time, and a lost network, which is not the fault of the clips."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from k150k_pipeline.errors import ClipError, InputError
 Item = TypeVar("Item")
 
 
-async def work_off(
-    items: Iterable[Item], handle: Callable[[Item], Awaitable[None]], hands: int
+async def for_each(
+    items: Iterable[Item], handle: Callable[[Item], Awaitable[None]], limit: int
 ) -> None:
-    """Handle every item, so many at a time; the first error stops all.
+    """Handle every item, up to ``limit`` at a time; the first error stops all.
 
     Raises:
-        Exception: What ``handle`` raised first.
+        Exception: The first error of ``handle``.
     """
     queue = iter(items)
 
@@ -28,20 +28,21 @@ async def work_off(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(hands):
+            for _ in range(limit):
                 group.create_task(work())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
 
 
 class NetworkWatch:
-    """Keeps clips that no server answered for from being given up while the network is down.
+    """Gives up no clip while the network is down.
 
-    Their failures are held back until something answers; too many in a row end the run.
+    The failures of clips for which no server answered are held back until a server answers. If
+    too many of them come in a row, the run ends.
 
     Args:
-        limit: So many in a row are too many.
-        give_up: Called for each clip that failed for good, with its failure.
+        limit: Number of clips without an answer, in a row, that ends the run.
+        give_up: Called with name and failure of each clip that is given up.
     """
 
     def __init__(self, limit: int, give_up: Callable[[str, ClipError], None]) -> None:
@@ -50,10 +51,10 @@ class NetworkWatch:
         self._held: dict[str, ClipError] = {}
 
     def failed(self, name: str, error: ClipError) -> None:
-        """Take note of a failure.
+        """Note a failure.
 
         Raises:
-            InputError: Nothing answers any more.
+            InputError: The limit is reached.
         """
         if error.reason not in UNREACHABLE:
             self.answered()
@@ -63,17 +64,17 @@ class NetworkWatch:
         if len(self._held) >= self._limit:
             raise InputError(
                 f"{len(self._held)} clips in a row had no answer, or one that stalled; last: "
-                f"{error}. They are not marked as failed. Mend the network (or raise "
+                f"{error}. They are not marked as failed. Check the network (or raise "
                 "ingest.download.unreachable_limit) and run again"
             )
 
     @property
     def held(self) -> dict[str, ClipError]:
-        """Failures held back: nothing has answered since."""
+        """The failures held back, by clip name."""
         return dict(self._held)
 
     def answered(self) -> None:
-        """Some server answered: what is held back is really lost."""
+        """Note that a server answered, and give up the clips held back."""
         for name, error in self._held.items():
             self._give_up(name, error)
         self._held.clear()
