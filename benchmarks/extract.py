@@ -40,7 +40,7 @@ from k150k_pipeline.schemas.features import FEATURES
 from k150k_pipeline.schemas.parameters import ExtractParameters, SampleParameters, VmafParameters
 from k150k_pipeline.vmaf import make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
-from k150k_pipeline.vmaf.isolated import IsolatedScorer
+from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
 
 PROJECT = Path(__file__).resolve().parents[1]

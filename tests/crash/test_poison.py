@@ -18,7 +18,7 @@ from k150k_pipeline.errors import ClipError
 from k150k_pipeline.isolation import ClipTask, Helper
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.schemas.parameters import LEAST_MEMORY_MB, ExtractParameters, VmafParameters
-from k150k_pipeline.vmaf.isolated import score_clip
+from k150k_pipeline.vmaf.isolated_scoring import score_clip
 from k150k_pipeline.vmaf.plans import IDENTITY
 from tests.conftest import KEDRO, encode, run_to_end
 from tests.support.evil_ffmpeg import write_evil_ffmpeg, write_evil_ffprobe

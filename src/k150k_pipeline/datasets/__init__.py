@@ -9,7 +9,7 @@ from k150k_pipeline.datasets.atomic import (
     AtomicParquetDataset,
 )
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
-from k150k_pipeline.datasets.features import FeaturesDataset
+from k150k_pipeline.datasets.features_table import FeaturesDataset
 from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset

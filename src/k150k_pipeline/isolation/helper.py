@@ -14,7 +14,7 @@ from typing import ParamSpec, Self, TypeVar
 
 from k150k_pipeline.errors import KILLED, ClipError, EngineError
 from k150k_pipeline.isolation.answers import Answer, encode_request
-from k150k_pipeline.isolation.process import HelperDied, HelperProcess
+from k150k_pipeline.isolation.helper_process import HelperDied, HelperProcess
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -35,7 +35,7 @@ from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 from k150k_pipeline.vmaf import ClipScore, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
-from k150k_pipeline.vmaf.isolated import IsolatedScorer
+from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import PLANS, refuse_small
 from k150k_pipeline.vmaf.scoring import describe_scoring
 

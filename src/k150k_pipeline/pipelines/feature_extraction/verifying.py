@@ -8,7 +8,7 @@ import random
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.schemas.parameters import ExtractParameters
-from k150k_pipeline.vmaf.isolated import IsolatedScorer
+from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY, refuse_small
 from k150k_pipeline.vmaf.verify import VERIFIED_FRAMES, compare_plans
 

@@ -10,7 +10,7 @@ import pandas as pd
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.fr_from_nr import NrInputRow
-from k150k_pipeline.fr_from_nr.isolated import sweep_isolated
+from k150k_pipeline.fr_from_nr.isolated_sweep import sweep_isolated
 from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.worker import Tally, work_through

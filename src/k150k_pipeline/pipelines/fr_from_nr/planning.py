@@ -13,7 +13,7 @@ import pandas as pd
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.fr_from_nr import NrInputRow, NrToFrAdapter
-from k150k_pipeline.fr_from_nr.isolated import make_adapter
+from k150k_pipeline.fr_from_nr.isolated_sweep import make_adapter
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.fingerprint import fingerprint

@@ -20,7 +20,7 @@ from k150k_pipeline.schemas.mos_parameters import PredictParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
-from k150k_pipeline.vmaf.isolated import IsolatedScorer
+from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import IDENTITY
 
 logger = logging.getLogger(__name__)
