@@ -10,6 +10,7 @@ As a program it answers calls on the socket whose descriptor is its argument.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib
@@ -124,11 +125,11 @@ def kedro_server() -> KedroServer:
 
 def _serve(calls: socket.socket) -> None:
     """Answer calls until the test process is gone; return in the processes of Kedro alone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
     while True:
         message, descriptors, _, _ = socket.recv_fds(calls, _MESSAGE_BYTES, 2)
         if not message:
+            _bury_the_dead()
             os._exit(0)
         output, status = descriptors
         if not os.fork():
@@ -138,11 +139,17 @@ def _serve(calls: socket.socket) -> None:
             return
         os.close(output)
         os.close(status)
+        _bury_the_dead()
+
+
+def _bury_the_dead() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
 
 
 def _fork_and_report(status: socket.socket) -> None:
     """Fork the process of Kedro, wait for its end and report it; return in that process."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     die_with_parent()
     child = os.fork()
     if child:
