@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -136,27 +137,35 @@ def compare_plans(paths: list[Path]) -> None:
 
 
 def compare_isolation(paths: list[Path]) -> None:
-    """Probe and score each clip in this process and in a helper in turn; print costs and ratio."""
+    """Probe and score clips in this process and in helpers; print costs and their ratio."""
     vmaf, extract = VmafParameters(), ExtractParameters()
     engine = make_engine(vmaf)
     scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
-    helper = own_helper(extract.memory_limit_mb)
-    engine.score(probe(paths[0]), IDENTITY)
-    here = 0.0
-    for path in paths:
-        used = cpu_seconds()
+
+    def here(path: Path) -> None:
         aggregate(engine.score(probe(path), IDENTITY).values)
-        here += cpu_seconds() - used
-    used = cpu_seconds()
-    for path in paths:
-        aggregate(scorer.score(scorer.probe(path), IDENTITY).values)
-    helper.close()  # its seconds count when it has ended
-    there = cpu_seconds() - used
-    mean = here / len(paths)
+
+    def there(some: list[Path]) -> None:
+        for path in some:
+            aggregate(scorer.score(scorer.probe(path), IDENTITY).values)
+        own_helper(extract.memory_limit_mb).close()  # its seconds count when it has ended
+
+    here(paths[0])
+    inside = [cost_of(functools.partial(here, path)) for path in paths]
+    once, all_of_them = cost_of(lambda: there(paths[:1])), cost_of(lambda: there(paths))
+    start = once - inside[0]
+    direct, helped = (total / len(paths) for total in (sum(inside), all_of_them - start))
     print(f"clips: {len(paths)}, one after the other, vmaf.threads=1")
-    print(f"in this process {mean:8.3f} CPU-s/clip")
-    print(f"in a helper     {there / len(paths):8.3f} CPU-s/clip, its start included")
-    print(f"helper / this process {there / here:.3f}")
+    print(f"in this process    {direct:.3f} CPU-s/clip")
+    print(f"in a helper        {helped:.3f} CPU-s/clip (ratio {helped / direct:.3f})")
+    print(f"start of a helper  {start:.3f} CPU-s, once per worker")
+
+
+def cost_of(job: Callable[[], object]) -> float:
+    """Return the CPU seconds that a job takes, finished children included."""
+    used = cpu_seconds()
+    job()
+    return cpu_seconds() - used
 
 
 def print_agreement(paths: list[Path], first: int | None) -> None:
