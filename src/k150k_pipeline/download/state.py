@@ -35,10 +35,6 @@ class DownloadState:
         self._pending = 0
         self._flushed_at = time.monotonic()
 
-    def is_done(self, name: str) -> bool:
-        """Return whether a clip is downloaded."""
-        return self._states.get(name, {}).get("state") == "done"
-
     def given_up(self, retry: Iterable[str]) -> dict[str, str]:
         """Return the reasons of the clips that are given up, by name.
 

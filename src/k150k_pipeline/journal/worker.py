@@ -18,7 +18,7 @@ from k150k_pipeline.journal.records import Failure, Payload
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
-"""So often a clip is tried in one run whose process somebody kills."""
+"""Tries of one clip in one run when its process is killed from outside."""
 
 
 class Tally(BaseModel):

@@ -11,7 +11,6 @@ from k150k_pipeline.media.wholeness import WHOLE, Wholeness
 
 _UNKNOWN = Wholeness(doubt="its fragments are not counted anywhere (no mfra, sidx or mehd)")
 _SLACK_S = Fraction(1, 4)
-_BYTES_PER_REFERENCE = 12
 _PER_SAMPLE = (0x100, 0x200, 0x400, 0x800)
 
 

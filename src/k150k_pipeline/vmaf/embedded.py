@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.media.ffmpeg import (
@@ -37,6 +38,9 @@ LACKING = ("ssimulacra2",)
 
 class EmbeddedEngine:
     """libvmaf as a filter of the ffmpeg in the imageio-ffmpeg wheel."""
+
+    tools: ClassVar[int] = 1
+    """Tools that run on a clip, one after the other, each within ``vmaf.clip_timeout_s``."""
 
     def __init__(self, parameters: VmafParameters) -> None:
         self._parameters = parameters

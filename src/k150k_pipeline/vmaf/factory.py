@@ -9,6 +9,12 @@ from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.engine import Engine
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 
+_ENGINES: dict[str, type[EmbeddedEngine] | type[CpuEngine] | type[CudaEngine]] = {
+    "embedded": EmbeddedEngine,
+    "cpu": CpuEngine,
+    "cuda": CudaEngine,
+}
+
 
 @functools.lru_cache(maxsize=4)
 def make_engine(parameters: VmafParameters) -> Engine:
@@ -17,9 +23,9 @@ def make_engine(parameters: VmafParameters) -> Engine:
     Raises:
         EngineError: There is no ffmpeg to decode with.
     """
-    engines: dict[str, type[EmbeddedEngine] | type[CpuEngine] | type[CudaEngine]] = {
-        "embedded": EmbeddedEngine,
-        "cpu": CpuEngine,
-        "cuda": CudaEngine,
-    }
-    return engines[parameters.backend](parameters)
+    return _ENGINES[parameters.backend](parameters)
+
+
+def tools_per_clip(parameters: VmafParameters) -> int:
+    """Return how many tools the engine runs on a clip, one after the other."""
+    return _ENGINES[parameters.backend].tools

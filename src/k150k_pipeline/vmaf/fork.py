@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import ClassVar
 
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.ffmpeg import conversion_filters, ffmpeg_version, find_ffmpeg
@@ -40,6 +41,7 @@ class _ForkEngine:
     """Base of both backends: decode to an unnamed YUV, score it, complete the features."""
 
     backend = ""
+    tools: ClassVar[int]
 
     def __init__(self, parameters: VmafParameters) -> None:
         self._parameters = parameters
@@ -84,6 +86,8 @@ class _ForkEngine:
 class CpuEngine(_ForkEngine):
     """The fork's CPU binary, one pass."""
 
+    tools = 2  # decode, score
+
     backend = "cpu"
 
     def identify(self) -> EngineIdentity:
@@ -98,6 +102,8 @@ class CpuEngine(_ForkEngine):
 
 class CudaEngine(_ForkEngine):
     """The fork's CUDA binary for the extractors that are right on the GPU, else its CPU binary."""
+
+    tools = 3  # decode, GPU pass, CPU pass
 
     backend = "cuda"
 

@@ -8,11 +8,8 @@ from k150k_pipeline.isolation import ClipTask, own_helper
 from k150k_pipeline.media.probe import ClipInfo, probe
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore
-from k150k_pipeline.vmaf.factory import make_engine
+from k150k_pipeline.vmaf.factory import make_engine, tools_per_clip
 from k150k_pipeline.vmaf.plans import Plan
-
-_TOOLS = {"embedded": 1, "cpu": 2, "cuda": 3}
-"""How many tools an engine runs on a clip, one after the other, each with its own limit."""
 
 
 class IsolatedScorer:
@@ -44,7 +41,7 @@ class IsolatedScorer:
         Raises:
             ClipError: Also stage ``score`` with the reasons of a helper.
         """
-        limit = _TOOLS[self._vmaf.backend] * self._vmaf.clip_timeout_s + self._probe_timeout_s
+        limit = tools_per_clip(self._vmaf) * self._vmaf.clip_timeout_s + self._probe_timeout_s
         task = ClipTask("score", clip.path, limit)
         return self._helper.call(task, score_clip, self._vmaf, clip, plan, first)
 
