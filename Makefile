@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sample viz docs test lint notebooks benchmark clean
+.PHONY: help install sample viz docs test crash lint notebooks benchmark clean
 
 help:                  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ docs: install          ## write docs/parameters.md, the base YAML and the pictur
 
 test: install          ## run the tests
 	$(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadgroup $(PYTEST_ARGS)
+
+crash: install         ## kill, damage, fill and poison runs in every way: up to an hour
+	$(BIN)/pytest tests/crash --crash=full --numprocesses=logical --maxprocesses=8 --dist=loadgroup $(PYTEST_ARGS)
 
 lint: install          ## style, types, import contracts
 	$(BIN)/ruff check .

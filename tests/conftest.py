@@ -17,6 +17,7 @@ from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import Engine, make_engine
 from tests.support.kedro_server import kedro_server
+from tests.support.ledger import Ledger, add_option, ledger, print_table
 from tests.support.waiting import HANG_GUARD_S
 
 # Tests share the cores. Threads of OpenMP that wait for each other on busy cores take ten times as
@@ -33,6 +34,17 @@ FEW_SHARDS = "\n".join(f"{name}: {{shards: 8}}" for name in ("extract", "ingest"
 KEDRO = (sys.executable, "-m", "kedro")
 
 MakeClip = Callable[..., Path]
+
+
+__all__ = ["Ledger", "ledger"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_option(parser)
+
+
+def pytest_terminal_summary(terminalreporter: object) -> None:
+    print_table(terminalreporter)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
