@@ -17,7 +17,6 @@ from tests.support.journals import announced_at, journaled
 from tests.support.victim import Victim
 from tests.support.waiting import HANG_GUARD_S
 
-KILLS = 20
 CLIPS = 24
 STEP = 5
 """A run is killed after so many requests, or clips, at most."""
@@ -82,32 +81,38 @@ def download(project, tiny_clips):
         yield Download(project, server, tiny_clips)
 
 
-def test_kills_all_along_a_download(download):
+def test_kills_all_along_a_download(download, ledger):
+    kills = ledger.kills()
     download.run()
     expected = download.rows()
     assert len(expected) == CLIPS - CLIPS // 5 and download.parts() == []
     download.forget()
     draw = random.Random("ingest")
     killed = mid_transfer = 0
-    while killed < KILLS:
+    while killed < kills:
         point = download.point_of_death(killed, draw)
         victim = Victim.fork(download.arguments(workers=1 + killed % 2), download.project.root)
         if victim.reaches(point):
             victim.kill(moments=draw)
             killed += 1
-            assert victim.survivors() == []
+            with ledger.case("kills: ingest", f"kill {killed}") as case:
+                assert victim.survivors() == []
+                case.clips([], journaled(download.journal).elements())
+                case.read(victim.output())
             mid_transfer += bool(download.parts())
         else:
             assert victim.process.wait() == 0
             assert download.rows() == expected and download.parts() == []
             download.forget()
     download.run()
+    with ledger.case("runs after kills: ingest", "the rows") as case:
+        case.clips([row["src"] for row in expected], [row["src"] for row in download.rows()])
     assert download.rows() == expected
     assert download.parts() == []
     progress = json.loads((download.project.drop / ".download-progress.json").read_text())
     states = [progress[f"{i:02d}.mp4"]["state"] for i in range(CLIPS)]
     assert states == ["failed" if i % 5 == 4 else "done" for i in range(CLIPS)]
-    assert mid_transfer >= KILLS // 2, "the kills missed the part that matters"
+    assert mid_transfer >= kills // 2, "the kills missed the part that matters"
 
 
 def test_dead_worker_of_a_download_is_replaced(download):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+_KILLS = {"fast": 5, "full": 40}
 FAULTS = ("lost", "doubled", "wrong", "hung", "traceback")
 COLUMNS = ("tried", *FAULTS)
 
@@ -74,6 +75,10 @@ class Ledger:
         self.full = full
         self.rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.findings: list[str] = []
+
+    def kills(self) -> int:
+        """Return how many kills a test spreads over its runs."""
+        return _KILLS["full" if self.full else "fast"]
 
     def case(self, kind: str, name: str) -> Case:
         """Return a case of a kind; the name tells it from others in the message of a fault."""
