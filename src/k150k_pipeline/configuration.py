@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
+from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
 
 PACKAGED_CONF = Path(__file__).parent / "conf"
 
@@ -12,8 +15,36 @@ PACKAGED_CONF = Path(__file__).parent / "conf"
 class ProjectConfigLoader(OmegaConfigLoader):
     """Reads each environment from the configuration folder, or from the package if it is missing.
 
-    So the folder may be empty, or have ``conf/local/parameters.yml`` alone.
+    So the folder may be empty, or have ``conf/local/parameters.yml`` alone. Each file is read once;
+    Kedro reads all of them at every access.
+
+    Attributes:
+        as_written: Contents of the files by key (``parameters``, ``catalog``, ...), with no
+            interpolation filled in; only of the keys that were accessed.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.as_written: dict[str, list[dict[str, Any]]] = {}
+        self._resolved: dict[str, dict[str, Any]] = {}
+        super().__init__(*args, **options)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the configuration of a key; changes to it stay with the caller."""
+        if key in self.data:
+            return dict(super().__getitem__(key))
+        if key not in self._resolved:
+            self._resolved[key] = super().__getitem__(key)
+        return deepcopy(self._resolved[key])
+
+    def _read_raw_config(
+        self, key: str
+    ) -> tuple[dict[Path, DictConfig], dict[Path, DictConfig], str, str, set[Path]]:
+        read = super()._read_raw_config(key)
+        files = [*read[0].values(), *read[1].values()]
+        # Kedro changes these objects when it merges them.
+        written = [OmegaConf.to_container(file, resolve=False) for file in files]
+        self.as_written[key] = cast(list[dict[str, Any]], written)
+        return read
 
     def _get_conf_env_path(self, env: str) -> str:
         own = str(super()._get_conf_env_path(env))

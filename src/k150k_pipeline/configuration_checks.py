@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kedro.config import MissingConfigException, OmegaConfigLoader
+from kedro.config import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from k150k_pipeline.configuration import PACKAGED_CONF
+from k150k_pipeline.configuration import PACKAGED_CONF, ProjectConfigLoader
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.explain import explain_parameters
 from k150k_pipeline.suggest import unknown, unknown_parameter
@@ -49,7 +49,7 @@ def refuse_unknown_environment(conf_source: Path, env: str | None) -> None:
     raise InputError(f"{unknown('environment', env, names)} (folders of {conf_source})")
 
 
-def check_configuration(loader: OmegaConfigLoader) -> None:
+def check_configuration(loader: ProjectConfigLoader) -> None:
     """Refuse a configuration that cannot be read, and unknown or wrong parameters.
 
     Raises:
@@ -57,12 +57,12 @@ def check_configuration(loader: OmegaConfigLoader) -> None:
     """
     try:
         parameters, _ = loader["parameters"], loader["catalog"]
-        blocks, entries = _raw(loader, "parameters"), _raw(loader, "catalog")
     except _UNREADABLE as error:
         raise InputError(_explain(error, loader)) from error
     runtime = loader.runtime_params or {}
-    known = {str(key) for config in blocks for key in config}
-    known |= set(_runtime_names(blocks + entries))
+    blocks, entries = loader.as_written["parameters"], loader.as_written["catalog"]
+    known = {str(key) for block in blocks for key in block}
+    known |= set(_RUNTIME_PARAMETER.findall(str(blocks + entries)))
     members = list(_members(parameters, known))
     mistakes = [
         unknown_parameter(key, known, () if isinstance(value, Mapping) else members)
@@ -75,17 +75,6 @@ def check_configuration(loader: OmegaConfigLoader) -> None:
         raise InputError("\n".join(mistakes[:_LINES]) + more)
 
 
-def _raw(loader: OmegaConfigLoader, key: str) -> list[DictConfig]:
-    """Return the files as they are written, with ``runtime_params`` not filled in."""
-    base, env, *_ = loader._read_raw_config(key)
-    return [*base.values(), *env.values()]
-
-
-def _runtime_names(configs: list[DictConfig]) -> Iterator[str]:
-    for config in configs:
-        yield from _RUNTIME_PARAMETER.findall(OmegaConf.to_yaml(config))
-
-
 def _members(block: Mapping[str, Any], names: set[str]) -> Iterator[str]:
     for name in sorted(names & block.keys()):
         inner = block[name]
@@ -94,7 +83,7 @@ def _members(block: Mapping[str, Any], names: set[str]) -> Iterator[str]:
             yield from (f"{name}.{member}" for member in _members(inner, set(inner)))
 
 
-def _explain(error: Exception, loader: OmegaConfigLoader) -> str:
+def _explain(error: Exception, loader: ProjectConfigLoader) -> str:
     for path in _files(loader):
         if problem := _problem(path):
             return f"{path}{problem}: correct the file"
@@ -106,7 +95,7 @@ def _explain(error: Exception, loader: OmegaConfigLoader) -> str:
     return f"the configuration cannot be used ({where}): {text}"
 
 
-def _files(loader: OmegaConfigLoader) -> Iterator[Path]:
+def _files(loader: ProjectConfigLoader) -> Iterator[Path]:
     folders = (loader.base_env, loader.env or loader.default_run_env)
     for folder in folders:
         yield from sorted(Path(loader._get_conf_env_path(folder)).glob("**/*.y*ml"))

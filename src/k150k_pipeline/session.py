@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.pipeline import Pipeline
 from kedro.pipeline.pipeline import CircularDependencyError, OutputNotUniqueError
 
+from k150k_pipeline.configuration import ProjectConfigLoader
 from k150k_pipeline.configuration_checks import check_configuration, refuse_unknown_environment
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.suggest import unknown
@@ -47,11 +47,17 @@ class ProjectSession(KedroSession):
     def load_context(self) -> KedroContext:
         """Return the context, after checking the configuration and the options of a run."""
         refuse_unknown_environment(Path(self._conf_source), self.store.get("env"))
-        check_configuration(cast(OmegaConfigLoader, self._get_config_loader()))
+        check_configuration(self._get_config_loader())
         context = super().load_context()
         if options := getattr(self, "_options", None):
             check_options(options)
         return context
+
+    def _get_config_loader(self) -> ProjectConfigLoader:
+        """Return the loader of this session, so that checks and context read the files once."""
+        if not hasattr(self, "_loader"):
+            self._loader = cast(ProjectConfigLoader, super()._get_config_loader())
+        return self._loader
 
 
 def check_options(options: Mapping[str, Any]) -> None:
