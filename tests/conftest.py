@@ -17,7 +17,7 @@ from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import Engine, make_engine
 from tests.support.kedro_server import kedro_server
-from tests.support.ledger import Ledger, add_option, ledger, print_table
+from tests.support.ledger import Ledger, add_option, ledger, pass_over_thorough, print_table
 from tests.support.waiting import HANG_GUARD_S
 
 # Tests share the cores. Threads of OpenMP that wait for each other on busy cores take ten times as
@@ -47,8 +47,9 @@ def pytest_terminal_summary(terminalreporter: object) -> None:
     print_table(terminalreporter)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give all tests marked ``serial`` to one of the processes that share the tests."""
+    pass_over_thorough(config, items)
     for item in items:
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))

@@ -103,6 +103,7 @@ def test_kills_that_persist_end_the_run_non_zero_and_are_no_attempts(corpus):
     assert status == 0 and len(corpus.table()) == HEALTHY + 1, output
 
 
+@pytest.mark.thorough
 def test_kill_that_does_not_come_again_costs_nothing(corpus):
     add(corpus, "once.mp4")
     status, output = run_to_end(command(corpus), corpus.root)
@@ -148,7 +149,10 @@ def at_work_on(run: Victim, clip: str) -> list[psutil.Process]:
 
 @pytest.mark.parametrize(
     ("number", "reason", "attempts"),
-    [(signal.SIGKILL, "killed", 0), (signal.SIGSEGV, "crashed", 1)],
+    [
+        (signal.SIGKILL, "killed", 0),
+        pytest.param(signal.SIGSEGV, "crashed", 1, marks=pytest.mark.thorough),
+    ],
 )
 def test_dead_worker_costs_the_clip_that_it_was_at(corpus, number, reason, attempts):
     add(corpus, "hanging.mp4", "hanging_too.mp4")
@@ -175,6 +179,7 @@ def test_dead_worker_costs_the_clip_that_it_was_at(corpus, number, reason, attem
     assert status == 0 and len(corpus.table()) == HEALTHY + 2, output
 
 
+@pytest.mark.thorough
 def test_worker_that_dies_again_and_again_ends_the_run_with_its_reason(corpus):
     names = [f"hanging_{number}.mp4" for number in range(6)]
     add(corpus, *names)

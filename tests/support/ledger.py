@@ -95,10 +95,22 @@ def add_option(parser: pytest.Parser) -> None:
     )
 
 
+def pass_over_thorough(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Skip the tests marked ``thorough`` unless everything is to be tried."""
+    if not _is_full(config):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="make crash runs it"))
+
+
+def _is_full(config: pytest.Config) -> bool:
+    return bool(config.getoption("--crash") == "full")
+
+
 @pytest.fixture
 def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     """Return the counts of this test; the test fails at its end if there is any fault."""
-    counts = Ledger(full=request.config.getoption("--crash") == "full")
+    counts = Ledger(_is_full(request.config))
     yield counts
     rows = {kind: dict(row) for kind, row in counts.rows.items()}
     request.node.user_properties.append((_PROPERTY, rows))
