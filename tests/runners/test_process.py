@@ -29,8 +29,6 @@ def start(tmp_path, monkeypatch):
     paths = (str(CHECKOUT), os.environ.get("PYTHONPATH"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     runs = []
-    path = os.environ.get("PYTHONPATH", "")
-    monkeypatch.setenv("PYTHONPATH", f"{CHECKOUT}{os.pathsep}{path}")
 
     def run(scenario: str) -> Victim:
         command = [sys.executable, "-m", "tests.runners.work", scenario, str(tmp_path)]
