@@ -47,6 +47,7 @@ def pytest_terminal_summary(terminalreporter: object) -> None:
     print_table(terminalreporter)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give all tests marked ``serial`` to one of the processes that share the tests."""
     pass_over_thorough(config, items)
