@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from k150k_pipeline.durable import replacing, write_text
+from k150k_pipeline.durable import keep, move_aside, replacing, write_text
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path):
@@ -44,3 +44,39 @@ def test_file_is_synced_before_it_gets_its_name(tmp_path, monkeypatch):
     )
     write_text(tmp_path / "a.txt", "x")
     assert [names == ["a.txt"] for names in seen] == [False, True]
+
+
+def test_a_kept_file_has_a_second_name_and_no_other_file_is_touched(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    (tmp_path / "a.txt.original").write_text("somebody's")
+    assert keep(path).name == keep(path).name == "a.txt.original-2"
+    write_text(path, "two")
+    assert move_aside(path).name == "a.txt.original-3"
+    texts = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    assert texts == {
+        "a.txt.original": "somebody's", "a.txt.original-2": "one", "a.txt.original-3": "two",
+    }  # fmt: skip
+
+
+def test_a_file_is_copied_where_there_are_no_links(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a.txt"
+    for text in ("one", "two"):
+        path.write_text(text)
+        assert keep(path) == keep(path)
+    assert (tmp_path / "a.txt.original").read_text() == "one"
+    assert (tmp_path / "a.txt.original-2").read_text() == "two"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_link_is_kept_as_a_link(tmp_path):
+    (tmp_path / "real.txt").write_text("one")
+    link = tmp_path / "a.txt"
+    link.symlink_to("real.txt")
+    kept = keep(link)
+    write_text(link, "two")
+    assert kept.read_text() == "one" and (tmp_path / "real.txt").read_text() == "one"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,59 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, document: Any) -> None:
     """Replace a file by a JSON document with an indent of 1, atomically."""
     write_text(path, json.dumps(document, indent=1) + "\n")
+
+
+def keep(path: Path) -> Path:
+    """Give a file a second name beside it, under which it stays when ``path`` is replaced.
+
+    The name is that of the file with ``.original`` appended, or ``.original-2`` and so on: no
+    file is ever overwritten. A file that is already kept is not kept again.
+
+    Returns:
+        The second name.
+
+    Raises:
+        OSError: The folder cannot be written, or the disk is full.
+    """
+    for number in count(1):
+        kept = path.with_name(path.name + (".original" if number == 1 else f".original-{number}"))
+        if _is_kept_as(path, kept) or _link(path, kept):
+            break
+    sync_file(kept)
+    sync_folder(kept.parent)
+    return kept
+
+
+def move_aside(path: Path) -> Path:
+    """Give a file another name as :func:`keep` does, and take the first one away."""
+    kept = keep(path)
+    path.unlink()
+    sync_folder(path.parent)
+    return kept
+
+
+def _is_kept_as(path: Path, kept: Path) -> bool:
+    return kept.is_file() and (path.samefile(kept) or filecmp.cmp(path, kept, shallow=False))
+
+
+def _link(path: Path, kept: Path) -> bool:
+    """Return False if the name is taken; where the file system has no links, copy the file."""
+    try:
+        kept.hardlink_to(path)
+    except FileExistsError:
+        return False
+    except OSError:
+        if os.path.lexists(kept):
+            return False
+        with replacing(kept) as temporary:
+            shutil.copyfile(path, temporary)
+    return True
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable that another program may have written."""
+    with path.open("rb") as file, suppress(OSError):  # not every file system syncs such a file
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

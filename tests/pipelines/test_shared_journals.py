@@ -62,7 +62,7 @@ def test_a_lost_journal_is_made_again_from_the_features(journals):
     AtomicParquetDataset(filepath=str(whole.output)).save(table)
     for path in whole.own_files():
         path.unlink()
-    assert take_over(whole) == 1
+    assert take_over(whole, ExtractParameters()).rows == 1
     assert [entry.clip for entry in whole.entries()] == ["a.mp4", "b.mp4"]
-    assert take_over(whole) == 0
+    assert take_over(whole, ExtractParameters()).rows == 0
     assert pq.read_table(whole.output).num_rows == 2

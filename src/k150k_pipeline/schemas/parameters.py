@@ -268,10 +268,13 @@ class ExtractParameters(Parameters):
     unusable deviation, count or checksum. Of a repeated name, the first row counts. Change it when
     you have looked at the rows and accept the loss."""
 
-    legacy: Literal["take_over", "ignore"] = "take_over"
-    """What happens to the files of the older script: ``take_over`` its rows and check its
-    ``.done``, or ``ignore`` both. See "Files of the older scripts" in docs/flags.md, also for what
-    ``ignore`` removes. Change it when you want those clips scored by this engine."""
+    legacy: Literal["take_over", "take_over_what_fits", "ignore"] = "take_over"
+    """What happens to the files of the older script. ``take_over`` its rows and check its
+    ``.done``; the run is refused if a row does not fit our columns. ``take_over_what_fits`` scores
+    the clips of such rows. ``ignore`` the files. In all cases, what this package did not write is
+    kept under another name before it is replaced: see "Files of the older scripts" in
+    docs/flags.md. Change it when the run is refused, or you want all clips scored by this
+    engine."""
 
     on_engine_change: OnEngineChange = "refuse"
 

@@ -20,7 +20,7 @@ from k150k_pipeline.vmaf.names import EXTRACTOR_FEATURES
 _CAMBI_MIN_LONGER_SIDE = 216
 _MS_SSIM_MIN_SIDE = 176
 _PSNR_CEILING = {"yuv420p": 60.0, "yuv420p10le": 72.0}
-_IDENTITY_CONSTANTS: Mapping[str, float] = {
+IDENTITY_CONSTANTS: Mapping[str, float] = {
     # Typical results of libvmaf's integer arithmetic for a filmed frame against itself. Those of
     # adm2 and vif are in the folded model, which was made for the same values.
     "adm_scale0": 1.000005,
@@ -142,5 +142,5 @@ def _filler(feature: str, clip: ClipInfo) -> _Filler:
     if feature in EXTRACTOR_FEATURES["psnr"]:
         ceiling = _PSNR_CEILING[scored_pixel_format(clip)]
         return lambda _, frames: np.full(frames, ceiling)
-    constants = {**_IDENTITY_CONSTANTS, **load_folded_model().fixed_features}
+    constants = {**IDENTITY_CONSTANTS, **load_folded_model().fixed_features}
     return lambda _, frames: np.full(frames, constants[feature])

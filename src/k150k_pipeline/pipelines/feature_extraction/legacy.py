@@ -1,17 +1,26 @@
-"""The checkpoint of the older ``extract_k150k_features.py``: ``.done`` and ``.rows.jsonl``."""
+"""The files of the older ``extract_k150k_features.py``, and the fingerprints of their rows."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from k150k_pipeline.durable import write_text
 
-FINGERPRINT = "legacy"
 # These texts are in existing parquet files and journals, so they must not change.
+FINGERPRINT = "legacy"
 SCORING = {"engine": "older script (spec 000)", "version": "unknown", "plan": "unknown"}
+
+NEWER_FINGERPRINT = "legacy-57-columns"
+NEWER_SCORING = {
+    "engine": "older script (57 columns)",
+    "version": "unknown",
+    "plan": "unknown",
+    "ssimulacra2": "set to that of an identity pair",
+}
+
+FINGERPRINTS = frozenset({FINGERPRINT, NEWER_FINGERPRINT})
+"""Fingerprints of the rows of both forms of the script."""
 
 
 class LegacyFiles:
@@ -41,28 +50,6 @@ class LegacyFiles:
         """Replace ``.done`` by these clips, one per line, atomically."""
         write_text(self.done_path, "".join(f"{clip}\n" for clip in clips))
 
-    def staged_rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of the staging file; a torn or broken line is passed over.
-
-        The clip of a broken line is in ``.done`` without a row, for which a run is refused, so a
-        lost row is noticed.
-        """
-        for path in self.rows_paths:
-            if path.is_file():
-                yield from _rows(path)
-
-    def drop_staging(self) -> None:
-        """Remove the staging file; call this once its rows are in a durable parquet."""
-        for path in self.rows_paths:
-            path.unlink(missing_ok=True)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open("r", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                yield row
+    def staging(self) -> list[Path]:
+        """Return the staging files that exist."""
+        return [path for path in self.rows_paths if path.is_file()]

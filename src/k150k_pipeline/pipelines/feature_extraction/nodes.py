@@ -27,6 +27,7 @@ from k150k_pipeline.pipelines.clipwise import (
     summarise,
 )
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
+from k150k_pipeline.pipelines.feature_extraction.keeping import keep_originals, settle_staging
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
@@ -67,7 +68,8 @@ def plan_extraction(
 
     Raises:
         InputError: Labels or sidecar are bad, the clip folder does not exist, no clip has a
-            label, or the journal has foreign rows.
+            label, the journal has foreign rows, or a file beside the output has rows that do not
+            fit.
         EngineError: The engine cannot score.
         LostRowsError: ``.done`` lists clips that have no row anywhere.
     """
@@ -207,6 +209,8 @@ def merge_extraction(
 ) -> tuple[pa.Table, pd.DataFrame, Report, Report]:
     """Derive the features table, the failures table and the report from the journal.
 
+    An output that this package did not write is kept under another name before it is replaced.
+
     Returns:
         Arrow table of 48 columns sorted by clip name; failures table, one row per clip without a
         row; report; the report again, which is saved last, when the others are on the disk.
@@ -227,12 +231,13 @@ def merge_extraction(
     report["counts"]["completeness_unknown"] = len(doubtful)
     report["summary"] = summarise(report)
     _refuse_wrong_count(journal, report["counts"])
+    keep_originals(journal, extract, table["clip_name"].to_pylist())
     logger.info("%s", report["summary"])
     return outputs.join_sidecar(table, sidecar, extract), failures, report, report
 
 
 def account_for_clips(report: Report, journal: Journal, extract: ExtractParameters) -> None:
-    """Read the parquet back, then write ``.done``, remove the staging file, check the failures.
+    """Read the parquet back, then write ``.done``, settle the staging file, check the failures.
 
     Args:
         report: Report of the run, saved after its features.
@@ -250,10 +255,9 @@ def account_for_clips(report: Report, journal: Journal, extract: ExtractParamete
             f"with {len(names)}. The journal in {journal.folder} is kept: run the same command "
             "again"
         )
-    checkpoint = LegacyFiles(journal.output)
-    checkpoint.write_done(names)
-    if extract.legacy == "take_over":
-        checkpoint.drop_staging()
+    LegacyFiles(journal.output).write_done(names)
+    if extract.legacy != "ignore":
+        settle_staging(journal, names)
     check_failure_rate(report, extract.max_failure_rate, "extract.max_failure_rate", journal.output)
 
 

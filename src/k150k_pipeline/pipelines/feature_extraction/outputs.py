@@ -122,7 +122,7 @@ def report(
         "fsync_seconds": round(tally.sync_seconds, 3),
         "failure_rate": len(failures) / max(rows + len(failures), 1),
         "failures_by_reason": count_by(failures["reason"]),
-        "rows_scored_with": describe(table)["rows_scored_with"],
+        "rows_scored_with": describe(table.schema)["rows_scored_with"],
         "clips_without_label": plan.clips_without_label,
         "labels_without_clip": plan.labels_without_clip,
         "bad_labels": plan.bad_labels,
@@ -130,11 +130,9 @@ def report(
     }
 
 
-def describe(table: pa.Table) -> dict[str, Any]:
-    """Return the description in the metadata of a features table; one without rows if none."""
-    description: dict[str, Any] = json.loads(
-        (table.schema.metadata or {}).get(METADATA_KEY, b'{"rows_scored_with": {}}')
-    )
+def describe(schema: pa.Schema) -> dict[str, Any]:
+    """Return the description in the metadata of a features table that this package made."""
+    description: dict[str, Any] = json.loads(schema.metadata[METADATA_KEY])
     return description
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,23 +55,23 @@ def read_past(
     Raises:
         LostRowsError: ``.done`` lists clips that have no row anywhere.
         InputError: There are rows of another engine or plan, and ``extract.on_engine_change`` is
-            ``refuse``.
+            ``refuse``; or a file beside the output has rows that do not fit.
     """
     damage = Damage(torn=journal.cut_torn_lines())
-    recovered = take_over(journal) if extract.legacy == "take_over" else 0
+    taken = take_over(journal, extract)
     accepted = _accepted_fingerprints(journal, key, extract)
     progress = survey(journal.entries(damage), key, accepted)
-    if extract.legacy == "take_over":
-        _refuse_lost_rows(journal, progress, damage)
+    if extract.legacy != "ignore":
+        _refuse_lost_rows(journal, progress.any_row.union(taken.left), damage)
     if extract.on_engine_change == "refuse":
         refuse_foreign_rows(
             journal,
             progress,
             scoring,
             "extract.on_engine_change",
-            passed_over={legacy.FINGERPRINT},
+            passed_over=legacy.FINGERPRINTS,
         )
-    return Past(progress, accepted, recovered, damage)
+    return Past(progress, accepted, taken.rows, damage)
 
 
 def match_labels(
@@ -114,22 +114,23 @@ def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters)
 def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameters) -> set[str]:
     known = set(journal.scorings()) - {key}
     if extract.legacy == "ignore":
-        known.discard(legacy.FINGERPRINT)
+        known -= legacy.FINGERPRINTS
     if extract.on_engine_change == "mix":
         return known
-    if legacy.FINGERPRINT not in known:
+    older = known & legacy.FINGERPRINTS
+    if not older:
         return set()
     logger.warning(
         "Rows of the older script are used beside this run's; their engine is unknown and may "
         "differ in cambi. extract.legacy=ignore scores those clips anew"
     )
-    return {legacy.FINGERPRINT}
+    return older
 
 
-def _refuse_lost_rows(journal: Journal, progress: Progress, damage: Damage) -> None:
+def _refuse_lost_rows(journal: Journal, known: Collection[str], damage: Damage) -> None:
     checkpoint = legacy.LegacyFiles(journal.output)
     done = checkpoint.done()
-    if missing := [name for name in done if name not in progress.any_row]:
+    if missing := [name for name in done if name not in known]:
         raise LostRowsError(
             f"{checkpoint.done_path} lists {len(done)} clips, but {len(missing)} of them have "
             f"no row in the journal, the staging file or the parquet (such as "

@@ -3,89 +3,110 @@
 from __future__ import annotations
 
 import logging
-import math
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from k150k_pipeline.durable import replacing
+from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.handle import TAKEN_OVER
-from k150k_pipeline.journal.records import Payload, encode_entry, encode_header, encode_payload
-from k150k_pipeline.pipelines.feature_extraction import legacy
-from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, describe
-from k150k_pipeline.schemas.features import VALUE_COLUMNS
+from k150k_pipeline.journal.records import encode_entry, encode_header
+from k150k_pipeline.pipelines.feature_extraction.foreign_files import ForeignFile, read_foreign
+from k150k_pipeline.pipelines.feature_extraction.foreign_rows import name_columns
+from k150k_pipeline.schemas.parameters import ExtractParameters
 
 logger = logging.getLogger(__name__)
 
 
-def take_over(journal: Journal) -> int:
+@dataclass(frozen=True)
+class TakenOver:
+    """What was taken over.
+
+    Attributes:
+        rows: Number of rows that were new to the journal.
+        left: Clips whose rows stay in the files, because they do not fit.
+    """
+
+    rows: int = 0
+    left: Collection[str] = ()
+
+
+def take_over(journal: Journal, extract: ExtractParameters) -> TakenOver:
     """Add the rows in the files beside the output that are not in the journal yet.
 
     The older script's parquet and ``.rows.jsonl`` are always taken over. A parquet of this
     package is taken over only if the journal is lost.
 
-    Returns:
-        Number of rows taken over.
+    Raises:
+        InputError: A file has rows that do not fit, and ``extract.legacy`` does not say to take
+            over the others.
     """
-    recovered = _take_over_parquet(journal)
-    staged = legacy.LegacyFiles(journal.output).staged_rows()
-    recovered += _add(journal, legacy.FINGERPRINT, legacy.SCORING, staged)
+    if extract.legacy == "ignore":
+        return TakenOver()
+    files = read_foreign(journal, extract.metadata_columns)
+    for file in files:
+        if file.misfits and extract.legacy == "take_over":
+            raise InputError(_refusal(file))
+    recovered = sum(_add_all(journal, file) for file in files)
     if recovered:
         logger.warning("Took over %d rows from the files beside %s", recovered, journal.output)
-    return recovered
+    for file in files:
+        _report(file)
+    return TakenOver(recovered, {clip for file in files for clip in file.misfit_clips})
 
 
-def _take_over_parquet(journal: Journal) -> int:
-    if not journal.output.is_file():
-        return 0
-    ours = METADATA_KEY in (pq.read_schema(journal.output).metadata or {})
-    if ours and journal.own_files():
-        return 0
-    table = pq.read_table(journal.output)
-    scored_with = describe(table)["rows_scored_with"]
-    key, scoring = legacy.FINGERPRINT, dict(legacy.SCORING)
-    if len(scored_with) == 1:
-        key, scoring = next(iter(scored_with.items()))
-        scoring = {name: value for name, value in scoring.items() if name != "rows"}
-    rows = (row for batch in table.to_batches(max_chunksize=1024) for row in batch.to_pylist())
-    return _add(journal, key, scoring, rows)
+def _refusal(file: ForeignFile) -> str:
+    return (
+        f"{file.path} was not written by this package, and {file.misfits} of its {file.rows} rows "
+        f"(such as that of {next(iter(file.misfit_clips))}) do not fit its columns "
+        f"({name_columns(file.reasons)}): give this run another output and journal (--params "
+        "out=…,journal=…), move the file to another folder, or take over what fits, keep the file "
+        f"as {file.path.name}.original and score the other clips "
+        "(extract.legacy=take_over_what_fits)"
+    )
+
+
+def _report(file: ForeignFile) -> None:
+    if file.misfits:
+        logger.warning(
+            "%s: %d of %d rows do not fit and are not used (%s)",
+            file.path, file.misfits, file.rows, name_columns(file.reasons),
+        )  # fmt: skip
+    if file.unreadable:
+        logger.warning("%s: %d lines cannot be read", file.path, file.unreadable)
+
+
+def _add_all(journal: Journal, file: ForeignFile) -> int:
+    return sum(
+        _add(journal, key, file.scored_with[key], payloads)
+        for key, payloads in file.fitting.items()
+    )
 
 
 def _add(
-    journal: Journal, key: str, scoring: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
+    journal: Journal, key: str, scoring: Mapping[str, Any], payloads: Mapping[str, bytes]
 ) -> int:
-    payloads = {str(row["clip_name"]): payload for row in rows if (payload := _payload(row))}
-    if payloads:
-        known = {entry.clip for entry in journal.entries() if entry.failure is None}
-        payloads = {clip: payload for clip, payload in payloads.items() if clip not in known}
-    if payloads:
-        _write(journal, key, scoring, payloads)
-    return len(payloads)
+    known = {entry.clip for entry in journal.entries() if entry.failure is None}
+    new = {clip: payload for clip, payload in payloads.items() if clip not in known}
+    if new:
+        _write(journal, key, scoring, new)
+    return len(new)
 
 
 def _write(
-    journal: Journal, key: str, scoring: Mapping[str, Any], payloads: Mapping[str, Payload]
+    journal: Journal, key: str, scoring: Mapping[str, Any], payloads: Mapping[str, bytes]
 ) -> None:
     """Add rows to the journal, all or none, as one file."""
+    # Its name is never the same, so nothing else removes what a killed run left of it.
+    for stale in journal.folder.glob(f".{TAKEN_OVER}*.tmp"):
+        stale.unlink(missing_ok=True)
     path = journal.folder / f"{TAKEN_OVER}{time.time_ns()}.jsonl"
     header = encode_header(key, dict(scoring), {"host": socket.gethostname()})
     now = time.time()
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(header)
         for clip, payload in payloads.items():
-            sealed = encode_payload(payload)
-            file.write(encode_entry(Entry(clip, key, 1, now, 0.0, sealed, None)))
-
-
-def _payload(row: Mapping[str, Any]) -> Payload | None:
-    """Return a row in the form of the journal; None if the row is incomplete."""
-    try:
-        values = [math.nan if row[c] is None else float(row[c]) for c in VALUE_COLUMNS]
-        size = {"width": int(row["width"]), "height": int(row["height"])}
-        return {**size, "frames": None, "values": values} if row["clip_name"] else None
-    except (KeyError, TypeError, ValueError):
-        return None
+            file.write(encode_entry(Entry(clip, key, 1, now, 0.0, payload, None)))
