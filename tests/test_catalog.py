@@ -39,7 +39,12 @@ def shapes() -> Iterator[pipeline_shape.PipelineShape]:
     ):
         yield shape_from(
             {
-                "extract": {"corpus": corpus, "labels": labels, "shards": 1},
+                "extract": {
+                    "corpus": corpus,
+                    "labels": labels,
+                    "shards": 1,
+                    "extra_columns": ["fps"],
+                },
                 "ingest": {"corpus": whole, "shards": 1},
                 "fr_from_nr": {"corpus": whole, "parquet": parquet, "shards": 1},
                 "sample": {"enabled": sample},

@@ -26,11 +26,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     shape = current_shape()
     make_sample = sample.create_pipeline()
     first = make_sample if shape.sample.enabled else Pipeline([])
-    shards = shape.extract.shards
-    extract = feature_extraction.create_pipeline(shape.corpus, shape.labels, shards)
+    shards, extra = shape.extract.shards, bool(shape.extract.extra_columns)
+    extract = feature_extraction.create_pipeline(shape.corpus, shape.labels, shards, extra=extra)
     corpus, labels = shape.ingest_corpus, f"{shape.ingest_corpus}_corpus"
     ingestion = first + ingest.create_pipeline(corpus, shape.ingest.shards)
-    whole = ingestion + feature_extraction.create_pipeline(corpus, labels, shards)
+    whole = ingestion + feature_extraction.create_pipeline(corpus, labels, shards, extra=extra)
     fr_block = shape.fr_from_nr
     fr = fr_from_nr.create_pipeline(
         fr_block.corpus, shape.fr_prefix, fr_block.shards, parquet=fr_block.parquet

@@ -9,6 +9,7 @@ from k150k_pipeline.datasets.atomic import (
     AtomicParquetDataset,
 )
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
+from k150k_pipeline.datasets.extra_columns import ExtraColumnsDataset
 from k150k_pipeline.datasets.features_table import FeaturesDataset
 from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
@@ -24,6 +25,7 @@ __all__ = [
     "AtomicParquetDataset",
     "ClipFolder",
     "ClipFolderDataset",
+    "ExtraColumnsDataset",
     "FeaturesDataset",
     "FolderDataset",
     "JournalDataset",

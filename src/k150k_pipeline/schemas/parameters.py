@@ -41,6 +41,16 @@ def underscored(value: object) -> object:
     return value.replace("-", "_") if isinstance(value, str) else value
 
 
+def split_names(value: object) -> object:
+    """Take names as one text with ``+`` between them, as the command line gives them, too."""
+    return value.split("+") if isinstance(value, str) else value
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+ExtraColumn = Literal["fps", "is_hdr"]
 Seconds = Annotated[float, Field(gt=0, json_schema_extra={"unit": "seconds"})]
 Count = Annotated[int, Field(ge=1)]
 Clips = Annotated[int, Field(ge=1, json_schema_extra={"unit": "clips"})]
@@ -285,6 +295,13 @@ class ExtractParameters(Parameters):
     metadata_columns: tuple[str, ...] = ()
     """Further keys of the sidecar to append (docs/enrich.md). Change it when you need more than the
     six metadata columns."""
+
+    extra_columns: Annotated[
+        tuple[ExtraColumn, ...], BeforeValidator(split_names), AfterValidator(_each_once)
+    ] = ()
+    """Columns of a second table: ``fps``, ``is_hdr``. They are read from the headers of the clips,
+    which are not scored again; docs/files.md has their meaning. On the command line
+    ``fps+is_hdr``. Change it when your training uses them."""
 
     @model_validator(mode="after")
     def _has_labels(self) -> Self:

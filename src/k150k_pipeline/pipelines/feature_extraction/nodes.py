@@ -27,6 +27,7 @@ from k150k_pipeline.pipelines.clipwise import (
     summarise,
 )
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
+from k150k_pipeline.pipelines.feature_extraction.describing import describe_clips, extra_table
 from k150k_pipeline.pipelines.feature_extraction.keeping import keep_originals, settle_staging
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
@@ -234,6 +235,31 @@ def merge_extraction(
     keep_originals(journal, extract, table["clip_name"].to_pylist())
     logger.info("%s", report["summary"])
     return outputs.join_sidecar(table, sidecar, extract), failures, report, report
+
+
+def merge_with_extra(
+    plan: ExtractionPlan,
+    journal: Journal,
+    extract: ExtractParameters,
+    tally: Tally,
+    clips: ClipFolder,
+) -> tuple[pa.Table, pd.DataFrame, Report, pa.Table, Report]:
+    """Merge, and derive the table of extra columns too.
+
+    Returns:
+        What :func:`merge_extraction` returns, with the table of ``extract.extra_columns`` before
+        the last report: one row per row of the features, in the same order.
+
+    Raises:
+        LostRowsError: As :func:`merge_extraction` raises it.
+        JournalError: What was read of a clip cannot be recorded.
+    """
+    progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
+    names = sorted(plan.mos.keys() & progress.done)
+    facts = describe_clips(names, clips, journal, extract)
+    features, failures, report, merged = merge_extraction(plan, journal, extract, tally)
+    names = features["clip_name"].to_pylist()
+    return features, failures, report, extra_table(names, facts, extract), merged
 
 
 def account_for_clips(report: Report, journal: Journal, extract: ExtractParameters) -> None:

@@ -11,21 +11,24 @@ NAMESPACE = "extract"
 _BLOCKS = ("params:extract", "params:vmaf")
 
 
-def create_pipeline(corpus: str, labels: str, shards: int) -> Pipeline:
+def create_pipeline(corpus: str, labels: str, shards: int, *, extra: bool) -> Pipeline:
     """Return the extract pipeline for a corpus; its scoring is divided into shards.
 
     Args:
         corpus: Prefix of its catalog entries, such as ``k150ka``.
         labels: Dataset of its labels: a scores CSV or a corpus JSONL.
         shards: Nodes that the clips are dealt to.
+        extra: Whether there is a table of extra columns.
 
     Returns:
         Inputs: the labels, ``<corpus>_clips`` and ``<corpus>_journal``; outputs
-        ``<corpus>_features``, ``<corpus>_failures`` and ``<corpus>_report``.
+        ``<corpus>_features``, ``<corpus>_failures``, ``<corpus>_report`` and, when asked for,
+        ``<corpus>_extra``.
     """
     clips, journal = f"{corpus}_clips", f"{corpus}_journal"
     make_plan = Bound(nodes.plan_extraction, {"corpus": corpus, "labels_name": labels})
-    features, failures, report = (f"{corpus}_{x}" for x in ("features", "failures", "report"))
+    outputs = [f"{corpus}_{x}" for x in ("features", "failures", "report")]
+    outputs += [f"{corpus}_extra"] if extra else []
     plan, verified = f"{corpus}_plan", f"{corpus}_verified"
     tally, merged = f"{corpus}_tally", f"{corpus}_merged"
     return pipeline(
@@ -40,9 +43,9 @@ def create_pipeline(corpus: str, labels: str, shards: int) -> Pipeline:
                 namespace="score",
             ).nodes,
             node(
-                nodes.merge_extraction,
-                [plan, journal, "params:extract", tally],
-                [features, failures, report, merged],
+                nodes.merge_with_extra if extra else nodes.merge_extraction,
+                [plan, journal, "params:extract", tally, *([clips] if extra else [])],
+                [*outputs, merged],
                 name="merge",
             ),
             # It reads neither the features nor the report, as kedro viz would draw a dataset that
@@ -53,6 +56,6 @@ def create_pipeline(corpus: str, labels: str, shards: int) -> Pipeline:
         ],
         namespace=NAMESPACE,
         inputs={labels, clips, journal},
-        outputs={features, failures, report},
+        outputs=set(outputs),
         parameters={"extract", "vmaf"},
     )

@@ -1,0 +1,122 @@
+"""Facts of the clips in the features table, for the table of extra columns."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pyarrow as pa
+
+from k150k_pipeline.cores import usable_cores
+from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.errors import ClipError
+from k150k_pipeline.isolation import ClipTask, HelperPool
+from k150k_pipeline.journal import Journal, Payload
+from k150k_pipeline.journal.fingerprint import fingerprint
+from k150k_pipeline.journal.worker import try_again_when_killed
+from k150k_pipeline.media.extra import read_extra
+from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, PACKAGE
+from k150k_pipeline.schemas.parameters import ExtractParameters
+
+logger = logging.getLogger(__name__)
+
+_RULES: Mapping[str, str | int] = {"extra_columns": 1}
+_TYPES = {"fps": pa.float64(), "is_hdr": pa.bool_()}
+
+
+def describe_clips(
+    names: Sequence[str], clips: ClipFolder, journal: Journal, extract: ExtractParameters
+) -> dict[str, Payload]:
+    """Return the extra columns of clips, from the records of earlier runs or the clips themselves.
+
+    What is read is recorded in the folder ``extra`` of the journal, clip by clip.
+
+    Args:
+        names: Names of the clips.
+        clips: Folder of the clips.
+        journal: Journal of the run.
+        extract: Block ``extract``.
+
+    Returns:
+        Extra columns by clip. Clips that are gone or cannot be opened are left out, with a
+        warning.
+
+    Raises:
+        JournalError: A record cannot be written.
+    """
+    records = Journal(journal.folder / "extra", journal.output)
+    records.cut_torn_lines()
+    key, wanted = fingerprint(_RULES), set(names)
+    known = {
+        entry.clip: entry.payload()
+        for entry in records.entries()
+        if entry.clip in wanted and entry.fingerprint == key
+    }
+    due = [name for name in names if name not in known]
+    problems: Counter[str] = Counter()
+    if due:
+        logger.info("Reading %s of %d clips", " and ".join(extract.extra_columns), len(due))
+    with (
+        records.writer(0, key, _RULES) as writer,
+        closing(_read_all(due, clips, extract)) as read,
+    ):
+        for name, found in read:
+            if isinstance(found, ClipError):
+                problems[found.reason] += 1
+                continue
+            writer.ok(name, 1, 0.0, found)
+            known[name] = found
+    if problems:
+        _warn(problems)
+    return known
+
+
+def extra_table(
+    names: Sequence[str], facts: Mapping[str, Payload], extract: ExtractParameters
+) -> pa.Table:
+    """Return the table of extra columns: one row per name, null where nothing is known."""
+    nothing: Payload = {}
+    columns: dict[str, pa.Array] = {"clip_name": pa.array(names, pa.string())}
+    for column in extract.extra_columns:
+        values = [facts.get(name, nothing).get(column) for name in names]
+        columns[column] = pa.array(values, _TYPES[column])
+    description: dict[str, str | int] = {**_RULES, "package": PACKAGE}
+    metadata = {METADATA_KEY: json.dumps(description, sort_keys=True).encode()}
+    return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def _read_all(
+    names: Sequence[str], clips: ClipFolder, extract: ExtractParameters
+) -> Generator[tuple[str, Payload | ClipError], None, None]:
+    """Yield each clip with what was read or why nothing was; several are read at a time."""
+    size = max(1, min(extract.workers or usable_cores(), len(names)))
+    with (
+        HelperPool(size, extract.memory_limit_mb) as helpers,
+        ThreadPoolExecutor(size) as threads,
+    ):
+
+        def read(name: str) -> Payload | ClipError:
+            path = clips.find(name)
+            task = ClipTask("probe", path, extract.probe_timeout_s)
+            try:
+                return try_again_when_killed(lambda _: helpers.call(task, read_extra, path), name)
+            except ClipError as error:
+                return error
+
+        try:
+            yield from zip(names, threads.map(read, names), strict=True)
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _warn(problems: Counter[str]) -> None:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(problems.items()))
+    logger.warning(
+        "%d rows have no extra columns, because their clips cannot be opened now: %s. The next run "
+        "tries again",
+        problems.total(), reasons,
+    )  # fmt: skip
