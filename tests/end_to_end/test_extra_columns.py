@@ -54,6 +54,15 @@ def test_rows_whose_clips_are_gone_have_null_with_a_warning(corpus, tmp_path):
     assert list(pd.read_parquet(corpus.extra).columns) == ["clip_name", "is_hdr"]
 
 
+def test_workers_write_the_same_table(corpus):
+    corpus.run(params=ASKED, default_runner=True)
+    by_workers = corpus.extra.read_bytes()
+    corpus.extra.unlink()
+    shutil.rmtree(corpus.journal / "extra")
+    corpus.run(params=ASKED)
+    assert corpus.extra.read_bytes() == by_workers
+
+
 def test_an_unknown_column_is_refused_by_name(corpus):
     output = corpus.run(params="extract.extra_columns=fps+bitrate", ok=False)
     assert "extract.extra_columns" in output and "bitrate" in output

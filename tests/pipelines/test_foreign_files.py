@@ -281,6 +281,18 @@ def test_a_column_that_is_there_twice_is_refused(journal):
         run_without_engine(journal, CLIPS)
 
 
+def test_names_that_are_not_utf8_do_not_fit(journal):
+    buffers = [None, pa.py_buffer(b"\0\0\0\0\3\0\0\0"), pa.py_buffer(b"\xff\xfea")]
+    broken = pa.Array.from_buffers(pa.string(), 1, buffers)
+    rows = pa.Table.from_pylist([newer_row("a.mp4")]).set_column(0, "clip_name", broken)
+    pq.write_table(rows, journal.output)
+    foreign = hashes(journal.output.parent)
+    with pytest.raises(InputError, match="clip_name"):
+        run_without_engine(journal, CLIPS)
+    run_without_engine(journal, CLIPS, "take_over_what_fits")
+    assert foreign <= hashes(journal.output.parent)
+
+
 def test_columns_added_to_our_own_table_are_kept(journal):
     run_without_engine(journal, CLIPS)
     ours = pq.read_table(journal.output)

@@ -127,7 +127,7 @@ def read_parquet(path: Path) -> ForeignFile:
     origin = _origin(schema, names)
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(1024, columns=wanted):
-            for row in batch.to_pylist():
+            for row in _rows(batch):
                 if objections:
                     found.rows += 1
                     found.refuse(row, objections)
@@ -179,6 +179,14 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except ValueError:  # text that is not UTF-8
+        return [{}] * batch.num_rows
+    return rows
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
