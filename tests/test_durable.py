@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from k150k_pipeline.durable import keep, move_aside, replacing, write_text
+from k150k_pipeline.durable import is_kept, keep, move_aside, replacing, write_text
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path):
@@ -71,6 +71,18 @@ def test_a_file_is_copied_where_there_are_no_links(tmp_path, monkeypatch):
     assert (tmp_path / "a.txt.original").read_text() == "one"
     assert (tmp_path / "a.txt.original-2").read_text() == "two"
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_link_to_the_name_itself_keeps_nothing(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    (tmp_path / "a.txt.original").symlink_to("a.txt")
+    (tmp_path / "a.txt.original-2").mkdir()
+    assert not is_kept(path)
+    assert keep(path).name == "a.txt.original-3" and is_kept(path)
+    write_text(path, "two")
+    assert not is_kept(path)
+    assert (tmp_path / "a.txt.original-3").read_text() == "one"
 
 
 def test_a_link_is_kept_as_a_link(tmp_path):

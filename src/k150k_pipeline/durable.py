@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,16 @@ def keep(path: Path) -> Path:
     Raises:
         OSError: The folder cannot be written, or the disk is full.
     """
-    for number in count(1):
-        kept = path.with_name(path.name + (".original" if number == 1 else f".original-{number}"))
-        if _is_kept_as(path, kept) or _link(path, kept):
-            break
+    kept = next(k for k in _second_names(path) if _is_kept_as(path, k) or _link(path, k))
     sync_file(kept)
     sync_folder(kept.parent)
     return kept
+
+
+def is_kept(path: Path) -> bool:
+    """Return whether a file is already kept under a second name."""
+    taken = takewhile(os.path.lexists, _second_names(path))
+    return any(_is_kept_as(path, kept) for kept in taken)
 
 
 def move_aside(path: Path) -> Path:
@@ -77,8 +80,19 @@ def move_aside(path: Path) -> Path:
     return kept
 
 
+def _second_names(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.original")
+    for number in count(2):
+        yield path.with_name(f"{path.name}.original-{number}")
+
+
 def _is_kept_as(path: Path, kept: Path) -> bool:
-    return kept.is_file() and (path.samefile(kept) or filecmp.cmp(path, kept, shallow=False))
+    """Return whether a name is a second link to a file or a copy of it, not a link to its name."""
+    if not os.path.lexists(kept):
+        return False
+    if os.path.samestat(path.lstat(), kept.lstat()):
+        return True
+    return kept.is_file() and not kept.is_symlink() and filecmp.cmp(path, kept, shallow=False)
 
 
 def _link(path: Path, kept: Path) -> bool:

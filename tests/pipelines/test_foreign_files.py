@@ -176,12 +176,22 @@ def test_a_staging_file_of_48_columns_is_removed_when_its_rows_are_durable(journ
         ([older_row("a.mp4")], '{"clip_name": "b.mp4", "cam'),
         ([older_row("a.mp4")], "\x00\x00\n"),
         ([older_row("a.mp4")], "[1, 2]\n"),
+        ([], json.dumps(older_row("a.mp4"))[:-1] + ', "cambi_mean": 9}\n'),
         ([older_row("a.mp4"), older_row("a.mp4", 8.5)], ""),
         ([older_row("a.mp4"), older_row("no label.mp4")], ""),
         ([older_row("a.mp4") | {"note": "mine"}], ""),
         ([older_row("scored before.mp4")], ""),
     ],
-    ids=["torn", "binary", "no row", "twice", "no label", "further column", "scored before"],
+    ids=[
+        "torn",
+        "binary",
+        "no row",
+        "key twice",
+        "twice",
+        "no label",
+        "further column",
+        "scored before",
+    ],
 )
 def test_a_staging_file_with_anything_else_is_kept(journal, beside, rows, end):
     clips = ("a.mp4", "scored before.mp4")
@@ -343,6 +353,24 @@ def test_done_may_list_clips_whose_rows_do_not_fit_but_no_others(journal, beside
     assert beside.done_path.read_text() == "a.mp4\nb.mp4\nc.mp4\n"
 
 
+def test_a_kept_done_does_not_refuse_the_rerun_of_a_killed_run(journal, beside, monkeypatch):
+    write_table(journal.output, [newer_row("a.mp4"), newer_row("fails.mp4", **HDR)])
+    beside.done_path.write_text("a.mp4\nfails.mp4\n")
+    foreign = hashes(journal.output.parent)
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LegacyFiles, "write_done", die)
+    with pytest.raises(KeyboardInterrupt):
+        run_without_engine(journal, CLIPS, "take_over_what_fits")
+    monkeypatch.undo()
+    assert beside.done_path.read_text() == "a.mp4\nfails.mp4\n"
+    run_without_engine(journal, CLIPS, "take_over_what_fits")
+    assert beside.done_path.read_text() == "a.mp4\nb.mp4\nc.mp4\n"
+    assert foreign <= hashes(journal.output.parent)
+
+
 def test_done_with_clips_that_ours_lacks_is_kept(journal, beside):
     run_without_engine(journal, CLIPS)
     beside.done_path.write_text("c.mp4\nb.mp4\na.mp4\nelsewhere.mp4\n")
@@ -365,6 +393,14 @@ def test_values_of_several_types_are_kept_as_text(journal, beside):
     further = pd.read_parquet(journal.output.with_name("features.further_columns.parquet"))
     assert further["note"].tolist() == ["1", '"x"', "null"]
     assert further["big"].tolist() == ["null", "null", str(2**80)]
+
+
+def test_an_output_without_a_suffix_has_one_staging_file(journal):
+    plain = Journal(journal.folder, journal.output.with_suffix(""))
+    write_staging(plain.output.with_suffix(".rows.jsonl"), [newer_row("a.mp4")])
+    foreign = hashes(plain.output.parent)
+    run_without_engine(plain, CLIPS)
+    assert foreign <= hashes(plain.output.parent)
 
 
 def test_no_name_is_ever_taken_twice(journal, beside):

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from k150k_pipeline.durable import keep, move_aside, replacing
+from k150k_pipeline.durable import is_kept, keep, move_aside, replacing
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.pipelines.feature_extraction.foreign_files import (
     ForeignFile,
@@ -44,12 +44,21 @@ def keep_originals(journal: Journal, extract: ExtractParameters, clips: Collecti
     foreign = output.is_file() and not is_ours(output, extract.metadata_columns)
     done = LegacyFiles(output).done_path
     if done.is_file() and (foreign or _holds_more(done, journal, extract, clips)):
-        # It is moved: were it there after a kill, the rerun would miss the rows of its clips.
-        logger.warning("%s is kept as %s", done, move_aside(done).name)
+        logger.warning("%s is kept as %s", done, keep(done).name)
     if foreign:
         if extract.legacy != "ignore":
             _write_further_columns(output, _columns_of_parquet(output), output)
         logger.warning("%s is kept as %s and replaced", output, keep(output).name)
+
+
+def is_superseded(files: LegacyFiles, extract: ExtractParameters) -> bool:
+    """Return whether ``.done`` is of an output that was kept and has been replaced since.
+
+    A run that is killed between both leaves such a one. It may list clips whose rows do not fit.
+    """
+    done, output = files.done_path, files.output
+    replaced = output.is_file() and is_ours(output, extract.metadata_columns)
+    return replaced and done.is_file() and is_kept(done)
 
 
 def settle_staging(journal: Journal, clips: Collection[str]) -> None:

@@ -52,4 +52,4 @@ class LegacyFiles:
 
     def staging(self) -> list[Path]:
         """Return the staging files that exist."""
-        return [path for path in self.rows_paths if path.is_file()]
+        return [path for path in dict.fromkeys(self.rows_paths) if path.is_file()]

@@ -15,6 +15,7 @@ from k150k_pipeline.journal.handle import Damage
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
 from k150k_pipeline.pipelines.feature_extraction import legacy
+from k150k_pipeline.pipelines.feature_extraction.keeping import is_superseded
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.parameters import ExtractParameters
@@ -62,7 +63,7 @@ def read_past(
     accepted = _accepted_fingerprints(journal, key, extract)
     progress = survey(journal.entries(damage), key, accepted)
     if extract.legacy != "ignore":
-        _refuse_lost_rows(journal, progress.any_row.union(taken.left), damage)
+        _refuse_lost_rows(journal, progress.any_row.union(taken.left), damage, extract)
     if extract.on_engine_change == "refuse":
         refuse_foreign_rows(
             journal,
@@ -127,8 +128,12 @@ def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameter
     return older
 
 
-def _refuse_lost_rows(journal: Journal, known: Collection[str], damage: Damage) -> None:
+def _refuse_lost_rows(
+    journal: Journal, known: Collection[str], damage: Damage, extract: ExtractParameters
+) -> None:
     checkpoint = legacy.LegacyFiles(journal.output)
+    if is_superseded(checkpoint, extract):
+        return
     done = checkpoint.done()
     if missing := [name for name in done if name not in known]:
         raise LostRowsError(
