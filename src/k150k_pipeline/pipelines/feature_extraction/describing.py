@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -24,6 +26,9 @@ from k150k_pipeline.schemas.parameters import ExtractParameters
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_SECONDS_BETWEEN_LINES = 30
 _RULES: Mapping[str, str | int] = {"extra_columns": 1}
 _TYPES = {"fps": pa.float64(), "is_hdr": pa.bool_()}
 
@@ -57,22 +62,9 @@ def describe_clips(
         if entry.clip in wanted and entry.fingerprint == key
     }
     due = [name for name in names if name not in known]
-    problems: Counter[str] = Counter()
     if due:
         logger.info("Reading %s of %d clips", " and ".join(extract.extra_columns), len(due))
-    with (
-        records.writer(0, key, _RULES) as writer,
-        closing(_read_all(due, clips, extract)) as read,
-    ):
-        for name, found in read:
-            if isinstance(found, ClipError):
-                problems[found.reason] += 1
-                continue
-            writer.ok(name, 1, 0.0, found)
-            known[name] = found
-    if problems:
-        _warn(problems)
-    return known
+    return {**known, **_record(due, clips, records, extract)}
 
 
 def extra_table(
@@ -87,6 +79,36 @@ def extra_table(
     description: dict[str, str | int] = {**_RULES, "package": PACKAGE}
     metadata = {METADATA_KEY: json.dumps(description, sort_keys=True).encode()}
     return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def _record(
+    due: Sequence[str], clips: ClipFolder, records: Journal, extract: ExtractParameters
+) -> dict[str, Payload]:
+    """Read clips and record each; return what was read, by clip."""
+    found: dict[str, Payload] = {}
+    problems: Counter[str] = Counter()
+    with (
+        records.writer(0, fingerprint(_RULES), _RULES) as writer,
+        closing(_read_all(due, clips, extract)) as results,
+    ):
+        for name, result in _log_progress(results, len(due)):
+            if isinstance(result, ClipError):
+                problems[result.reason] += 1
+            else:
+                writer.ok(name, 1, 0.0, result)
+                found[name] = result
+    if problems:
+        _warn(problems)
+    return found
+
+
+def _log_progress(results: Iterable[T], total: int) -> Iterator[T]:
+    logged_at = time.monotonic()
+    for number, result in enumerate(results):
+        if time.monotonic() > logged_at + _SECONDS_BETWEEN_LINES:
+            logged_at = time.monotonic()
+            logger.info("Read %d of %d clips", number, total)
+        yield result
 
 
 def _read_all(
