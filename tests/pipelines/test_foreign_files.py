@@ -291,6 +291,18 @@ def test_a_column_that_is_there_twice_is_refused(journal):
         run_without_engine(journal, CLIPS)
 
 
+def test_a_table_of_both_forms_is_judged_row_by_row(journal):
+    rows = [older_row("a.mp4"), newer_row("b.mp4", 8.5), newer_row("c.mp4", **HDR)]
+    write_table(journal.output, rows)
+    with pytest.raises(InputError, match=r"1 of its 3 rows \(such as that of c\.mp4\)"):
+        run_without_engine(journal, CLIPS)
+    report = run_without_engine(journal, CLIPS, "take_over_what_fits")
+    assert list(table(journal)["cambi_mean"]) == [7.25, 8.5, 0.5]
+    assert list(table(journal)["ssimulacra2_mean"]) == [7.25, 100.0, 0.5]
+    origins = {key: rows["rows"] for key, rows in report["rows_scored_with"].items()}
+    assert origins == {FINGERPRINT: 1, NEWER_FINGERPRINT: 1, "f": 1}
+
+
 def test_names_that_are_not_utf8_do_not_fit(journal):
     buffers = [None, pa.py_buffer(b"\0\0\0\0\3\0\0\0"), pa.py_buffer(b"\xff\xfea")]
     broken = pa.Array.from_buffers(pa.string(), 1, buffers)

@@ -124,7 +124,7 @@ def read_parquet(path: Path) -> ForeignFile:
     repeated = sorted(name for name, number in Counter(names).items() if number > 1)
     unknown = [] if _is_ours(schema, names) else unknown_features(names)
     objections = {r: c for r, c in ((UNKNOWN_FEATURE, unknown), (REPEATED, repeated)) if c}
-    origin = _origin(schema, names)
+    origin = _origin(schema)
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(1024, columns=wanted):
             for row in _rows(batch):
@@ -132,7 +132,7 @@ def read_parquet(path: Path) -> ForeignFile:
                     found.rows += 1
                     found.refuse(row, objections)
                 else:
-                    found.add(row, origin)
+                    found.add(row, origin or _legacy_origin(row))
     return found
 
 
@@ -226,17 +226,18 @@ def _our_schema_version(schema: pa.Schema) -> int | None:
     return version if isinstance(version, int) else None
 
 
-def _origin(schema: pa.Schema, names: Iterable[str]) -> tuple[str, Mapping[str, Any]]:
-    if not _is_ours(schema, names):
-        return _legacy_origin(names)
+def _origin(schema: pa.Schema) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the fingerprint of all rows of a table of this package; None if there is not one."""
+    if not _is_ours(schema, schema.names):
+        return None
     scored_with = describe(schema)["rows_scored_with"]
     if len(scored_with) != 1:
-        return legacy.FINGERPRINT, legacy.SCORING
+        return None
     key, scoring = next(iter(scored_with.items()))
     return key, {name: value for name, value in scoring.items() if name != "rows"}
 
 
-def _legacy_origin(columns: Iterable[str]) -> tuple[str, Mapping[str, Any]]:
-    if is_newer(columns):
+def _legacy_origin(row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    if is_newer(row):
         return legacy.NEWER_FINGERPRINT, legacy.NEWER_SCORING
     return legacy.FINGERPRINT, legacy.SCORING

@@ -36,9 +36,13 @@ Misfit = dict[str, list[str]]
 """Names of columns by the reason for which a row does not fit."""
 
 
-def is_newer(columns: Iterable[str]) -> bool:
-    """Return whether columns are of the form of 57 columns, which lacks ``ssimulacra2``."""
-    return not _FILLED.keys() & set(columns)
+def is_newer(row: Mapping[str, Any]) -> bool:
+    """Return whether a row is of the form of 57 columns, which lacks ``ssimulacra2``.
+
+    In a table that was put together from both forms, it is there and empty.
+    """
+    together = any(column in row for column in OPTION_COLUMNS)
+    return all(_is_empty(row.get(c)) if together else c not in row for c in _FILLED)
 
 
 def further_columns(columns: Iterable[str]) -> list[str]:
@@ -67,9 +71,8 @@ def fit(row: Mapping[str, Any]) -> tuple[Payload | None, Misfit]:
     """
     newer = is_newer(row)
     filled = {**row, **_FILLED} if newer else row
-    misfit = {MISSING: _missing(filled, newer)}
+    misfit = {MISSING: _missing(filled, newer), OTHER_OPTIONS: _other_options(row, newer)}
     if newer:
-        misfit[OTHER_OPTIONS] = _other_options(row)
         misfit[NOT_IDENTITY] = _not_identity(row)
     if found := {reason: columns for reason, columns in misfit.items() if columns}:
         return None, found
@@ -88,9 +91,13 @@ def _missing(row: Mapping[str, Any], newer: bool) -> list[str]:
     return missing
 
 
-def _other_options(row: Mapping[str, Any]) -> list[str]:
+def _other_options(row: Mapping[str, Any], newer: bool) -> list[str]:
     options = zip(OPTION_COLUMNS, _DEFAULT_OPTIONS, strict=True)
-    return [column for column, default in options if column in row and row[column] != default]
+    return [
+        column
+        for column, default in options
+        if column in row and row[column] != default and (newer or not _is_empty(row[column]))
+    ]
 
 
 def _not_identity(row: Mapping[str, Any]) -> list[str]:
@@ -99,6 +106,10 @@ def _not_identity(row: Mapping[str, Any]) -> list[str]:
         for column, (low, high) in _IDENTITY_LIMITS.items()
         if _is_value(row.get(column), may_be_empty=False) and not low <= row[column] <= high
     ]
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _is_name(value: object) -> bool:
