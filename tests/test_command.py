@@ -17,6 +17,8 @@ from k150k_pipeline.errors import FailureRateError, InputError
 from tests.conftest import KEDRO
 from tests.support.screen import TerminalRun
 
+AGAIN = "then run the same command again"
+
 
 def invoke(error: BaseException) -> Result:
     def fail() -> None:
@@ -32,8 +34,20 @@ def invoke(error: BaseException) -> Result:
         (InputError("no such clip"), "Error: no such clip\n"),
         (FailureRateError("too many"), "Error: too many\n"),
         (DatasetError("a:\n b.\nHint: install c"), "Error: a: b.\n"),
-        (OSError(errno.ENOSPC, "No space left", "/x"), "Error: /x: No space left\n"),
-        (PermissionError(errno.EACCES, "Permission denied"), "Error: Permission denied\n"),
+        (
+            OSError(errno.ENOSPC, "No space left", "/x"),
+            (
+                "Error: /x: No space left on device. Make room on the disk, then run the same command "
+                "again\n"
+            ),
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            (
+                "Error: Permission denied. Change the permissions, or name another place, then run the "
+                "same command again\n"
+            ),
+        ),
     ],
 )
 def test_what_a_user_can_correct_is_a_sentence(error, output):

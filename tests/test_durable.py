@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import errno
 import os
+import pickle
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from k150k_pipeline.durable import is_kept, keep, move_aside, replacing, write_text
+from k150k_pipeline.durable import (
+    UnwritableError,
+    is_kept,
+    keep,
+    move_aside,
+    replacing,
+    write_text,
+    write_whole,
+)
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path):
@@ -92,3 +102,39 @@ def test_a_link_is_kept_as_a_link(tmp_path):
     kept = keep(link)
     write_text(link, "two")
     assert kept.read_text() == "one" and (tmp_path / "real.txt").read_text() == "one"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+def test_error_of_the_disk_names_the_file_the_reason_and_the_remedy(tmp_path, number):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(UnwritableError) as caught, replacing(path) as temporary:
+        temporary.write_text("new")
+        raise OSError(number, "as a write does, without a name")
+    message = str(pickle.loads(pickle.dumps(caught.value)))
+    assert message.startswith(f"{path} cannot be written: {os.strerror(number)}. ")
+    assert message.endswith(", then run the same command again")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert path.read_text() == "old"
+
+
+def test_error_of_a_file_that_is_read_meanwhile_stays_what_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
+        (tmp_path / "missing").read_bytes()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(UnwritableError, match=r"/folder.* cannot be written: "):
+        write_text(tmp_path / "folder" / "a.txt", "x")
+
+
+def test_what_a_pipe_takes_in_pieces_is_written_whole():
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with pytest.raises(BlockingIOError):
+        write_whole(write, b"x" * (1 << 20))  # no room for all of it: an error, not a short write
+    assert len(os.read(read, 1 << 20)) > 0
+    os.close(read)
+    os.close(write)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +23,7 @@ from kedro.utils import load_obj
 from kedro.validation import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 
+from k150k_pipeline.durable import DISK_ERRORS, UnwritableError, describe
 from k150k_pipeline.errors import (
     EngineError,
     FailureRateError,
@@ -48,14 +49,6 @@ _EXPECTED = (
     PersistentKillsError,
     WorkerDiedError,
 )
-_DISK_ERRORS = {
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EIO,
-    errno.ENOSPC,
-    errno.EPERM,
-    errno.EROFS,
-}
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
 _INTERRUPTED = 128 + signal.SIGINT
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -97,10 +90,9 @@ class ProjectCommand(click.Command):
         except KedroCliError as error:
             raise _UsageError(error.message) from None
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
+            if not (isinstance(error, UnwritableError) or error.errno in DISK_ERRORS):
                 raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror}{_kept()}") from None
+            raise click.ClickException(f"{_name_file(error)}{_kept()}") from None
         except (KeyboardInterrupt, click.Abort):
             click.echo(f"Stopped{_kept()}", err=True)
             raise click.exceptions.Exit(_INTERRUPTED) from None
@@ -119,11 +111,13 @@ def check_runner(options: Mapping[str, Any]) -> None:
         options: Options of ``kedro run`` by name.
 
     Raises:
-        InputError: There is no such runner, or it has no such parameter.
+        InputError: There is no such runner, it has no such parameter, or no folder has room for
+            the socket of its processes.
     """
     name = options.get("runner")
     if name is None:
         return
+    _require_temporary_folder()
     try:
         runner = load_obj(name, "kedro.runner")
     except (ImportError, AttributeError, ValueError) as error:
@@ -132,6 +126,16 @@ def check_runner(options: Mapping[str, Any]) -> None:
     for key in options["runner_params"]:
         if key not in known:
             raise InputError(unknown("runner parameter", key, known))
+
+
+def _require_temporary_folder() -> None:
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.strerror}: make room in one of them, or name another in the environment "
+            "variable TMPDIR, then run the same command again"
+        ) from error
 
 
 def _kedro_runners() -> list[str]:
@@ -146,6 +150,12 @@ def _explain(error: Exception) -> str:
     if isinstance(error, DatasetError):  # Kedro's have several lines, with hints at the end
         text = " ".join(text.split("Hint:")[0].split())
     return f"{text}{_kept()}"
+
+
+def _name_file(error: OSError) -> str:
+    if isinstance(error, UnwritableError):
+        return str(error)
+    return f"{error.filename}: {describe(error)}" if error.filename else describe(error)
 
 
 def _kept() -> str:

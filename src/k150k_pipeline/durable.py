@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import json
 import os
@@ -12,6 +13,62 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+_REMEDIES = {
+    errno.ENOSPC: "Make room on the disk",
+    errno.EDQUOT: "Make room within the quota, or have it raised",
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "Make the file system writable, or name another place",
+    errno.EACCES: "Change the permissions, or name another place",
+    errno.EPERM: "Change the permissions, or name another place",
+    errno.EIO: "Check the disk and its connection",
+}
+
+DISK_ERRORS = frozenset(_REMEDIES)
+"""Error numbers with which a disk or a file system refuses to work."""
+
+
+class UnwritableError(OSError):
+    """A file cannot be written; the message names the file, the reason and what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.filename} cannot be written: {describe(self)}"
+
+
+def describe(error: OSError) -> str:
+    """Return the reason of an error, and what to do, as one or two sentences."""
+    if error.errno is None:
+        return f"{error}. {remedy(error)}"
+    return f"{os.strerror(error.errno)}. {remedy(error)}"
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about an error of a disk or a file system, as a sentence without a stop."""
+    first = _REMEDIES.get(error.errno or 0, "Make it writable, or name another place")
+    return f"{first}, then run the same command again"
+
+
+@contextmanager
+def naming(path: Path, *, everything: bool = False) -> Iterator[None]:
+    """Give errors of a block in which a file is written the file's name.
+
+    Args:
+        path: The file.
+        everything: Whether errors that name another file are of the writing too.
+
+    Raises:
+        UnwritableError: The file cannot be written.
+    """
+    try:
+        yield
+    except UnwritableError:
+        raise
+    except OSError as error:
+        own = error.filename in (None, str(path), str(_temporary(path)))
+        if not own and not everything:
+            raise
+        name = str(path) if own else error.filename
+        raise UnwritableError(error.errno, error.strerror, name) from error
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -21,30 +78,37 @@ def replacing(path: Path) -> Iterator[Path]:
     and the temporary file is removed. Temporary files of killed processes are removed too.
 
     Raises:
-        OSError: The folder cannot be written, or the disk is full.
+        UnwritableError: The folder cannot be written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{path.name}.*.tmp"):
-        stale.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
+    with naming(path, everything=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*.tmp"):
+            stale.unlink(missing_ok=True)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with naming(path):
+            yield temporary
+        with naming(path, everything=True):
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the error that led here is the one to report
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file by UTF-8 text, atomically."""
+    """Replace a file by UTF-8 text, atomically; raises as :func:`replacing` does."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Replace a file by a JSON document with an indent of 1, atomically."""
+    """Replace a file by a JSON document with an indent of 1, atomically.
+
+    Raises as :func:`replacing` does.
+    """
     write_text(path, json.dumps(document, indent=1) + "\n")
 
 
@@ -115,6 +179,23 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def write_whole(descriptor: int, data: bytes, at: int | None = None) -> None:
+    """Write all of the data; what a full disk has no room for gives its error.
+
+    Args:
+        descriptor: Open file.
+        data: The bytes.
+        at: Position of the first one; None for where the file stands.
+
+    Raises:
+        OSError: Not all of it could be written.
+    """
+    done = 0
+    while done < len(data):
+        rest = data[done:]
+        done += os.write(descriptor, rest) if at is None else os.pwrite(descriptor, rest, at + done)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename or a new name in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -122,3 +203,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -141,3 +141,4 @@ def test_full_disk_leaves_the_old_set(tmp_path):
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 7
     assert read_current(tmp_path).files == OLD
+    assert list((tmp_path / "versions").glob(".*")) == []

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 
 from k150k_pipeline.datasets.previews import ImagePreview, JSONPreview, TablePreview
+from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing, write_json
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.tables import open_table
@@ -59,6 +60,7 @@ class AtomicParquetDataset(AtomicFileDataset):
         frame: pd.DataFrame = self._read().to_pandas()
         return frame
 
+    @unwritable_as_dataset_error()
     def save(self, data: pa.Table | pa.RecordBatchReader) -> None:
         """Replace the file by an Arrow table; the same table gives the same bytes.
 
@@ -125,6 +127,7 @@ class AtomicCSVDataset(AtomicFileDataset):
             )
         return cells[:width] + [""] * (width - len(cells))
 
+    @unwritable_as_dataset_error()
     def save(self, data: pd.DataFrame) -> None:
         """Replace the file by a frame, without its index."""
         with replacing(self._filepath) as temporary:
@@ -148,6 +151,7 @@ class AtomicJSONLinesDataset(AtomicFileDataset):
         frames = [pd.DataFrame(rows) for rows in self._batches()]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
+    @unwritable_as_dataset_error()
     def save(self, data: Iterable[Mapping[str, Any]]) -> None:
         """Replace the file by rows; they may come from a generator and are not kept."""
         with replacing(self._filepath) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -199,6 +203,7 @@ class AtomicJSONDataset(AtomicFileDataset):
         """Return the document."""
         return json.loads(self._filepath.read_text("utf-8"))
 
+    @unwritable_as_dataset_error()
     def save(self, data: Any) -> None:
         """Replace the file by a document."""
         write_json(self._filepath, data)
@@ -217,6 +222,7 @@ class AtomicFigureDataset(AtomicFileDataset):
             f"{self._filepath} is a picture, which no node can load: open it in a viewer"
         )
 
+    @unwritable_as_dataset_error()
     def save(self, data: Figure) -> None:
         """Replace the file; the same figure gives the same bytes."""
         with replacing(self._filepath) as temporary:

@@ -12,6 +12,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing
 from k150k_pipeline.errors import InputError
 
@@ -130,6 +131,7 @@ class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
         """Return the folder; whether it exists is checked when it is read."""
         return self._folder
 
+    @unwritable_as_dataset_error()
     def save(self, data: ClipMakers) -> None:
         """Make the missing clips one by one, each atomically."""
         for name, make in data.items():

@@ -10,6 +10,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import write_text
 
 
@@ -24,6 +25,7 @@ class FolderDataset(AbstractDataset[Mapping[str, str], Path]):
         """Return the path; whether the folder exists is not checked."""
         return self._folder
 
+    @unwritable_as_dataset_error()
     def save(self, data: Mapping[str, str]) -> None:
         """Write the texts to files of these names."""
         for name, text in data.items():

@@ -14,7 +14,8 @@ from kedro.io import DatasetError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.previews import JSONPreview
-from k150k_pipeline.durable import sync_folder
+from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
+from k150k_pipeline.durable import naming, sync_folder
 
 CURRENT, VERSIONS, SUMS = "current", "versions", "SHA256SUMS"
 _DIGITS = 16
@@ -42,6 +43,7 @@ class ModelSetDataset(AtomicFileDataset):
     folder.
     """
 
+    @unwritable_as_dataset_error()
     def save(self, data: Mapping[str, bytes]) -> None:
         """Make the files the current set."""
         publish(self._filepath, data)
@@ -68,8 +70,14 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Make files the current set of a folder; return the folder of the version.
 
     Raises:
-        OSError: The folder cannot be written, or the disk is full; the old set stays current.
+        UnwritableError: The folder cannot be written, or the disk is full; the old set stays
+            current.
     """
+    with naming(folder, everything=True):
+        return _publish(folder, files)
+
+
+def _publish(folder: Path, files: Mapping[str, bytes]) -> Path:
     sums = _sums(files)
     versions = folder / VERSIONS
     target = versions / hashlib.sha256(sums.encode()).hexdigest()[:_DIGITS]
@@ -109,15 +117,18 @@ def read_current(folder: Path) -> ModelSet:
 
 
 def _write_version(temporary: Path, target: Path, files: Mapping[str, bytes]) -> None:
-    temporary.mkdir()
-    for name, content in files.items():
-        with (temporary / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    sync_folder(temporary)
-    temporary.rename(target)
-    sync_folder(target.parent)
+    try:
+        temporary.mkdir()
+        for name, content in files.items():
+            with (temporary / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        sync_folder(temporary)
+        temporary.rename(target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import write_json
 
 _REMEDY = "run the whole pipeline, not some of its nodes, to make it anew"
@@ -53,6 +54,7 @@ class ValidatedJSONDataset(AtomicFileDataset):
         except ValueError as error:
             raise DatasetError(f"{self._filepath} is not JSON ({error}): {_REMEDY}") from error
 
+    @unwritable_as_dataset_error()
     def save(self, data: BaseModel) -> None:
         """Replace the file by a model.
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from k150k_pipeline.durable import write_text
+from k150k_pipeline.durable import describe, write_text
 from k150k_pipeline.errors import InputError
 
 FILE_NAME = ".download-progress.json"
@@ -74,8 +74,8 @@ class DownloadState:
             write_text(self.path, text)
         except OSError as error:
             raise InputError(
-                f"{self.path} cannot be written: {error.strerror}. Make it writable, or name "
-                "another path with ingest.progress_path, and run again"
+                f"{self.path} cannot be written: {describe(error)}. ingest.progress_path names "
+                "another path"
             ) from error
 
     def _set(self, name: str, state: dict[str, str]) -> None:

@@ -8,15 +8,21 @@ import json
 import logging
 import os
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from k150k_pipeline.durable import describe, write_whole
 from k150k_pipeline.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+_FLOCK = struct.Struct("hhqqi4x")
+_HELD_BY_ANOTHER = (errno.EAGAIN, errno.EACCES)
+_MOST_BYTES = 65536
 
 
 class OutputInUseError(RuntimeError):
@@ -25,6 +31,9 @@ class OutputInUseError(RuntimeError):
 
 class RunLock:
     """An advisory lock that the kernel releases when its holder dies, also by ``kill -9``.
+
+    It belongs to the open file (``F_OFD_SETLK``), so that others can ask for its holder without
+    taking it themselves.
 
     Args:
         path: The lock file. It stays when the lock is released.
@@ -43,16 +52,17 @@ class RunLock:
         """
         descriptor = self._open()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
         except OSError as error:
+            holder = _read(descriptor)
             os.close(descriptor)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise OutputInUseError(_describe(self._path)) from None
+            if error.errno in _HELD_BY_ANOTHER:
+                raise OutputInUseError(_describe(self._path, holder)) from None
             logger.warning("%s: this file system has no locks (%s)", self._path, error.strerror)
             return
         try:
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, json.dumps(_holder()).encode())
+            write_whole(descriptor, json.dumps(_holder()).encode())
         except OSError as error:
             os.close(descriptor)
             raise self._unwritable(error) from error
@@ -67,8 +77,8 @@ class RunLock:
 
     def _unwritable(self, error: OSError) -> InputError:
         return InputError(
-            f"the lock {self._path} cannot be written: {error.strerror}. A run locks every file "
-            "that it writes: make its folder writable, or name another one"
+            f"the lock {self._path} cannot be written, and a run locks every file that it writes: "
+            f"{describe(error)}"
         )
 
     @contextmanager
@@ -83,24 +93,39 @@ class RunLock:
     def release(self) -> None:
         """Release the lock, if it is held."""
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
+            with suppress(OSError):  # a holder's name that stays says nothing without its lock
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def read_holder(path: Path) -> dict[str, object] | None:
-    """Return host, process and command of a lock's holder; None if no process holds it."""
+    """Return host, process and command of a lock's holder; None if no process holds it.
+
+    The lock is only looked at, so that a run that starts meanwhile is never refused.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return _read(path)
+        return _read(descriptor) if _is_locked(descriptor) else None
     finally:
         os.close(descriptor)
-    return None
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_RDLCK))
+    except OSError:  # this file system has no locks
+        return False
+    kind: int = _FLOCK.unpack(found)[0]
+    return kind != fcntl.F_UNLCK
+
+
+def _whole_file(kind: int) -> bytes:
+    """Return a ``struct flock`` of a kind of lock on the whole file."""
+    return _FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0)
 
 
 def _holder() -> dict[str, object]:
@@ -112,16 +137,16 @@ def _holder() -> dict[str, object]:
     }
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(descriptor: int) -> dict[str, object]:
+    """Return what a holder has written about itself; empty if it has not done so yet."""
     try:
-        holder: dict[str, object] = json.loads(path.read_text("utf-8"))
-    except ValueError:
+        holder = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
+    except (OSError, ValueError):
         return {}
-    return holder
+    return holder if isinstance(holder, dict) else {}
 
 
-def _describe(path: Path) -> str:
-    holder = _read(path)
+def _describe(path: Path, holder: dict[str, object]) -> str:
     return (
         f"another run is working on this output: process {holder.get('pid', 'unknown')} on host "
         f"{holder.get('host', 'unknown')} since {holder.get('since', 'unknown')} "

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from k150k_pipeline.durable import describe, write_whole
 from k150k_pipeline.errors import JournalError
 
 
@@ -60,11 +61,11 @@ class StartMark:
                 self._descriptor = os.open(self._path, flags, 0o644)
             # One write, shorter than a page: a kill leaves the old line or the new one. What
             # remains of a longer line before it stands behind the end of this one.
-            os.pwrite(self._descriptor, line, 0)
+            write_whole(self._descriptor, line, at=0)
         except OSError as error:
             raise JournalError(
-                f"cannot write {self._path}: {error.strerror or error}. Every clip recorded so "
-                "far is kept; mend this, then run the same command again"
+                f"{self._path} cannot be written: {describe(error)}. The clips recorded so far are "
+                "kept"
             ) from error
 
     def close(self) -> None:

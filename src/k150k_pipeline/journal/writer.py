@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from k150k_pipeline.durable import sync_folder
+from k150k_pipeline.durable import describe, sync_folder, write_whole
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.records import Entry, Failure, Payload, encode_entry, encode_payload
 
@@ -51,24 +51,20 @@ class JournalWriter:
     def _append(self, entry: Entry) -> None:
         try:
             descriptor = self._open()
-            self._write(descriptor, encode_entry(entry))
+            write_whole(descriptor, encode_entry(entry))
             self._sync(descriptor)
         except OSError as error:
             raise JournalError(
-                f"the journal {self._path} cannot be written: {error.strerror or error}. The clips "
-                "recorded so far are kept: make room on the disk, then run the same command again"
+                f"the journal {self._path} cannot be written: {describe(error)}. The clips "
+                "recorded so far are kept"
             ) from error
-
-    def _write(self, descriptor: int, line: bytes) -> None:
-        if os.write(descriptor, line) != len(line):
-            raise OSError("only part of a line was written")
 
     def _open(self) -> int:
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._descriptor = os.open(self._path, flags, 0o644)
-            self._write(self._descriptor, self._header)
+            write_whole(self._descriptor, self._header)
             sync_folder(self._path.parent)
         return self._descriptor
 
