@@ -36,17 +36,11 @@ def invoke(error: BaseException) -> Result:
         (DatasetError("a:\n b.\nHint: install c"), "Error: a: b.\n"),
         (
             OSError(errno.ENOSPC, "No space left", "/x"),
-            (
-                "Error: /x: No space left on device. Make room on the disk, then run the same command "
-                "again\n"
-            ),
+            f"Error: /x: No space left on device. Make room on the disk, {AGAIN}\n",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied"),
-            (
-                "Error: Permission denied. Change the permissions, or name another place, then run the "
-                "same command again\n"
-            ),
+            f"Error: Permission denied. Change the permissions, or name another place, {AGAIN}\n",
         ),
     ],
 )

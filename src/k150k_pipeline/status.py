@@ -93,24 +93,31 @@ def _describe_run(run: Mapping[str, Any], dataset: JournalDataset) -> str:
     seen = JournalTail(dataset.journal).poll()
     holder = read_holder(dataset.lock_path)
     now = time.time()
-    rate = seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now) if holder else 0.0
-    due = max(run["due"] - seen.finished_since(run["started_at"]), 0)
-    state = (
-        f"running: process {holder.get('pid')} on {holder.get('host')}" if holder else "not running"
+    rate = (
+        seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now) if holder is not None else 0.0
     )
+    due = max(run["due"] - seen.finished_since(run["started_at"]), 0)
     last_failures = list(seen.failures.items())[-_FAILURES_SHOWN:]
     lines = [
-        f"{dataset.journal.output} ({state})",
+        f"{dataset.journal.output} ({_state(holder)})",
         (
             f"  wanted {run['wanted']}, done {len(seen.clips)}, "
             f"failed attempts {seen.failed}, due {due}"
         ),
         f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
-        if holder
+        if holder is not None
         else "  no rate: nothing is running",
         *(f"  failed: {clip}: {': '.join(failure)}" for clip, failure in last_failures),
     ]
     return "\n".join(lines)
+
+
+def _state(holder: Mapping[str, object] | None) -> str:
+    if holder is None:
+        return "not running"
+    if "pid" not in holder:  # it has the lock and has not written its name yet
+        return "running"
+    return f"running: process {holder['pid']} on {holder.get('host', 'an unknown host')}"
 
 
 def _entries(kind: Kind, params: Mapping[str, Any]) -> list[str]:
