@@ -1,8 +1,9 @@
-"""Reader of the CSV tables of users, in any of the usual encodings and with any delimiter."""
+"""CSV tables: those of users in any of the usual forms, and cells that no spreadsheet executes."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,25 @@ Rows = Iterator[tuple[int, list[str]]]
 """Line number and cells of each row."""
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - spreadsheets know wide signs
 _HEAD_BYTES = 512
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _OTHER_KINDS = {b"PAR1": "a parquet file", b"PK\x03\x04": "a spreadsheet or another zip archive"}
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
+
+
+def quote_formula(cell: str) -> str:
+    """Return a cell with an apostrophe before what a spreadsheet would take for a formula.
+
+    A cell that has such apostrophes already gets one more, so that :func:`unquote_formula` gives
+    every cell back.
+    """
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unquote_formula(cell: str) -> str:
+    """Return a cell without the apostrophe that :func:`quote_formula` puts before it."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 @contextmanager

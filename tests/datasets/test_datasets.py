@@ -23,6 +23,7 @@ from k150k_pipeline.datasets import (
     FolderDataset,
     JournalDataset,
     ModelSetDataset,
+    ReportCSVDataset,
 )
 from k150k_pipeline.errors import InputError
 
@@ -53,6 +54,37 @@ def test_csv_that_cannot_be_read_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(DatasetError, match=r"scores\.csv"):
         AtomicCSVDataset(filepath=str(path)).load()
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff20"])
+def test_text_that_a_spreadsheet_would_execute_is_quoted_and_read_back(tmp_path, start):
+    path = tmp_path / "failures.csv"
+    names = [
+        f"a{start}=1",
+        f"{start}cmd|'/c calc'!A0.mp4",
+        f"'{start}x",
+        f"''{start}x",
+        "'plain",
+        "",
+    ]
+    frame = pd.DataFrame({"clip_name": names, "attempts": range(-3, 3), "rest": [0.5, None] * 3})
+    dataset = ReportCSVDataset(filepath=str(path))
+    dataset.save(frame)
+    cells = AtomicCSVDataset(filepath=str(path)).load()["clip_name"].tolist()
+    assert cells == [names[0], *(f"'{name}" for name in names[1:4]), *names[4:]]
+    assert dataset.load()["clip_name"].tolist() == names
+    assert dataset.load()["attempts"].tolist() == [str(number) for number in range(-3, 3)]
+    assert dataset.load().attrs["path"] == str(path)
+
+
+def test_report_without_such_texts_has_the_bytes_of_any_csv(tmp_path):
+    frame = pd.DataFrame(
+        {"clip_name": ["a.mp4", "b,c.mp4", None], "given_up": [True, False, True], "n": [-1, 2, 3]}
+    )
+    paths = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for path, kind in zip(paths, (AtomicCSVDataset, ReportCSVDataset), strict=True):
+        kind(filepath=str(path)).save(frame)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_json_round_trip(tmp_path):

@@ -7,6 +7,7 @@ from k150k_pipeline.datasets.atomic import (
     AtomicJSONDataset,
     AtomicJSONLinesDataset,
     AtomicParquetDataset,
+    ReportCSVDataset,
 )
 from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
 from k150k_pipeline.datasets.extra_columns import ExtraColumnsDataset
@@ -31,5 +32,6 @@ __all__ = [
     "JournalDataset",
     "ModelSet",
     "ModelSetDataset",
+    "ReportCSVDataset",
     "ValidatedJSONDataset",
 ]

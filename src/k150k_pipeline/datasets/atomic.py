@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
+from pandas.api.types import is_numeric_dtype
 
 from k150k_pipeline.datasets.previews import ImagePreview, JSONPreview, TablePreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing, write_json
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.tables import open_table
+from k150k_pipeline.tables import open_table, quote_formula, unquote_formula
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # slow to import, for one dataset
@@ -131,12 +133,45 @@ class AtomicCSVDataset(AtomicFileDataset):
     def save(self, data: pd.DataFrame) -> None:
         """Replace the file by a frame, without its index."""
         with replacing(self._filepath) as temporary:
-            data.to_csv(temporary, index=False)
+            data.to_csv(temporary, index=False, quoting=_quoting(data))
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
         head = pd.read_csv(self._filepath, dtype=str, keep_default_na=False, nrows=nrows)
         return TablePreview(json.loads(head.to_json(orient="split")))
+
+
+class ReportCSVDataset(AtomicCSVDataset):
+    """A CSV file that people open in a spreadsheet, with texts from outside, such as clip names.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it in the file.
+    """
+
+    def load(self) -> pd.DataFrame:
+        """Return the table without these apostrophes; raises as its base does."""
+        frame = super().load()
+        plain = frame.map(unquote_formula)
+        plain.attrs = frame.attrs
+        return plain
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Replace the file by a frame, without its index."""
+        quoted = data.copy()
+        for name, column in data.items():
+            if not is_numeric_dtype(column):
+                quoted[name] = column.map(_quote)
+        super().save(quoted)
+
+
+def _quoting(data: pd.DataFrame) -> Literal[0, 2]:
+    """Return how cells are quoted: where it is needed, but csv sees no need in a lone CR."""
+    texts = (column for _, column in data.items() if not is_numeric_dtype(column))
+    lone = any("\r" in cell for column in texts for cell in column if isinstance(cell, str))
+    return csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
+
+
+def _quote(cell: Any) -> Any:
+    return quote_formula(cell) if isinstance(cell, str) else cell
 
 
 class AtomicJSONLinesDataset(AtomicFileDataset):
