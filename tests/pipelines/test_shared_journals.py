@@ -38,6 +38,7 @@ def merge(journal: Journal, done_before: int):
         corpus="konvid_150k", fingerprint="f", accepted=[], scoring=SCORING,
         mos={"a.mp4": 3.0, "b.mp4": 3.0}, due=[], attempts={}, done_before=done_before,
         recovered=0, clips_without_label=[], labels_without_clip=[], bad_labels=[],
+        changed_clips=[], unknown_files=0, superseded={},
         torn_lines=0, broken_lines=[], started_at=0.0,
     )  # fmt: skip
     return merge_extraction(plan, journal, ExtractParameters(), TALLY)

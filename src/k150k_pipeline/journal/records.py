@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from k150k_pipeline.media.identity import FileIdentity
+
 FORMAT = 1
 _CRC_KEY = b',"crc":"'
 _CRC_LENGTH = len(_CRC_KEY) + 8 + len(b'"}\n')
@@ -47,6 +49,7 @@ class Entry:
         seconds: Wall-clock seconds it took.
         payload_json: Its result, as JSON; None if it failed.
         failure: Why it failed; None if it did not.
+        file: The file that it was made from; None if that is not recorded.
     """
 
     clip: str
@@ -56,6 +59,7 @@ class Entry:
     seconds: float
     payload_json: bytes | None
     failure: Failure | None
+    file: FileIdentity | None = None
 
     @property
     def status(self) -> Literal["ok", "failed"]:
@@ -90,6 +94,8 @@ def encode_entry(entry: Entry) -> bytes:
     }
     if entry.failure is not None:
         return _seal(_json({**fields, **entry.failure.as_dict()})[:-1])
+    if entry.file is not None:
+        fields["file"] = entry.file.as_dict()
     return _seal(_json(fields)[:-1] + _PAYLOAD_KEY + (entry.payload_json or b"{}"))
 
 
@@ -123,6 +129,7 @@ def decode_entry(line: bytes, fingerprint: str) -> Entry | None:
         seconds=fields["seconds"],
         payload_json=payload,
         failure=failure,
+        file=FileIdentity.parse(fields.get("file")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,8 +14,11 @@ from k150k_pipeline.isolation.deaths import end_of_predecessor
 from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.marks import StartMark
 from k150k_pipeline.journal.records import Failure, Payload
+from k150k_pipeline.media.identity import FileIdentity
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _TRIES = 3
 """Tries of one clip in one run when its process is killed from outside."""
@@ -84,9 +87,16 @@ class ShardJournal:
         """Note that a clip is begun; raises as :class:`StartMark` does."""
         self._mark.begin(clip)
 
-    def ok(self, clip: str, attempt: int, seconds: float, payload: Payload) -> None:
+    def ok(
+        self,
+        clip: str,
+        attempt: int,
+        seconds: float,
+        payload: Payload,
+        file: FileIdentity | None = None,
+    ) -> None:
         """Record a clip that was processed; see :class:`JournalWriter`."""
-        self._writer.ok(clip, attempt, seconds, payload)
+        self._writer.ok(clip, attempt, seconds, payload, file)
         self._seen.append(None)
 
     def failed(self, clip: str, attempt: int, seconds: float, error: ClipError) -> None:
@@ -115,6 +125,7 @@ def work_through(
     process: Callable[[str], Payload],
     shard: ShardJournal,
     earlier_attempts: Mapping[str, int],
+    identify: Callable[[str], FileIdentity | None] = lambda _: None,
 ) -> Tally:
     """Process clips one by one; a clip that cannot be processed never stops the others.
 
@@ -123,6 +134,7 @@ def work_through(
         process: Returns the payload of a clip or raises :class:`ClipError`.
         shard: Takes one line per clip.
         earlier_attempts: Failed attempts of earlier runs.
+        identify: Returns what is recorded of a clip's file, before it is processed.
 
     Raises:
         JournalError: A line could not be written: going on would lose work.
@@ -138,15 +150,15 @@ def work_through(
         shard.begin(clip)
         started = time.perf_counter()
         try:
-            payload = try_again_when_killed(process, clip)
+            file, payload = try_again_when_killed(lambda c: (identify(c), process(c)), clip)
         except ClipError as error:
             shard.failed(clip, attempt, time.perf_counter() - started, error)
         else:
-            shard.ok(clip, attempt, time.perf_counter() - started, payload)
+            shard.ok(clip, attempt, time.perf_counter() - started, payload, file)
     return shard.tally()
 
 
-def try_again_when_killed(process: Callable[[str], Payload], clip: str) -> Payload:
+def try_again_when_killed(process: Callable[[str], T], clip: str) -> T:
     """Process a clip, and once more when somebody kills its process; that is not its fault.
 
     Raises:

@@ -9,6 +9,7 @@ from pathlib import Path
 from k150k_pipeline.durable import describe, sync_folder, write_whole
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.records import Entry, Failure, Payload, encode_entry, encode_payload
+from k150k_pipeline.media.identity import FileIdentity
 
 
 class JournalWriter:
@@ -35,14 +36,21 @@ class JournalWriter:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def ok(self, clip: str, attempt: int, seconds: float, payload: Payload) -> None:
-        """Record a clip that was processed.
+    def ok(
+        self,
+        clip: str,
+        attempt: int,
+        seconds: float,
+        payload: Payload,
+        file: FileIdentity | None = None,
+    ) -> None:
+        """Record a clip that was processed, and the file that it was.
 
         Raises:
             JournalError: The line could not be made durable (disk full, quota, I/O error).
         """
         now, sealed = time.time(), encode_payload(payload)
-        self._append(Entry(clip, self._fingerprint, attempt, now, seconds, sealed, None))
+        self._append(Entry(clip, self._fingerprint, attempt, now, seconds, sealed, None, file))
 
     def failed(self, clip: str, attempt: int, seconds: float, failure: Failure) -> None:
         """Record a clip that could not be processed; raises as :meth:`ok` does."""

@@ -72,7 +72,7 @@ def check_container(path: Path) -> str:
             ``unreadable``.
     """
     try:
-        _require_file(path)
+        require_file(path)
         wholeness = examine(path)
     except FileNotFoundError as error:
         raise ClipError("probe", "missing", f"{path} does not exist") from error
@@ -101,7 +101,13 @@ def examine(path: Path) -> Wholeness:
             return Wholeness(doubt="it has too many parts to be walked through")
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Refuse what is not a regular file.
+
+    Raises:
+        ClipError: Stage ``probe``, reason ``not_a_file``.
+        OSError: It does not exist, or cannot be looked at.
+    """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"

@@ -288,6 +288,13 @@ class ExtractParameters(Parameters):
 
     on_engine_change: OnEngineChange = "refuse"
 
+    on_clip_change: Literal["rescore", "refuse", "keep"] = "rescore"
+    """What to do about a clip that is not the file that its row was made from: another file under
+    its name. ``rescore`` the clip, ``refuse`` the run, or ``keep`` the row. A file with another
+    time of change is hashed and, if its bytes are the same, keeps its row. Rows of older versions
+    do not record the file and are kept. Change it when clips are replaced that must not be
+    scored again."""
+
     metadata_jsonl: Path | None = None
     """JSON-lines sidecar whose columns follow the 48; null: none. Change it for CHUG, or any corpus
     with content and split metadata."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from k150k_pipeline.isolation import ClipTask, own_helper
+from k150k_pipeline.media.identity import FileIdentity, identify
 from k150k_pipeline.media.probe import ClipInfo, probe
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.engine import ClipScore
@@ -34,6 +35,15 @@ class IsolatedScorer:
         """
         task = ClipTask("probe", path, self._probe_timeout_s)
         return self._helper.call(task, probe, path)
+
+    def identify_file(self, path: Path) -> FileIdentity:
+        """Hash a clip; see :func:`~k150k_pipeline.media.identity.identify`.
+
+        Raises:
+            ClipError: Also stage ``probe`` with the reasons of a helper.
+        """
+        task = ClipTask("probe", path, self._probe_timeout_s)
+        return self._helper.call(task, identify, path)
 
     def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
         """Score a clip; see :class:`~k150k_pipeline.vmaf.engine.Engine`.

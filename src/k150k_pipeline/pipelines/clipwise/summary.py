@@ -26,7 +26,13 @@ def summarise(report: Report) -> str:
 
 def _orphans(report: Report) -> list[str]:
     lines = []
-    for what in ("labels_without_clip", "clips_without_label", "bad_labels", _DOUBTFUL):
+    for what in (
+        "labels_without_clip",
+        "clips_without_label",
+        "bad_labels",
+        "changed_clips",
+        _DOUBTFUL,
+    ):
         if names := report.get(what):
             more = " …" if len(names) > _NAMED else ""
             shown = ", ".join(names[:_NAMED])

@@ -17,6 +17,7 @@ from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.worker import Tally, work_through
+from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.clipwise import (
     Report,
     check_failure_rate,
@@ -26,6 +27,7 @@ from k150k_pipeline.pipelines.clipwise import (
     shard_journal,
     summarise,
 )
+from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, counting
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
 from k150k_pipeline.pipelines.feature_extraction.describing import describe_clips, extra_table
 from k150k_pipeline.pipelines.feature_extraction.keeping import keep_originals, settle_staging
@@ -85,7 +87,12 @@ def plan_extraction(
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
     key = fingerprint(scoring)
 
-    past = planning.read_past(journal, key, scoring, extract)
+    scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
+
+    def look(files: RowFiles) -> Changes:
+        return planning.compare_files(files, present, clips, journal, scorer, extract)
+
+    past = planning.read_past(journal, key, scoring, extract, look)
     progress = past.progress
 
     wanted = sorted(name for name in mos if name in present or name in progress.done)
@@ -110,6 +117,9 @@ def plan_extraction(
         clips_without_label=sorted(present - mos.keys()),
         labels_without_clip=sorted(mos.keys() - set(wanted)),
         bad_labels=labels.skipped,
+        changed_clips=past.changes.changed,
+        unknown_files=past.changes.unknown,
+        superseded=past.changes.superseded,
         torn_lines=past.damage.torn,
         broken_lines=past.damage.broken,
         started_at=started_at,
@@ -181,8 +191,11 @@ def score_shard(
             refuse_small(clip)
         return to_payload(scorer.score(clip, PLANS[extract.plan]))
 
+    def identify(name: str) -> FileIdentity:
+        return scorer.identify_file(clips.find(name))
+
     with shard_journal(journal, plan, shard) as lines:
-        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts)
+        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts, identify)
 
 
 def to_payload(score: ClipScore) -> Payload:
@@ -220,7 +233,7 @@ def merge_extraction(
         LostRowsError: The number of rows is not that of earlier runs plus that of this run; no
             output is replaced.
     """
-    progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
+    progress = survey(counting(journal.entries(), plan.superseded), plan.fingerprint, plan.accepted)
     table, doubtful = outputs.features_table(plan, journal)
     sidecar = outputs.load_sidecar(extract)
     failures = failures_table(plan.mos.keys() - progress.done, progress, extract.max_attempts)
@@ -230,6 +243,9 @@ def merge_extraction(
         "metadata": outputs.count_matches(table, sidecar),
     }
     report["counts"]["completeness_unknown"] = len(doubtful)
+    report["changed_clips"] = plan.changed_clips
+    report["counts"]["changed_clips"] = len(plan.changed_clips)
+    report["counts"]["unknown_files"] = plan.unknown_files
     report["summary"] = summarise(report)
     _refuse_wrong_count(journal, report["counts"])
     keep_originals(journal, extract, table["clip_name"].to_pylist())

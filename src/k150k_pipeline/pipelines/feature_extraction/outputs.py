@@ -17,6 +17,7 @@ from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.precedence import RowChoice
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.clipwise import Report, count_by
+from k150k_pipeline.pipelines.clipwise.changes import counting
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.sidecar_join import Sidecar, join, read_sidecar
 from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
@@ -40,7 +41,7 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> tuple[pa.Table, li
     size = np.zeros((len(names), 2), dtype=np.int32)
     values = np.full((len(names), len(VALUE_COLUMNS)), np.nan)
     doubtful = np.zeros(len(names), dtype=bool)
-    for entry in journal.entries():
+    for entry in counting(journal.entries(), plan.superseded):
         row = row_of.get(entry.clip)
         if row is None or entry.failure or not choice.takes(entry.clip, entry.fingerprint):
             continue

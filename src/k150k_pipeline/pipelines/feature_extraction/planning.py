@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from k150k_pipeline.errors import InputError, LostRowsError
+from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.errors import ClipError, InputError, LostRowsError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.handle import Damage
+from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
+from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, find_changes, settle
 from k150k_pipeline.pipelines.feature_extraction import legacy
 from k150k_pipeline.pipelines.feature_extraction.keeping import is_superseded
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.parameters import ExtractParameters
+from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 
 logger = logging.getLogger(__name__)
 
@@ -34,34 +38,45 @@ class Past:
         accepted: Other fingerprints whose rows are used too.
         recovered: Number of rows that this run took over.
         damage: Lines of the journal that cannot be read.
+        changes: Clips that are not the files that their rows were made from.
     """
 
     progress: Progress
     accepted: set[str]
     recovered: int
     damage: Damage
+    changes: Changes
 
 
 def read_past(
-    journal: Journal, key: str, scoring: Mapping[str, Any], extract: ExtractParameters
+    journal: Journal,
+    key: str,
+    scoring: Mapping[str, Any],
+    extract: ExtractParameters,
+    look: Callable[[RowFiles], Changes],
 ) -> Past:
     """Take over rows from the files beside the output, then read the whole journal.
+
+    A clip that has changed is not done.
 
     Args:
         journal: Journal of the output.
         key: Fingerprint of the run.
         scoring: The description behind the fingerprint.
         extract: Block ``extract``.
+        look: Compares the clips with the files of their rows.
 
     Raises:
         LostRowsError: ``.done`` lists clips that have no row anywhere.
         InputError: There are rows of another engine or plan, and ``extract.on_engine_change`` is
-            ``refuse``; or a file beside the output has rows that do not fit.
+            ``refuse``; or a file beside the output has rows that do not fit; or clips have
+            changed, and ``extract.on_clip_change`` is ``refuse``.
     """
     damage = Damage(torn=journal.cut_torn_lines())
     taken = take_over(journal, extract)
     accepted = _accepted_fingerprints(journal, key, extract)
-    progress = survey(journal.entries(damage), key, accepted)
+    files = RowFiles({key, *accepted})
+    progress = survey(files.note(journal.entries(damage)), key, accepted)
     if extract.legacy != "ignore":
         _refuse_lost_rows(journal, progress.any_row.union(taken.left), damage, extract)
     if extract.on_engine_change == "refuse":
@@ -72,7 +87,32 @@ def read_past(
             "extract.on_engine_change",
             passed_over=legacy.FINGERPRINTS,
         )
-    return Past(progress, accepted, taken.rows, damage)
+    changes = look(files)
+    settle(changes, extract.on_clip_change)
+    progress.done.difference_update(changes.changed)
+    return Past(progress, accepted, taken.rows, damage, changes)
+
+
+def compare_files(
+    files: RowFiles,
+    present: Iterable[str],
+    clips: ClipFolder,
+    journal: Journal,
+    scorer: IsolatedScorer,
+    extract: ExtractParameters,
+) -> Changes:
+    """Compare clips with the files of their rows; with ``extract.on_clip_change=keep`` none."""
+    kept = extract.on_clip_change == "keep"
+    paths = {} if kept else {name: clips.find(name) for name in present if name in files.by_clip}
+
+    def identify(path: Path) -> FileIdentity | None:
+        try:
+            return scorer.identify_file(path)
+        except ClipError as error:
+            logger.warning("A clip whose time has changed cannot be compared: %s", error)
+            return None
+
+    return find_changes(files, paths, journal, identify)
 
 
 def match_labels(
