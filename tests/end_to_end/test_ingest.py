@@ -458,3 +458,78 @@ def test_a_progress_file_that_cannot_be_read_is_named(ingest, site):
     output = ingest.run(ok=False)
     assert ".download-progress.json is not a download-progress file" in output
     assert "'perhaps'" in output and site.server.requests == []
+
+
+def damaged(path: Path) -> bytes:
+    """Return a clip whose boxes are whole and whose pictures are zeros."""
+    data = path.read_bytes()
+    start = data.index(b"mdat") + 4
+    size = int.from_bytes(data[start - 8 : start - 4], "big") - 8
+    return data[:start] + bytes(size) + data[start + size :]
+
+
+class BrokenSite:
+    """A server whose only clip is broken when it is first asked for."""
+
+    def __init__(self, server: ScriptedServer, good: Path, broken_replies: int) -> None:
+        self.server, self.name, self.bad = server, good.name, damaged(good)
+        self.broken_replies = broken_replies
+        replies = [*[Reply(body=self.bad)] * broken_replies, Reply(body=good)]
+        self.urls = {good.name: server.at("/v/clip", *replies)}
+
+
+@pytest.fixture
+def broken_site(tiny_clips, request):
+    with ScriptedServer() as server:
+        yield BrokenSite(server, min(tiny_clips.glob("*.mp4")), request.param)
+
+
+@pytest.mark.parametrize("broken_site", [1, 2], indirect=True)
+def test_broken_download_is_fetched_again(ingest, broken_site):
+    ingest.write_manifest(broken_site.urls)
+    for _ in range(broken_site.broken_replies):
+        ingest.run()
+        assert ingest.failures() == {broken_site.name: ("decode", "corrupt")}
+    for _ in range(2):
+        ingest.run()
+        assert list(ingest.rows()) == [broken_site.name] and not ingest.failures()
+        assert len(broken_site.server.requests) == broken_site.broken_replies + 1
+    assert ingest.states() == {broken_site.name: {"state": "done"}}
+
+
+@pytest.mark.parametrize("broken_site", [9], indirect=True)
+def test_clip_that_stays_broken_is_fetched_three_times(ingest, broken_site):
+    ingest.write_manifest(broken_site.urls)
+    for _ in range(5):
+        ingest.run()
+    assert len(broken_site.server.requests) == 3
+    assert ingest.failures() == {broken_site.name: ("decode", "corrupt")}
+
+
+@pytest.mark.parametrize("broken_site", [1], indirect=True)
+@pytest.mark.parametrize("downloaded_before", [True, False])
+def test_broken_file_of_the_user_is_never_replaced(ingest, broken_site, downloaded_before):
+    ingest.write_manifest(broken_site.urls)
+    clip = ingest.drop / "clips" / broken_site.name
+    if downloaded_before:
+        ingest.run()
+    clip.parent.mkdir(exist_ok=True)
+    clip.write_bytes(broken_site.bad[:-1] + b"!")
+    asked = len(broken_site.server.requests)
+    for _ in range(2):
+        ingest.run()
+    assert clip.read_bytes()[-1:] == b"!"
+    assert len(broken_site.server.requests) == asked == downloaded_before
+
+
+@pytest.mark.parametrize("broken_site", [1], indirect=True)
+def test_broken_download_stays_where_it_is_when_nothing_better_comes(ingest, broken_site):
+    ingest.write_manifest(broken_site.urls)
+    ingest.run()
+    clip = ingest.drop / "clips" / broken_site.name
+    broken_site.server.at("/v/clip", Reply(status=404))
+    ingest.run()
+    assert clip.read_bytes() == broken_site.bad
+    assert ingest.failures() == {broken_site.name: ("download", "not_found")}
+    ingest.run()
+    assert clip.read_bytes() == broken_site.bad

@@ -92,10 +92,10 @@ def encode_entry(entry: Entry) -> bytes:
         "at": round(entry.at, 3),
         "seconds": round(entry.seconds, 4),
     }
-    if entry.failure is not None:
-        return _seal(_json({**fields, **entry.failure.as_dict()})[:-1])
     if entry.file is not None:
         fields["file"] = entry.file.as_dict()
+    if entry.failure is not None:
+        return _seal(_json({**fields, **entry.failure.as_dict()})[:-1])
     return _seal(_json(fields)[:-1] + _PAYLOAD_KEY + (entry.payload_json or b"{}"))
 
 

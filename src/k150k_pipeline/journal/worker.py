@@ -99,10 +99,17 @@ class ShardJournal:
         self._writer.ok(clip, attempt, seconds, payload, file)
         self._seen.append(None)
 
-    def failed(self, clip: str, attempt: int, seconds: float, error: ClipError) -> None:
+    def failed(
+        self,
+        clip: str,
+        attempt: int,
+        seconds: float,
+        error: ClipError,
+        file: FileIdentity | None = None,
+    ) -> None:
         """Record a clip that could not be processed; see :class:`JournalWriter`."""
         failure = Failure(error.stage, error.reason, error.detail)
-        self._writer.failed(clip, attempt, seconds, failure)
+        self._writer.failed(clip, attempt, seconds, failure, file)
         self._seen.append(failure)
 
     def tally(self) -> Tally:

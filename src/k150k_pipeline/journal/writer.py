@@ -52,9 +52,17 @@ class JournalWriter:
         now, sealed = time.time(), encode_payload(payload)
         self._append(Entry(clip, self._fingerprint, attempt, now, seconds, sealed, None, file))
 
-    def failed(self, clip: str, attempt: int, seconds: float, failure: Failure) -> None:
+    def failed(
+        self,
+        clip: str,
+        attempt: int,
+        seconds: float,
+        failure: Failure,
+        file: FileIdentity | None = None,
+    ) -> None:
         """Record a clip that could not be processed; raises as :meth:`ok` does."""
-        self._append(Entry(clip, self._fingerprint, attempt, time.time(), seconds, None, failure))
+        now = time.time()
+        self._append(Entry(clip, self._fingerprint, attempt, now, seconds, None, failure, file))
 
     def _append(self, entry: Entry) -> None:
         try:

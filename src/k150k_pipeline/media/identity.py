@@ -19,7 +19,7 @@ class FileIdentity:
     Attributes:
         size: Bytes of the file.
         mtime_ns: When the file last changed, in nanoseconds since the epoch.
-        sha256: SHA-256 of its bytes, in hexadecimal digits.
+        sha256: SHA-256 of its bytes, in hexadecimal digits; empty if they were not read.
     """
 
     size: int
@@ -29,6 +29,11 @@ class FileIdentity:
     def is_at(self, status: os.stat_result) -> bool:
         """Return whether a file has this size and this time of change."""
         return (self.size, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+    @classmethod
+    def unread(cls, status: os.stat_result) -> Self:
+        """Return the identity of a file whose bytes were not read."""
+        return cls(status.st_size, status.st_mtime_ns, "")
 
     def as_dict(self) -> dict[str, int | str]:
         """Return the fields as a plain mapping."""

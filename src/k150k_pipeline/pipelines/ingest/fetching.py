@@ -15,6 +15,7 @@ from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.isolation import HelperPool
 from k150k_pipeline.journal import Payload
 from k150k_pipeline.journal.worker import ShardJournal, Tally, try_again_when_killed
+from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.ingest.plan import DropLabels
 from k150k_pipeline.pipelines.ingest.probing import probe_clip
 from k150k_pipeline.schemas.ingest import IngestParameters
@@ -84,33 +85,46 @@ class _Fetcher:
             return
         self._watch.answered()
         self._state.done(name)
-        await self._probe(name, path, started)
+        await self._probe(name, path, started, _look_at(path))
 
-    async def _probe(self, name: str, path: Path, started: float) -> None:
+    async def _probe(
+        self, name: str, path: Path, started: float, file: FileIdentity | None
+    ) -> None:
         try:
             facts = await asyncio.to_thread(try_again_when_killed, lambda _: self._look(path), name)
         except ClipError as error:
-            self._fail(name, error, time.perf_counter() - started)
+            self._fail(name, error, time.perf_counter() - started, file)
             return
         seconds = time.perf_counter() - started
-        await asyncio.to_thread(self._succeed, name, seconds, facts)
+        await asyncio.to_thread(self._succeed, name, seconds, facts, file)
 
     def _look(self, path: Path) -> Payload:
         return probe_clip(self._helpers, path, self._ingest).as_payload()
 
-    def _succeed(self, name: str, seconds: float, facts: Payload) -> None:
+    def _succeed(
+        self, name: str, seconds: float, facts: Payload, file: FileIdentity | None
+    ) -> None:
         with self._one_line:
-            self._lines.ok(name, 1, seconds, facts)
+            self._lines.ok(name, 1, seconds, facts, file)
 
     def _give_up(self, name: str, error: ClipError) -> None:
         self._state.failed(name, f"{error.reason}: {error.detail}")
         self._fail(name, error, 0.0)
 
-    def _fail(self, name: str, error: ClipError, seconds: float) -> None:
+    def _fail(
+        self, name: str, error: ClipError, seconds: float, file: FileIdentity | None = None
+    ) -> None:
         if error.stage == "download":
             logger.warning("%s: %s", name, error)
         with self._one_line:
-            self._lines.failed(name, 1, seconds, error)
+            self._lines.failed(name, 1, seconds, error, file)
+
+
+def _look_at(path: Path) -> FileIdentity | None:
+    try:
+        return FileIdentity.unread(path.stat())
+    except OSError:  # somebody has taken it away already, and the probe will say so
+        return None
 
 
 def _refuse_full_disk(error: ClipError) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from k150k_pipeline.download.state import FILE_NAME, DownloadState
@@ -22,6 +24,10 @@ from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.labels import CLIP_SUFFIXES
 
 logger = logging.getLogger(__name__)
+
+_BROKEN = ("truncated", "corrupt", "no_frame", "not_media", "wrong_checksum")
+_MOST_TIMES_BROKEN = 3
+"""A clip that was broken so often is not downloaded again."""
 
 Known = dict[str, tuple[ClipFacts, float]]
 """Facts of each clip by file name, and when it was probed, in seconds since the epoch."""
@@ -41,6 +47,8 @@ def make_plan(
         for name, label in labels.rows.items():
             sorter.sort(name, label)
         _refuse_without_clips(labels, sorter.missing)
+        if sorter.may_be_downloaded:
+            sorter.fetch_again(read_downloads(journal))
     within_limit = set(list(labels.rows)[: ingest.limit])
     fetch, probe = ([n for n in due if n in within_limit] for due in (sorter.fetch, sorter.probe))
     state.flush()
@@ -76,6 +84,31 @@ def known_facts(
         for name, entry in latest(probed).items()
         if entry.failure is None
     }
+
+
+@dataclass
+class Downloads:
+    """What earlier runs have downloaded.
+
+    Attributes:
+        files: Name, size and time of change of every clip that was downloaded.
+        broken: How often each clip was found to be incomplete or damaged.
+    """
+
+    files: set[tuple[str, int, int]] = field(default_factory=set)
+    broken: Counter[str] = field(default_factory=Counter)
+
+
+def read_downloads(journal: Journal) -> Downloads:
+    """Return what earlier runs have downloaded, and what was broken."""
+    downloads = Downloads()
+    for entry in journal.entries():
+        if entry.file is not None:
+            downloads.files.add((entry.clip, entry.file.size, entry.file.mtime_ns))
+        failure = entry.failure
+        if failure is not None and failure.stage != "download" and failure.reason in _BROKEN:
+            downloads.broken[entry.clip] += 1
+    return downloads
 
 
 def _was_probed(entry: Entry) -> bool:
@@ -133,6 +166,8 @@ class _Sorter:
         self.probe: list[str] = []
         self.missing: list[str] = []
         self.given_up: dict[str, str] = {}
+        self.may_be_downloaded: dict[str, tuple[int, int]] = {}
+        """Size and time of change of the clips to probe that have an address."""
         self.done = 0
 
     def names_on_disk(self) -> set[str]:
@@ -159,8 +194,24 @@ class _Sorter:
         facts = self._known[name][0] if name in self._known else None
         if facts is not None and (facts.size, facts.mtime_ns) == status:
             self.done += 1
-        else:
-            self.probe.append(name)
+            return
+        self.probe.append(name)
+        if label.url:
+            self.may_be_downloaded[name] = status
+
+    def fetch_again(self, downloads: Downloads) -> None:
+        """Download, instead of probing it, what was downloaded and is broken.
+
+        A file that has changed since is somebody else's and is never replaced.
+        """
+        broken = downloads.broken
+        again = {
+            name
+            for name, status in self.may_be_downloaded.items()
+            if (name, *status) in downloads.files and 0 < broken[name] < _MOST_TIMES_BROKEN
+        }
+        self.probe = [name for name in self.probe if name not in again]
+        self.fetch = sorted([*self.fetch, *again])
 
 
 def _list(folder: Path) -> Mapping[str, tuple[int, int]]:
