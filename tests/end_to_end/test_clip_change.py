@@ -59,6 +59,17 @@ def test_replaced_clip_is_scored_again_and_the_others_are_not(corpus, other_clip
     assert corpus.table().equals(table), "not the row of a run that never saw the earlier file"
 
 
+def test_extra_columns_follow_the_clip(corpus, tmp_path):
+    """At first the clips have 25 frames per second, then one has 50."""
+    first, extra = corpus.names[0], "extract.extra_columns=fps+is_hdr"
+    faster = encode(tmp_path / "f.mp4", "testsrc2=s=256x256:r=50:d=0.24", "-pix_fmt", "yuv420p")
+    for rate, params in ((25, extra), (25, f"{extra},extract.on_clip_change=keep"), (50, extra)):
+        corpus.run(params=params)
+        table = pd.read_parquet(corpus.features.with_suffix(".extra.parquet"))
+        assert table["fps"].tolist() == [rate, 25, 25, 25]
+        replace(corpus, first, faster)
+
+
 def test_row_follows_the_file_back_and_forth_without_another_score(corpus, other_clip, tmp_path):
     first = corpus.names[0]
     original = shutil.copy(corpus.clips / first, tmp_path / "original.mp4")

@@ -75,6 +75,6 @@ def test_a_poisonous_clip_costs_its_own_values(corpus):
     clip.unlink()
     encode(clip, "testsrc2=s=256x256:r=25:d=0.24", "-pix_fmt", "yuv420p")
     clip.write_bytes(clip.read_bytes()[:2000])
-    output = corpus.run(params=ASKED)
+    output = corpus.run(params=f"{ASKED},extract.on_clip_change=keep")
     assert "1 rows have no extra columns" in output and "Traceback" not in output
     assert pd.read_parquet(corpus.extra)["fps"].isna().tolist() == [True, False, False]

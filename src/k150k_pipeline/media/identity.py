@@ -31,8 +31,12 @@ class FileIdentity:
         return (self.size, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
     @classmethod
-    def unread(cls, status: os.stat_result) -> Self:
-        """Return the identity of a file whose bytes were not read."""
+    def unread(cls, path: Path) -> Self | None:
+        """Return the identity of a file without reading its bytes; None if it is not there."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
         return cls(status.st_size, status.st_mtime_ns, "")
 
     def as_dict(self) -> dict[str, int | str]:

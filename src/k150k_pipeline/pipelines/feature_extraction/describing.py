@@ -17,16 +17,19 @@ from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.isolation import ClipTask, HelperPool
-from k150k_pipeline.journal import Journal, Payload
+from k150k_pipeline.journal import Entry, Journal, Payload
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.worker import try_again_when_killed
 from k150k_pipeline.media.extra import read_extra
+from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, PACKAGE
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Reading = tuple[Payload, FileIdentity | None]
+"""What was read of a clip, and the file that it was read from."""
 
 _SECONDS_BETWEEN_LINES = 30
 _RULES: Mapping[str, str | int] = {"extra_columns": 1}
@@ -59,12 +62,20 @@ def describe_clips(
     known = {
         entry.clip: entry.payload()
         for entry in records.entries()
-        if entry.clip in wanted and entry.fingerprint == key
+        if entry.clip in wanted and entry.fingerprint == key and _is_current(entry, clips, extract)
     }
     due = [name for name in names if name not in known]
     if due:
         logger.info("Reading %s of %d clips", " and ".join(extract.extra_columns), len(due))
     return {**known, **_record(due, clips, records, extract)}
+
+
+def _is_current(entry: Entry, clips: ClipFolder, extract: ExtractParameters) -> bool:
+    """Return whether a clip is the file that was read; one that is gone counts as that."""
+    if entry.file is None or extract.on_clip_change == "keep":
+        return True
+    present = FileIdentity.unread(clips.find(entry.clip))
+    return present is None or present == entry.file
 
 
 def extra_table(
@@ -95,8 +106,9 @@ def _record(
             if isinstance(result, ClipError):
                 problems[result.reason] += 1
             else:
-                writer.ok(name, 1, 0.0, result)
-                found[name] = result
+                payload, file = result
+                writer.ok(name, 1, 0.0, payload, file)
+                found[name] = payload
     if problems:
         _warn(problems)
     return found
@@ -113,7 +125,7 @@ def _log_progress(results: Iterable[T], total: int) -> Iterator[T]:
 
 def _read_all(
     names: Sequence[str], clips: ClipFolder, extract: ExtractParameters
-) -> Generator[tuple[str, Payload | ClipError], None, None]:
+) -> Generator[tuple[str, Reading | ClipError], None, None]:
     """Yield each clip with what was read or why nothing was; several are read at a time."""
     size = max(1, min(extract.workers or usable_cores(), len(names)))
     with (
@@ -121,13 +133,15 @@ def _read_all(
         ThreadPoolExecutor(size) as threads,
     ):
 
-        def read(name: str) -> Payload | ClipError:
+        def read(name: str) -> Reading | ClipError:
             path = clips.find(name)
+            file = FileIdentity.unread(path)
             task = ClipTask("probe", path, extract.probe_timeout_s)
             try:
-                return try_again_when_killed(lambda _: helpers.call(task, read_extra, path), name)
+                facts = try_again_when_killed(lambda _: helpers.call(task, read_extra, path), name)
             except ClipError as error:
                 return error
+            return facts, file
 
         try:
             yield from zip(names, threads.map(read, names), strict=True)

@@ -270,7 +270,7 @@ def merge_with_extra(
         LostRowsError: As :func:`merge_extraction` raises it.
         JournalError: What was read of a clip cannot be recorded.
     """
-    progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
+    progress = survey(counting(journal.entries(), plan.superseded), plan.fingerprint, plan.accepted)
     names = sorted(plan.mos.keys() & progress.done)
     facts = describe_clips(names, clips, journal, extract)
     features, failures, report, merged = merge_extraction(plan, journal, extract, tally)

@@ -85,7 +85,7 @@ class _Fetcher:
             return
         self._watch.answered()
         self._state.done(name)
-        await self._probe(name, path, started, _look_at(path))
+        await self._probe(name, path, started, FileIdentity.unread(path))
 
     async def _probe(
         self, name: str, path: Path, started: float, file: FileIdentity | None
@@ -118,13 +118,6 @@ class _Fetcher:
             logger.warning("%s: %s", name, error)
         with self._one_line:
             self._lines.failed(name, 1, seconds, error, file)
-
-
-def _look_at(path: Path) -> FileIdentity | None:
-    try:
-        return FileIdentity.unread(path.stat())
-    except OSError:  # somebody has taken it away already, and the probe will say so
-        return None
 
 
 def _refuse_full_disk(error: ClipError) -> None:
