@@ -13,6 +13,7 @@ import pandas as pd
 from k150k_pipeline.datasets import AtomicParquetDataset
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.worker import Tally
+from k150k_pipeline.pipelines.clipwise.changes import Changes
 from k150k_pipeline.pipelines.feature_extraction.nodes import account_for_clips, merge_extraction
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.planning import read_past
@@ -70,7 +71,7 @@ def run_without_engine(
 ) -> dict[str, object]:
     """Run extract on labelled clips; scores of its own are all 0.5. Returns the report."""
     block = ExtractParameters(legacy=legacy, max_failure_rate=1, **extract)
-    past = read_past(journal, "f", SCORING, block)
+    past = read_past(journal, "f", SCORING, block, lambda _: Changes())  # there are no files
     mos = dict.fromkeys(sorted(clips), 3.5)
     due = [clip for clip in mos if clip not in past.progress.done]
     for clip in due:
@@ -81,7 +82,7 @@ def run_without_engine(
         corpus="k150ka", fingerprint="f", accepted=sorted(past.accepted), scoring=SCORING,
         mos=mos, due=due, attempts={}, done_before=len(mos) - len(due), recovered=past.recovered,
         clips_without_label=[], labels_without_clip=[], bad_labels=[], torn_lines=0,
-        broken_lines=[], started_at=0.0,
+        broken_lines=[], started_at=0.0, changed_clips=[], unknown_files=0, superseded={},
     )  # fmt: skip
     tally = Tally(ok=len(due), failed=0, syncs=0, sync_seconds=0.0)
     table, _, report, merged = merge_extraction(plan, journal, block, tally)
