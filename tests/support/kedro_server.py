@@ -11,6 +11,7 @@ As a program it answers calls on the socket whose descriptor is its argument.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -27,6 +28,9 @@ from typing import Any
 
 from k150k_pipeline.media.tools import die_with_parent
 from tests.support.waiting import HANG_GUARD_S
+
+FAULT = "K150K_TEST_FAULT"
+"""Variable of a call whose process arms itself; see tests.support.faults."""
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _MESSAGE_BYTES = 1 << 17
@@ -90,17 +94,30 @@ class ForkedKedro:
 
 
 class KedroServer:
-    """The server as a test process sees it; it ends when the test process does."""
+    """The server as a test process sees it; it ends when the test process does.
 
-    def __init__(self) -> None:
+    Args:
+        environment: A few variables more of the server's process.
+        launcher: A command that runs the server, such as ``unshare``, with its arguments.
+
+    Attributes:
+        pid: Process id of the server.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, launcher: Sequence[str] = ()
+    ) -> None:
         self._calls, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            subprocess.Popen(
-                [sys.executable, "-c", f"import {__name__} as s; s.main()", str(theirs.fileno())],
+            program = f"import {__name__} as s; s.main()"
+            process = subprocess.Popen(
+                [*launcher, sys.executable, "-c", program, str(theirs.fileno())],
                 cwd=_CHECKOUT,
+                env={**os.environ, **(environment or {})},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
+        self.pid = process.pid
 
     def start(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
@@ -175,6 +192,21 @@ def _take_place(request: dict[str, Any], output: int) -> None:
     sys.argv = ["python -m kedro", *request["argv"]]
 
 
+def arm(
+    library: str, folder: str, calls: int, number: int, action: int, error: int, trace: str
+) -> None:
+    """Inject a fault into this process, into which the library is preloaded."""
+    arm = ctypes.CDLL(library).faults_arm
+    arm.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_uint,
+        ctypes.c_long,
+        *[ctypes.c_int] * 2,
+        ctypes.c_char_p,
+    ]
+    arm(os.fsencode(folder), calls, number, action, error, os.fsencode(trace))
+
+
 def main() -> None:
     """Serve; in a forked process, run Kedro."""
     for name in _IMPORTED:
@@ -185,5 +217,7 @@ def main() -> None:
     from kedro.framework import project
     from kedro.framework.cli import main as kedro
 
+    if fault := os.environ.pop(FAULT, ""):
+        arm(**json.loads(fault))
     project.LOGGING.__init__()  # it looked for conf/logging.yml when it was imported
     kedro()
