@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.terminal import DRAWING, console, log_above
@@ -75,12 +76,18 @@ class _Job:
     def update(self) -> None:
         """Read the new lines of the journal."""
         if self.run is None:
-            run = self._journal.announced()
-            if run is None or run["started_at"] < self._created:
-                return
-            self.run = run
+            self.run = self._announced()
+        if self.run is None:
+            return
         seen = self._tail.poll()
         self.finished = seen.ok + seen.failed
+
+    def _announced(self) -> dict[str, Any] | None:
+        try:
+            run = self._journal.announced()
+        except JournalError:  # it is of an earlier run, and this one replaces it
+            return None
+        return None if run is None or run["started_at"] < self._created else run
 
     def describe(self) -> str:
         """Return rate, failures and time left."""

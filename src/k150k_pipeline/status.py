@@ -13,6 +13,7 @@ from kedro.framework.project import settings
 from kedro.io import AbstractDataset, CatalogProtocol
 
 from k150k_pipeline.datasets import JournalDataset
+from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.lock import read_holder
 from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.progress import eta
@@ -77,15 +78,23 @@ def status_command(name: str, command_class: type[click.Command] = click.Command
 def describe_runs(datasets: Sequence[JournalDataset]) -> str:
     """Return the progress of the runs in the journals, the latest first.
 
-    If there is no run, the folders of the journals are named.
+    If there is no run, the folders of the journals are named. A journal that cannot be read has
+    one line with the reason.
     """
-    announced = ((dataset.journal.announced(), dataset) for dataset in datasets)
-    runs = [(run, dataset) for run, dataset in announced if run is not None]
+    runs = [run for dataset in datasets if (run := _run_in(dataset)) is not None]
     if not runs:
         folders = dict.fromkeys(str(dataset.journal.folder) for dataset in datasets)
         return f"No run has begun in {' or '.join(folders)}"
-    runs.sort(key=lambda pair: -pair[0]["started_at"])
-    return "\n".join(_describe_run(run, dataset) for run, dataset in runs)
+    return "\n".join(text for _, text in sorted(runs, key=lambda run: -run[0]))
+
+
+def _run_in(dataset: JournalDataset) -> tuple[float, str] | None:
+    """Return the start of the run in a journal, and its description; None if there is no run."""
+    try:
+        run = dataset.journal.announced()
+        return None if run is None else (run["started_at"], _describe_run(run, dataset))
+    except JournalError as error:
+        return 0.0, f"{dataset.journal.output}: {error}"
 
 
 def _describe_run(run: Mapping[str, Any], dataset: JournalDataset) -> str:

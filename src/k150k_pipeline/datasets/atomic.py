@@ -83,15 +83,21 @@ class AtomicParquetDataset(AtomicFileDataset):
             raise DatasetError(
                 f"{self._filepath} does not exist: run the pipeline that makes it first"
             ) from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DatasetError(
-                f"{self._filepath} is not a parquet file ({error}): make it anew, or name another"
-            ) from error
+        except (pa.ArrowException, OSError) as error:
+            raise self._not_parquet(error) from error
+
+    def _not_parquet(self, error: Exception) -> DatasetError:
+        return DatasetError(
+            f"{self._filepath} is not a parquet file ({error}): make it anew, or name another"
+        )
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
-        with pq.ParquetFile(self._filepath) as file:
-            head = next(file.iter_batches(nrows), pa.RecordBatch.from_pylist([])).to_pandas()
+        try:
+            with pq.ParquetFile(self._filepath) as file:
+                head = next(file.iter_batches(nrows), pa.RecordBatch.from_pylist([])).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise self._not_parquet(error) from error
         return TablePreview(json.loads(head.to_json(orient="split")))
 
 
@@ -205,7 +211,7 @@ class AtomicJSONLinesDataset(AtomicFileDataset):
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         try:
-            with self._filepath.open(encoding="utf-8") as file:
+            with self._filepath.open("rb") as file:
                 for number, line in enumerate(file, start=1):
                     if line.strip():
                         yield self._parse(line, number)
@@ -215,7 +221,7 @@ class AtomicJSONLinesDataset(AtomicFileDataset):
                 "corpora come from --pipelines=ingest)"
             ) from error
 
-    def _parse(self, line: str, number: int) -> dict[str, Any]:
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -235,8 +241,21 @@ class AtomicJSONDataset(AtomicFileDataset):
     """A JSON document."""
 
     def load(self) -> Any:
-        """Return the document."""
-        return json.loads(self._filepath.read_text("utf-8"))
+        """Return the document.
+
+        Raises:
+            DatasetError: The file does not exist, or is not JSON.
+        """
+        try:
+            return json.loads(self._filepath.read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self._filepath} does not exist: run the pipeline that makes it first"
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(
+                f"{self._filepath} is not JSON ({error}): run the pipeline that makes it again"
+            ) from error
 
     @unwritable_as_dataset_error()
     def save(self, data: Any) -> None:
@@ -245,7 +264,7 @@ class AtomicJSONDataset(AtomicFileDataset):
 
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""
-        return JSONPreview(self._filepath.read_text("utf-8"))
+        return JSONPreview(json.dumps(self.load()))
 
 
 class AtomicFigureDataset(AtomicFileDataset):

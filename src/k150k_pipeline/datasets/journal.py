@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Journal
 
 
@@ -58,7 +59,11 @@ class JournalDataset(AbstractDataset[Any, Journal]):
 
     def preview(self) -> JSONPreview:
         """Return the number of files, and what the last run was to do, for kedro-viz."""
-        contents = {"files": len(self.journal.files()), "run": self.journal.announced()}
+        try:
+            run: object = self.journal.announced()
+        except JournalError as error:
+            run = str(error)
+        contents = {"files": len(self.journal.files()), "run": run}
         return JSONPreview(json.dumps(contents))
 
     def _describe(self) -> dict[str, Any]:

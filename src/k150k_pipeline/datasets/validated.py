@@ -51,7 +51,7 @@ class ValidatedJSONDataset(AtomicFileDataset):
             place = ".".join(map(str, first["loc"])) or "the document"
             problem = f"does not hold a {self._model.__name__} ({place}: {first['msg']})"
             raise DatasetError(f"{self._filepath} {problem}: {_REMEDY}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DatasetError(f"{self._filepath} is not JSON ({error}): {_REMEDY}") from error
 
     @unwritable_as_dataset_error()
@@ -69,7 +69,7 @@ class ValidatedJSONDataset(AtomicFileDataset):
 
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""
-        return JSONPreview(self._filepath.read_text("utf-8"))
+        return JSONPreview(json.dumps(self.load().model_dump()))
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "model": self._model.__name__}

@@ -50,9 +50,12 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
     """
     progress = Progress()
     last: dict[str, Entry] = {}
+    failed: set[tuple[str, float]] = set()
     for entry in entries:
         if entry.failure is not None:
-            if entry.fingerprint == fingerprint:
+            attempt = entry.clip, entry.at
+            if entry.fingerprint == fingerprint and attempt not in failed:
+                failed.add(attempt)  # in a copy of the file it is the same attempt
                 killed = entry.failure.reason == KILLED
                 (progress.kills if killed else progress.attempts)[entry.clip] += 1
                 if ended_later(entry, last.get(entry.clip)):

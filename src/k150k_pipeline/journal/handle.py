@@ -6,33 +6,30 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from k150k_pipeline.durable import write_json
-from k150k_pipeline.journal.records import (
-    Entry,
-    decode_entry,
-    decode_line,
-    encode_header,
+from k150k_pipeline.errors import JournalError
+from k150k_pipeline.journal.reading import (
+    Check,
+    Damage,
+    Header,
+    files_of,
+    note_what_is_no_file,
+    opened,
+    read_entries,
+    read_header,
 )
+from k150k_pipeline.journal.records import HEADER_START, Entry, encode_header
 from k150k_pipeline.journal.writer import JournalWriter
 
-_ENTRIES = "shard-*.jsonl"
 _RUN = "run.json"
+_RUN_NUMBERS = ("started_at", "wanted", "due", "flush_every")
 
 TAKEN_OVER = "shard-legacy-"
 """Names of the files with rows that were taken over from other files begin with this."""
-
-
-@dataclass
-class Damage:
-    """Lines that cannot be read: the number of torn last lines, and the others as file:line."""
-
-    torn: int = 0
-    broken: list[str] = field(default_factory=list)
 
 
 class Journal:
@@ -49,29 +46,47 @@ class Journal:
         self.output = output
         self.also = tuple(also)
 
-    def entries(self, damage: Damage | None = None) -> Iterator[Entry]:
-        """Yield every finished clip of every file; a torn last line is passed over.
+    def entries(
+        self,
+        damage: Damage | None = None,
+        check: Check | None = None,
+        skipped: Collection[str] = (),
+    ) -> Iterator[Entry]:
+        """Yield every finished clip of every file; lines that cannot be read are passed over.
 
         Args:
             damage: Collects the lines that cannot be read.
+            check: Returns whether the payload of an entry is understood; if it is not, the line
+                cannot be read.
+            skipped: Lines that are passed over, as file:line: those that the plan of a run has
+                found damaged.
+
+        Raises:
+            JournalError: A file cannot be opened, or has another format.
         """
         damage = Damage() if damage is None else damage
+        for folder in (*self.also, self.folder):
+            note_what_is_no_file(folder, damage)
         for path in self.files():
-            yield from _read_file(path, damage)
+            yield from read_entries(path, damage, check, skipped)
 
     def files(self) -> list[Path]:
         """Return the journal files in a fixed order, this journal's own last."""
-        return [*(path for folder in self.also for path in _files_of(folder)), *self.own_files()]
+        return [*(path for folder in self.also for path in files_of(folder)), *self.own_files()]
 
     def own_files(self) -> list[Path]:
         """Return the files of this journal, without those of further journals."""
-        return _files_of(self.folder)
+        return files_of(self.folder)
+
+    def has_own_rows(self) -> bool:
+        """Return whether a run has recorded clips here, apart from rows that were taken over."""
+        return any(not path.name.startswith(TAKEN_OVER) for path in self.own_files())
 
     def entries_in(self, names: Sequence[str]) -> Iterator[Entry]:
         """Yield the finished clips of some of this journal's files, of those that exist."""
         for path in (self.folder / name for name in names):
             if path.is_file():
-                yield from _read_file(path, Damage())
+                yield from read_entries(path, Damage(), None, ())
 
     @property
     def run_folder(self) -> Path:
@@ -80,18 +95,18 @@ class Journal:
 
     def scorings(self) -> dict[str, dict[str, Any]]:
         """Return the description behind each fingerprint."""
-        return {
-            header["fingerprint"]: header["scoring"]
-            for path in self.files()
-            if (header := _read_header(path)) is not None
-        }
+        headers = [_read_header(path) for path in self.files()]
+        return {h.fingerprint: h.scoring for h in headers if h is not None}
 
     def cut_torn_lines(self) -> int:
         """Cut off last lines that a killed writer left unfinished; return their number.
 
-        Call this only while holding the run lock.
+        A file whose header is damaged stays as it is. Call this only while holding the run lock.
+
+        Raises:
+            JournalError: A file cannot be opened, or has another format.
         """
-        return sum(_cut_torn_line(path) for path in self.own_files())
+        return sum(_cut_torn_line(path) for path in self.own_files() if _is_ours(path))
 
     def writer(self, shard: int, fingerprint: str, scoring: Mapping[str, Any]) -> JournalWriter:
         """Return a writer for one shard; its file is made with the first entry."""
@@ -105,61 +120,55 @@ class Journal:
         write_json(self.folder / _RUN, run)
 
     def announced(self) -> dict[str, Any] | None:
-        """Return what the present or last run is to do; None if there was no run."""
+        """Return what the present or last run is to do; None if there was no run.
+
+        Raises:
+            JournalError: The file cannot be read.
+        """
+        path = self.folder / _RUN
         try:
-            run: dict[str, Any] = json.loads((self.folder / _RUN).read_text("utf-8"))
+            return _read_run(path)
         except FileNotFoundError:
             return None
-        return run
+        except (OSError, ValueError, RecursionError) as error:
+            raise JournalError(
+                f"{path} cannot be read ({error}): the next run replaces it"
+            ) from error
 
 
-def _files_of(folder: Path) -> list[Path]:
-    return sorted(folder.glob(_ENTRIES))
+def _read_header(path: Path) -> Header | None:
+    with opened(path) as file:
+        return read_header(file, path)[0]
 
 
-def _read_header(path: Path) -> dict[str, Any] | None:
-    with path.open("rb") as file:
-        return _parse_header(file.readline())
+def _is_ours(path: Path) -> bool:
+    """Return whether a file begins with a header, or with the first part of one."""
+    with opened(path) as file:
+        header, line = read_header(file, path)
+    torn = not line.endswith(b"\n") and HEADER_START.startswith(line[: len(HEADER_START)])
+    return torn or header is not None
 
 
-def _parse_header(line: bytes) -> dict[str, Any] | None:
-    decoded = decode_line(line)
-    return decoded[0] if decoded and "fingerprint" in decoded[0] else None
-
-
-def _read_file(path: Path, damage: Damage) -> Iterator[Entry]:
-    with path.open("rb") as file:
-        first = file.readline()
-        header = _parse_header(first)
-        if header is None:
-            _note(damage, path, "1 (the header: no line of this file is used)", first)
-            return
-        for number, line in enumerate(file, start=2):
-            entry = decode_entry(line, header["fingerprint"])
-            if entry is None:
-                _note(damage, path, number, line)
-            else:
-                yield entry
-
-
-def _note(damage: Damage, path: Path, number: int | str, line: bytes) -> None:
-    if line.endswith(b"\n"):
-        damage.broken.append(f"{path.name}:{number}")
-    elif line:
-        damage.torn += 1
+def _read_run(path: Path) -> dict[str, Any]:
+    run = json.loads(path.read_text("utf-8"))
+    if not isinstance(run, dict):
+        raise ValueError("not a JSON object")
+    for name in _RUN_NUMBERS:
+        if not isinstance(run.get(name), int | float):
+            raise ValueError(f"{name} is not a number")
+    return run
 
 
 def _cut_torn_line(path: Path) -> int:
-    with path.open("rb+") as file:
+    with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return 0
         keep = _end_of_last_line(file.fileno(), size)
-        if keep == size:
-            return 0
+    if keep == size:
+        return 0
+    with path.open("rb+") as file:
         file.truncate(keep)
         os.fsync(file.fileno())
-        return 1
+    return 1
 
 
 def _end_of_last_line(descriptor: int, size: int, block: int = 65536) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +10,8 @@ from typing import BinaryIO
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.precedence import RowChoice
-from k150k_pipeline.journal.records import Entry, decode_entry, decode_line
+from k150k_pipeline.journal.reading import line_name, opened, read_header
+from k150k_pipeline.journal.records import Entry, decode_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +31,28 @@ class Place:
     fingerprint: str
 
 
-def index_rows(journal: Journal, fingerprint: str, accepted: Collection[str]) -> dict[str, Place]:
+def index_rows(
+    journal: Journal, fingerprint: str, accepted: Collection[str], skipped: Collection[str] = ()
+) -> dict[str, Place]:
     """Return the place of the row of each clip that counts by :class:`RowChoice`.
 
     Args:
         journal: The journal.
         fingerprint: Fingerprint of the run.
         accepted: Other fingerprints whose rows count.
+        skipped: Lines that are passed over, as file:line.
+
+    Raises:
+        JournalError: A file cannot be opened, or has another format.
     """
     places: dict[str, Place] = {}
     choice = RowChoice(fingerprint, accepted)
     for path in journal.files():
-        with path.open("rb") as file:
-            key = _fingerprint(file.readline())
-            if choice.usable(key):
-                _index_file(file, path, key, choice, places)
+        with opened(path) as file:
+            header, _ = read_header(file, path)
+            if header is not None and choice.usable(header.fingerprint):
+                rows = _rows_of(file, path, header.fingerprint, skipped)
+                places |= {c: place for c, place in rows if choice.takes(c, place.fingerprint)}
     return places
 
 
@@ -79,19 +87,12 @@ class PlaceReader:
         return entry
 
 
-def _index_file(
-    file: BinaryIO, path: Path, key: str, choice: RowChoice, places: dict[str, Place]
-) -> None:
+def _rows_of(
+    file: BinaryIO, path: Path, key: str, skipped: Collection[str]
+) -> Iterator[tuple[str, Place]]:
     offset = file.tell()
-    for line in file:
-        decoded = decode_line(line)
-        if decoded is not None and decoded[0]["status"] == "ok":
-            clip = decoded[0]["clip"]
-            if choice.takes(clip, key):
-                places[clip] = Place(path, offset, len(line), key)
+    for number, line in enumerate(file, start=2):
+        entry = decode_entry(line, key)
+        if entry is not None and entry.failure is None and line_name(path, number) not in skipped:
+            yield entry.clip, Place(path, offset, len(line), key)
         offset += len(line)
-
-
-def _fingerprint(line: bytes) -> str:
-    decoded = decode_line(line)
-    return str(decoded[0].get("fingerprint", "")) if decoded else ""

@@ -15,9 +15,12 @@ from typing import Any, Literal
 from k150k_pipeline.media.identity import FileIdentity
 
 FORMAT = 1
+HEADER_START = b'{"journal":'
 _CRC_KEY = b',"crc":"'
 _CRC_LENGTH = len(_CRC_KEY) + 8 + len(b'"}\n')
 _PAYLOAD_KEY = b',"payload":'
+_FIELDS = {"clip": str, "attempt": int, "at": (int, float), "seconds": (int, float)}
+_FAILURE_FIELDS = {"stage": str, "reason": str, "detail": str}
 
 
 Payload = dict[str, Any]
@@ -102,20 +105,25 @@ def encode_entry(entry: Entry) -> bytes:
 def decode_line(line: bytes) -> tuple[dict[str, Any], bytes | None] | None:
     """Return a line's fields and its payload as JSON; None if its checksum is wrong.
 
-    The payload, by far the longest part, is not parsed.
+    The payload, by far the longest part, is not parsed. A line may end in CR LF.
     """
+    if line.endswith(b"\r\n"):
+        line = line[:-2] + b"\n"
     body = line[:-_CRC_LENGTH]
     if line[-_CRC_LENGTH:] != _tail(body):
         return None
     head, found, payload = body.partition(_PAYLOAD_KEY)
-    fields: dict[str, Any] = json.loads(head + b"}")
+    try:
+        fields: dict[str, Any] = json.loads(head + b"}")
+    except ValueError:
+        return None
     return fields, payload if found else None
 
 
 def decode_entry(line: bytes, fingerprint: str) -> Entry | None:
-    """Return the entry in a line; None if its checksum is wrong."""
+    """Return the entry in a line; None if its checksum is wrong, or if it is not an entry."""
     decoded = decode_line(line)
-    if decoded is None:
+    if decoded is None or not _is_entry(*decoded):
         return None
     fields, payload = decoded
     failure = None
@@ -131,6 +139,18 @@ def decode_entry(line: bytes, fingerprint: str) -> Entry | None:
         failure=failure,
         file=FileIdentity.parse(fields.get("file")),
     )
+
+
+def _is_entry(fields: Mapping[str, Any], payload: bytes | None) -> bool:
+    if not _has(fields, _FIELDS):
+        return False
+    if fields.get("status") == "failed":
+        return _has(fields, _FAILURE_FIELDS)
+    return fields.get("status") == "ok" and payload is not None and payload.startswith(b"{")
+
+
+def _has(fields: Mapping[str, Any], types: Mapping[str, Any]) -> bool:
+    return all(isinstance(fields.get(name), kind) for name, kind in types.items())
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

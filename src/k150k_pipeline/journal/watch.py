@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from k150k_pipeline.journal.handle import TAKEN_OVER, Journal
-from k150k_pipeline.journal.records import decode_line
+from k150k_pipeline.journal.reading import opened, read_header
+from k150k_pipeline.journal.records import decode_entry
 
 
 @dataclass
@@ -55,7 +56,11 @@ class JournalTail:
             self._offsets = {path: path.stat().st_size for path in journal.files()}
 
     def poll(self) -> Snapshot:
-        """Read the new complete lines and return the totals so far."""
+        """Read the new complete lines and return the totals so far.
+
+        Raises:
+            JournalError: A file with new lines cannot be opened, or has another format.
+        """
         for path in self._journal.files():
             taken_over = path.name.startswith(TAKEN_OVER)
             for line in self._new_lines(path):
@@ -64,7 +69,11 @@ class JournalTail:
 
     def _new_lines(self, path: Path) -> list[bytes]:
         offset = self._offsets.get(path, 0)
-        with path.open("rb") as file:
+        if path.stat().st_size <= offset:
+            return []
+        with opened(path) as file:
+            if offset == 0 and read_header(file, path)[0] is None:
+                return []
             file.seek(offset)
             data = file.read()
         end = data.rfind(b"\n") + 1
@@ -72,16 +81,15 @@ class JournalTail:
         return data[:end].splitlines(keepends=True)
 
     def _count(self, line: bytes, taken_over: bool) -> None:
-        decoded = decode_line(line)
-        if decoded is None or "clip" not in decoded[0]:
+        entry = decode_entry(line, "")
+        if entry is None:
             return
-        record = decoded[0]
-        if record["status"] == "ok":
-            self.seen.clips.add(record["clip"])
-            self.seen.failures.pop(record["clip"], None)
-        elif record["clip"] not in self.seen.clips:
-            self.seen.failures[record["clip"]] = record["stage"], record["reason"]
+        if entry.failure is None:
+            self.seen.clips.add(entry.clip)
+            self.seen.failures.pop(entry.clip, None)
+        elif entry.clip not in self.seen.clips:
+            self.seen.failures[entry.clip] = entry.failure.stage, entry.failure.reason
         if not taken_over:
-            self.seen.finish_times.append(record["at"])
-            self.seen.ok += record["status"] == "ok"
-            self.seen.failed += record["status"] == "failed"
+            self.seen.finish_times.append(entry.at)
+            self.seen.ok += entry.failure is None
+            self.seen.failed += entry.failure is not None

@@ -1,6 +1,11 @@
 """What all clip-wise pipelines share: plan, shards and merge around one journal."""
 
-from k150k_pipeline.pipelines.clipwise.past import announce, read_due, refuse_foreign_rows
+from k150k_pipeline.pipelines.clipwise.past import (
+    announce,
+    read_due,
+    refuse_foreign_rows,
+    warn_of_damage,
+)
 from k150k_pipeline.pipelines.clipwise.results import (
     FAILURE_COLUMNS,
     Report,
@@ -29,4 +34,5 @@ __all__ = [
     "shard_journal",
     "sharded",
     "summarise",
+    "warn_of_damage",
 ]

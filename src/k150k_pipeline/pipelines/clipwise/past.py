@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,12 @@ from typing import Any
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, due_clips
+from k150k_pipeline.journal.reading import Damage
 from k150k_pipeline.pipelines.clipwise.plan import RunPlan
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 3
 
 
 def read_due(
@@ -18,6 +24,17 @@ def read_due(
     """Return the clips still to be processed, and the failed attempts of those tried before."""
     due = due_clips(wanted, progress, max_attempts)
     return due, {name: progress.attempts[name] for name in due if progress.attempts[name]}
+
+
+def warn_of_damage(journal: Journal, damage: Damage) -> None:
+    """Log how many lines of a journal cannot be read, and name the first of them."""
+    if broken := damage.broken:
+        more = " …" if len(broken) > _NAMED else ""
+        logger.warning(
+            "%d lines of the journal %s cannot be read: %s%s. They stay where they are; a clip "
+            "that has no other line is processed again",
+            len(broken), journal.folder, ", ".join(broken[:_NAMED]), more,
+        )  # fmt: skip
 
 
 def announce(journal: Journal, plan: RunPlan, *, wanted: int, due: int, flush_every: int) -> None:

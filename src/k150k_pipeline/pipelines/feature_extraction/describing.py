@@ -19,9 +19,11 @@ from k150k_pipeline.errors import ClipError
 from k150k_pipeline.isolation import ClipTask, HelperPool
 from k150k_pipeline.journal import Entry, Journal, Payload
 from k150k_pipeline.journal.fingerprint import fingerprint
+from k150k_pipeline.journal.reading import Damage
 from k150k_pipeline.journal.worker import try_again_when_killed
 from k150k_pipeline.media.extra import read_extra
 from k150k_pipeline.media.identity import FileIdentity
+from k150k_pipeline.pipelines.clipwise import warn_of_damage
 from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, PACKAGE
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
@@ -33,6 +35,7 @@ Reading = tuple[Payload, FileIdentity | None]
 
 _SECONDS_BETWEEN_LINES = 30
 _RULES: Mapping[str, str | int] = {"extra_columns": 1}
+_ABSENT = object()
 _TYPES = {"fps": pa.float64(), "is_hdr": pa.bool_()}
 
 
@@ -54,16 +57,17 @@ def describe_clips(
         warning.
 
     Raises:
-        JournalError: A record cannot be written.
+        JournalError: A record cannot be read or written.
     """
-    records = Journal(journal.folder / "extra", journal.output)
+    records, damage = records_of(journal), Damage()
     records.cut_torn_lines()
     key, wanted = fingerprint(_RULES), set(names)
     known = {
         entry.clip: entry.payload()
-        for entry in records.entries()
+        for entry in records.entries(damage, _has_extra)
         if entry.clip in wanted and entry.fingerprint == key and _is_current(entry, clips, extract)
     }
+    warn_of_damage(records, damage)
     due = [name for name in names if name not in known]
     if due:
         logger.info("Reading %s of %d clips", " and ".join(extract.extra_columns), len(due))
@@ -76,6 +80,16 @@ def _is_current(entry: Entry, clips: ClipFolder, extract: ExtractParameters) -> 
         return True
     present = FileIdentity.unread(clips.find(entry.clip))
     return present is None or present == entry.file
+
+
+def records_of(journal: Journal) -> Journal:
+    """Return the journal of the extra columns, which is in a folder of the other journal."""
+    return Journal(journal.folder / "extra", journal.output)
+
+
+def _has_extra(entry: Entry) -> bool:
+    fps, is_hdr = (entry.payload().get(column, _ABSENT) for column in _TYPES)
+    return isinstance(fps, float | None) and isinstance(is_hdr, bool)
 
 
 def extra_table(

@@ -29,7 +29,11 @@ from k150k_pipeline.pipelines.clipwise import (
 )
 from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, counting
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
-from k150k_pipeline.pipelines.feature_extraction.describing import describe_clips, extra_table
+from k150k_pipeline.pipelines.feature_extraction.describing import (
+    describe_clips,
+    extra_table,
+    records_of,
+)
 from k150k_pipeline.pipelines.feature_extraction.keeping import keep_originals, settle_staging
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
@@ -78,6 +82,8 @@ def plan_extraction(
     """
     started_at = time.time()
     outputs.load_sidecar(extract)  # to refuse a bad one before the first clip
+    if extract.extra_columns:
+        records_of(journal).scorings()  # for the same reason
     PLANS[extract.plan].require_model(vmaf.model)
     where = scores.attrs.get("path", labels_name)
     labels = read_labels(
@@ -233,7 +239,8 @@ def merge_extraction(
         LostRowsError: The number of rows is not that of earlier runs plus that of this run; no
             output is replaced.
     """
-    progress = survey(counting(journal.entries(), plan.superseded), plan.fingerprint, plan.accepted)
+    entries = counting(journal.entries(skipped=plan.broken_lines), plan.superseded)
+    progress = survey(entries, plan.fingerprint, plan.accepted)
     table, doubtful = outputs.features_table(plan, journal)
     sidecar = outputs.load_sidecar(extract)
     failures = failures_table(plan.mos.keys() - progress.done, progress, extract.max_attempts)
@@ -270,7 +277,8 @@ def merge_with_extra(
         LostRowsError: As :func:`merge_extraction` raises it.
         JournalError: What was read of a clip cannot be recorded.
     """
-    progress = survey(counting(journal.entries(), plan.superseded), plan.fingerprint, plan.accepted)
+    entries = counting(journal.entries(skipped=plan.broken_lines), plan.superseded)
+    progress = survey(entries, plan.fingerprint, plan.accepted)
     names = sorted(plan.mos.keys() & progress.done)
     facts = describe_clips(names, clips, journal, extract)
     features, failures, report, merged = merge_extraction(plan, journal, extract, tally)

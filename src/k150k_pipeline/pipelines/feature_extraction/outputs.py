@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from k150k_pipeline import __version__
-from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.precedence import RowChoice
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.clipwise import Report, count_by
@@ -24,6 +24,7 @@ from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUM
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 METADATA_KEY = b"k150k"
+_MOST_PIXELS = 2**31 - 1  # width and height are 32-bit columns
 PACKAGE = f"k150k-pipeline {__version__}"
 
 
@@ -41,7 +42,7 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> tuple[pa.Table, li
     size = np.zeros((len(names), 2), dtype=np.int32)
     values = np.full((len(names), len(VALUE_COLUMNS)), np.nan)
     doubtful = np.zeros(len(names), dtype=bool)
-    for entry in counting(journal.entries(), plan.superseded):
+    for entry in counting(journal.entries(skipped=plan.broken_lines), plan.superseded):
         row = row_of.get(entry.clip)
         if row is None or entry.failure or not choice.takes(entry.clip, entry.fingerprint):
             continue
@@ -60,6 +61,19 @@ def features_table(plan: ExtractionPlan, journal: Journal) -> tuple[pa.Table, li
     metadata = _metadata(journal, Counter(choice.chosen.values()))
     table = pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
     return table, list(names[doubtful])
+
+
+def is_row(entry: Entry) -> bool:
+    """Return whether the payload of an entry has the size of the clip and the 44 values."""
+    payload = entry.payload()
+    values = payload.get("values")
+    size = payload.get("width"), payload.get("height")
+    return (
+        isinstance(values, list)
+        and len(values) == len(VALUE_COLUMNS)
+        and {*map(type, values)} <= {int, float}
+        and all(type(pixels) is int and 0 < pixels <= _MOST_PIXELS for pixels in size)
+    )
 
 
 def load_sidecar(extract: ExtractParameters) -> Sidecar | None:

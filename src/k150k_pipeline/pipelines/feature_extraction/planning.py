@@ -12,14 +12,16 @@ from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError, LostRowsError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
-from k150k_pipeline.journal.handle import Damage
+from k150k_pipeline.journal.reading import Damage
 from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
 from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, find_changes, settle
 from k150k_pipeline.pipelines.feature_extraction import legacy
 from k150k_pipeline.pipelines.feature_extraction.keeping import is_superseded
+from k150k_pipeline.pipelines.feature_extraction.outputs import is_row
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
+from k150k_pipeline.pipelines.feature_extraction.repair import repair_done, repair_output
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
@@ -72,13 +74,16 @@ def read_past(
             ``refuse``; or a file beside the output has rows that do not fit; or clips have
             changed, and ``extract.on_clip_change`` is ``refuse``.
     """
+    repair_output(journal)
     damage = Damage(torn=journal.cut_torn_lines())
     taken = take_over(journal, extract)
     accepted = _accepted_fingerprints(journal, key, extract)
     files = RowFiles({key, *accepted})
-    progress = survey(files.note(journal.entries(damage)), key, accepted)
+    progress = survey(files.note(journal.entries(damage, is_row)), key, accepted)
+    clipwise.warn_of_damage(journal, damage)
     if extract.legacy != "ignore":
-        _refuse_lost_rows(journal, progress.any_row.union(taken.left), damage, extract)
+        repair_done(journal)
+        _look_for_lost_rows(journal, progress.any_row.union(taken.left), damage, extract)
     if extract.on_engine_change == "refuse":
         refuse_foreign_rows(
             journal,
@@ -168,18 +173,37 @@ def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameter
     return older
 
 
-def _refuse_lost_rows(
+def _look_for_lost_rows(
     journal: Journal, known: Collection[str], damage: Damage, extract: ExtractParameters
 ) -> None:
+    """Refuse a ``.done`` of the older script that lists clips without a row.
+
+    Where a run of this package has scored clips, or a line is damaged, such clips are scored
+    again.
+    """
     checkpoint = legacy.LegacyFiles(journal.output)
     if is_superseded(checkpoint, extract):
         return
     done = checkpoint.done()
-    if missing := [name for name in done if name not in known]:
-        raise LostRowsError(
-            f"{checkpoint.done_path} lists {len(done)} clips, but {len(missing)} of them have "
-            f"no row in the journal, the staging file or the parquet (such as "
-            f"{', '.join(missing[:_NAMED])}; {len(damage.broken)} lines of the journal are "
-            f"unreadable). Remove these clips from {checkpoint.done_path.name} to extract them "
-            "again, or the whole file to extract all clips again, and run the same command"
-        )
+    missing = [name for name in done if name not in known]
+    if not missing or damage.broken:
+        return
+    found = (
+        f"{checkpoint.done_path} lists {len(done)} clips, but {len(missing)} of them have no row "
+        f"in the parquet, the staging file or the journal {journal.folder} (such as "
+        f"{', '.join(missing[:_NAMED])})"
+    )
+    if not journal.has_own_rows():
+        raise LostRowsError(f"{found}. {_ways_on(checkpoint)}")
+    logger.warning("%s. The clips of these are scored again", found)
+
+
+def _ways_on(checkpoint: legacy.LegacyFiles) -> str:
+    name = checkpoint.output.name
+    kept = sorted(path.name for path in checkpoint.output.parent.glob(f"{name}.damaged-*"))
+    damaged = f"A damaged parquet is kept as {kept[-1]}. " if kept else ""
+    return (
+        f"{damaged}If you have a copy of the lost file, put it back. To score these clips again, "
+        f"remove their lines from {checkpoint.done_path.name}, or the whole file. Then run the "
+        "same command again"
+    )

@@ -16,6 +16,7 @@ from k150k_pipeline.journal.handle import TAKEN_OVER
 from k150k_pipeline.journal.records import encode_entry, encode_header
 from k150k_pipeline.pipelines.feature_extraction.foreign_files import ForeignFile, read_foreign
 from k150k_pipeline.pipelines.feature_extraction.foreign_rows import name_columns
+from k150k_pipeline.pipelines.feature_extraction.outputs import is_row
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def _add_all(journal: Journal, file: ForeignFile) -> int:
 def _add(
     journal: Journal, key: str, scoring: Mapping[str, Any], payloads: Mapping[str, bytes]
 ) -> int:
-    known = {entry.clip for entry in journal.entries() if entry.failure is None}
+    known = {entry.clip for entry in journal.entries(check=is_row) if entry.failure is None}
     new = {clip: payload for clip, payload in payloads.items() if clip not in known}
     if new:
         _write(journal, key, scoring, new)

@@ -103,7 +103,8 @@ def merge_fr(
         LostRowsError: The number of clips is not that of earlier runs plus that of this run; no
             output is replaced.
     """
-    progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
+    entries = journal.entries(skipped=plan.broken_lines)
+    progress = survey(entries, plan.fingerprint, plan.accepted)
     rows = outputs.FrRows(plan, journal)
     failures = failures_table(plan.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)
     report = outputs.report(plan, rows, failures, tally)

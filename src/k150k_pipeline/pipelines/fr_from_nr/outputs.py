@@ -36,7 +36,7 @@ class FrRows:
     """
 
     def __init__(self, plan: FrPlan, journal: Journal) -> None:
-        places = index_rows(journal, plan.fingerprint, plan.accepted)
+        places = index_rows(journal, plan.fingerprint, plan.accepted, plan.broken_lines)
         self._places = {name: places[name] for name in sorted(plan.clips) if name in places}
         self._clips = plan.clips
         self.scorings = journal.scorings()

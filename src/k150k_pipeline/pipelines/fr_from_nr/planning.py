@@ -5,28 +5,35 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.fr_from_nr import NrInputRow, NrToFrAdapter
+from k150k_pipeline.fr_from_nr import NrInputRow, NrToFrAdapter, rows_of
 from k150k_pipeline.fr_from_nr.isolated_sweep import make_adapter
-from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.due import Progress, survey
 from k150k_pipeline.journal.fingerprint import fingerprint
-from k150k_pipeline.journal.handle import Damage
+from k150k_pipeline.journal.reading import Check, Damage
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
-from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION
+from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION, FrRow
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
 
 logger = logging.getLogger(__name__)
 
+_TYPES: dict[str, set[type]] = {
+    "integer": {int},
+    "number": {int, float},
+    "boolean": {bool},
+    "string": {str},
+}
 _RULES = 1
 """Raise it whenever rows are made from a clip in another way."""
 
@@ -51,8 +58,10 @@ def make_plan(
     scoring = describe(make_adapter(fr, vmaf, run_id), fr)
     key = fingerprint(scoring)
     damage = Damage(torn=journal.cut_torn_lines())
-    accepted = set(journal.scorings()) - {key} if fr.on_engine_change == "mix" else set()
-    progress = survey(journal.entries(damage), key, accepted)
+    scorings = journal.scorings()
+    accepted = set(scorings) - {key} if fr.on_engine_change == "mix" else set()
+    progress = survey(journal.entries(damage, sweep_check(scorings)), key, accepted)
+    clipwise.warn_of_damage(journal, damage)
     if fr.on_engine_change == "refuse":
         refuse_foreign_rows(journal, progress, scoring, "fr_from_nr.on_engine_change")
     wanted = _wanted(rows, present, progress, clips)
@@ -90,6 +99,36 @@ def read_corpus(corpus: pd.DataFrame) -> dict[str, FrClip]:
     if not rows:
         raise InputError("the corpus JSONL has no row: make it with kedro run --pipelines=ingest")
     return rows
+
+
+def sweep_check(scorings: Mapping[str, Mapping[str, Any]]) -> Check:
+    """Return the test that the payload of an entry has the rows of its whole sweep.
+
+    Args:
+        scorings: What each fingerprint stands for.
+    """
+    keys = _keys_by_type()
+
+    def is_sweep(entry: Entry) -> bool:
+        sweep = str(scorings[entry.fingerprint].get("crf_sweep")).split()
+        try:
+            rows = list(rows_of(entry.payload(), None))
+            typed = all({*map(type, of(row))} <= kinds for row in rows for of, kinds in keys)
+        except (KeyError, TypeError):
+            return False
+        return typed and [str(row["crf"]) for row in rows] == sweep
+
+    return is_sweep
+
+
+def _keys_by_type() -> list[tuple[Callable[[Any], tuple[Any, ...]], set[type]]]:
+    """Return what takes the values of one type out of a row, and the Python types of that type."""
+    fields = FrRow.model_json_schema()["properties"]
+    names = {
+        kind: [name for name, field in fields.items() if field.get("type") == kind]
+        for kind in _TYPES
+    }
+    return [(itemgetter(*names[kind]), types) for kind, types in _TYPES.items()]
 
 
 def describe(adapter: NrToFrAdapter, fr: FrParameters) -> dict[str, str | int]:

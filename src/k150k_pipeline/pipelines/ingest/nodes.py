@@ -130,7 +130,8 @@ def merge_ingest(
         LostRowsError: A label is in no count; no output is replaced.
     """
     known = planning.known_facts(journal, {plan.fingerprint, *plan.accepted})
-    progress = survey(journal.entries(), plan.fingerprint, plan.accepted)
+    entries = journal.entries(skipped=plan.broken_lines)
+    progress = survey(entries, plan.fingerprint, plan.accepted)
     earlier = outputs.read_corpus(journal.output)
     rows = outputs.corpus_rows(labels, known, earlier, ingest)
     given_up = DownloadState(planning.state_path(drop, ingest)).given_up(())
@@ -141,6 +142,7 @@ def merge_ingest(
     report["dropped_rows"] = sorted(earlier.keys() - {row["src"] for row in rows})
     report["summary"] = outputs.summarise(report, journal.output)
     _refuse_lost_labels(journal, report["counts"], plan)
+    outputs.repair_corpus(journal.output)
     logger.info("%s", report["summary"])
     _warn(report, ingest)
     return rows, failures, report, report

@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from k150k_pipeline import __version__
+from k150k_pipeline.damaged import set_aside
 from k150k_pipeline.journal.due import Progress
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.media.facts import ClipFacts
@@ -272,14 +273,28 @@ def read_corpus(path: Path) -> dict[str, Row]:
     """Return the rows of a corpus by name; empty if the file does not exist."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", errors="replace") as file:
-        rows = (_parse(line) for line in file)
-        return {row["src"]: row for row in rows if isinstance(row.get("src"), str)}
+    with path.open("rb") as file:
+        return {row["src"]: row for row in map(_parse, file) if row}
 
 
-def _parse(line: str) -> Row:
+def repair_corpus(path: Path) -> None:
+    """Set a corpus aside if a line of it is no row; call this before it is replaced.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        damaged = next((n for n, line in enumerate(file, start=1) if not _parse(line)), None)
+    if damaged is not None:
+        set_aside(path, f"line {damaged} is no row", "it is made again from the journal")
+
+
+def _parse(line: bytes) -> Row:
+    """Return the row in a line; empty if there is none."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return row if isinstance(row, dict) else {}
+    return row if isinstance(row, dict) and isinstance(row.get("src"), str) else {}

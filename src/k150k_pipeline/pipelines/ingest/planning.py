@@ -7,15 +7,16 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import get_type_hints
 
 from k150k_pipeline.download.state import FILE_NAME, DownloadState
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.fingerprint import fingerprint
-from k150k_pipeline.journal.handle import Damage
 from k150k_pipeline.journal.precedence import latest
+from k150k_pipeline.journal.reading import Damage
 from k150k_pipeline.media.facts import ClipFacts
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan, Label
@@ -28,6 +29,11 @@ logger = logging.getLogger(__name__)
 _BROKEN = ("truncated", "corrupt", "no_frame", "not_media", "wrong_checksum")
 _MOST_TIMES_BROKEN = 3
 """A clip that was broken so often is not downloaded again."""
+_FACT_TYPES = {
+    name: (int, float) if kind is float else kind
+    for name, kind in get_type_hints(ClipFacts).items()
+}
+_FACT_DEFAULTS = {f.name: f.default for f in fields(ClipFacts) if f.default is not MISSING}
 
 Known = dict[str, tuple[ClipFacts, float]]
 """Facts of each clip by file name, and when it was probed, in seconds since the epoch."""
@@ -42,6 +48,7 @@ def make_plan(
     accepted = _accepted(ingest)
     damage = Damage(torn=journal.cut_torn_lines())
     known = known_facts(journal, {fingerprint(scoring), *accepted}, damage)
+    clipwise.warn_of_damage(journal, damage)
     sorter = _Sorter(labels, known, state, ingest)
     if ingest.probe != "none":
         for name, label in labels.rows.items():
@@ -78,7 +85,8 @@ def known_facts(
     They stay true if a later download of the clip failed.
     """
     usable = set(fingerprints)
-    probed = (e for e in journal.entries(damage) if e.fingerprint in usable and _was_probed(e))
+    entries = journal.entries(damage, _has_facts)
+    probed = (e for e in entries if e.fingerprint in usable and _was_probed(e))
     return {
         name: (ClipFacts.from_payload(entry.payload()), entry.at)
         for name, entry in latest(probed).items()
@@ -109,6 +117,14 @@ def read_downloads(journal: Journal) -> Downloads:
         if failure is not None and failure.stage != "download" and failure.reason in _BROKEN:
             downloads.broken[entry.clip] += 1
     return downloads
+
+
+def _has_facts(entry: Entry) -> bool:
+    """Return whether the payload of an entry has the facts of a clip, and nothing else."""
+    facts = {**_FACT_DEFAULTS, **entry.payload()}
+    return facts.keys() == _FACT_TYPES.keys() and all(
+        isinstance(facts[name], kind) for name, kind in _FACT_TYPES.items()
+    )
 
 
 def _was_probed(entry: Entry) -> bool:
