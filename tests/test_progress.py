@@ -89,7 +89,8 @@ def journal(tmp_path):
 
 
 def announce(journal: Journal, due: int, flush_every: int = 3) -> None:
-    journal.announce({"started_at": time.time(), "due": due, "flush_every": flush_every})
+    run = {"started_at": time.time(), "wanted": due, "due": due, "flush_every": flush_every}
+    journal.announce(run)
 
 
 def test_a_line_every_so_many_clips_and_one_at_the_end(journal, lines):
@@ -176,7 +177,7 @@ with worker_output() as output:
     threads.append(threading.Thread(target=work, args=(output,)))
     for thread in threads:
         thread.start()
-    journal.announce({"started_at": time.time(), "due": 40, "flush_every": 3})
+    journal.announce({"started_at": time.time(), "wanted": 40, "due": 40, "flush_every": 3})
     with journal.writer(0, "f", {}) as writer:
         for i in range(40):
             writer.ok(f"c{i}", 1, 0.1, {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +17,12 @@ outcomes = st.lists(
 )
 
 
+moments = itertools.count(1.0)
+
+
 def entry(clip: str, ok: bool, fingerprint: str, reason: str = "corrupt") -> Entry:
     failure = None if ok else Failure("decode", reason, "")
-    return Entry(clip, fingerprint, 1, 0.0, 0.0, b"{}" if ok else None, failure)
+    return Entry(clip, fingerprint, 1, next(moments), 0.0, b"{}" if ok else None, failure)
 
 
 @given(clips, outcomes, st.integers(1, 4))
@@ -40,11 +45,21 @@ def test_rows_of_other_engines_are_counted_and_not_used(log):
     assert progress.any_row == done | progress.foreign.keys()
 
 
+def kills(number: int) -> list[Entry]:
+    return [entry("a", False, "x", "killed") for _ in range(number)]
+
+
 def test_kills_are_no_attempts_and_have_a_bound_of_their_own():
-    log = [entry("a", False, "x", "killed")] * (MOST_KILLS - 1) + [entry("a", False, "x")]
+    log = [*kills(MOST_KILLS - 1), entry("a", False, "x")]
     progress = survey(log, "x", set())
     assert (progress.attempts["a"], progress.kills["a"]) == (1, MOST_KILLS - 1)
     assert due_clips(["a"], progress, 2) == ["a"] and not progress.given_up("a", 2)
     assert due_clips(["a"], progress, 1) == []
-    progress = survey([entry("a", False, "x", "killed")] * MOST_KILLS, "x", set())
+    progress = survey(kills(MOST_KILLS), "x", set())
     assert due_clips(["a"], progress, 100) == [] and progress.given_up("a", 100)
+
+
+def test_copies_of_a_line_are_one_attempt():
+    log = [entry("a", False, "x"), *kills(1)]
+    progress = survey(log * 3, "x", set())
+    assert (progress.attempts["a"], progress.kills["a"]) == (1, 1)
