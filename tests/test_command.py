@@ -70,15 +70,29 @@ def test_an_interrupt_is_one_line_and_130():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_an_ignored_interrupt_stays_ignored():
-    def look() -> None:
-        click.echo(str(signal.getsignal(signal.SIGINT) is signal.SIG_IGN))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_is_one_line_and_its_number(number):
+    def end() -> None:
+        signal.raise_signal(number)
 
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        result = CliRunner().invoke(ProjectCommand("end", callback=end))
+    finally:
+        signal.signal(number, before)
+    assert (result.exit_code, result.output) == (128 + number, f"Stopped by {number.name}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_ignored_signal_stays_ignored(number):
+    def look() -> None:
+        click.echo(str(signal.getsignal(number) is signal.SIG_IGN))
+
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         assert CliRunner().invoke(ProjectCommand("look", callback=look)).output == "True\n"
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03"])

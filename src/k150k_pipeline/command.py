@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -50,7 +50,8 @@ _EXPECTED = (
     WorkerDiedError,
 )
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
-_INTERRUPTED = 128 + signal.SIGINT
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_UNHANDLED = (signal.default_int_handler, signal.SIG_DFL)
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -93,9 +94,11 @@ class ProjectCommand(click.Command):
             if not (isinstance(error, UnwritableError) or error.errno in DISK_ERRORS):
                 raise
             raise click.ClickException(f"{_name_file(error)}{_kept()}") from None
-        except (KeyboardInterrupt, click.Abort):
-            click.echo(f"Stopped{_kept()}", err=True)
-            raise click.exceptions.Exit(_INTERRUPTED) from None
+        except (KeyboardInterrupt, click.Abort) as stop:
+            number = stop.number if isinstance(stop, _Stop) else signal.SIGINT
+            with suppress(OSError):  # SIGHUP: the terminal is gone
+                click.echo(f"Stopped{_by_signal(number)}{_kept()}", err=True)
+            raise click.exceptions.Exit(128 + number) from None
 
 
 def _take_old_spelling(options: dict[str, Any]) -> None:
@@ -168,27 +171,48 @@ def _kept() -> str:
     return ""
 
 
+class _Stop(KeyboardInterrupt):
+    """A signal asks the run to end.
+
+    Attributes:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _by_signal(number: int) -> str:
+    return "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+
+
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Make a first Ctrl-C interrupt the block, and a second one end the process at once."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # it is ignored, or handled elsewhere
-        yield
-        return
-    signal.signal(signal.SIGINT, _interrupt)
+    """Make a first Ctrl-C, SIGTERM or SIGHUP stop the block, and a second one end the process.
+
+    A signal that is ignored, as under nohup, or handled elsewhere is left alone.
+    """
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    before = {number: handler for number, handler in before.items() if handler in _UNHANDLED}
+    for number in before:
+        signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is _interrupt:
-            signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            if signal.getsignal(number) is _interrupt:
+                signal.signal(number, handler)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGINT, _leave)
-    raise KeyboardInterrupt
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    for each in _STOPPING:
+        if signal.getsignal(each) is _interrupt:
+            signal.signal(each, _leave)
+    raise _Stop(number)
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _leave(number: int, _frame: FrameType | None) -> None:
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), _SHOW_CURSOR + b"\n")
-    os._exit(_INTERRUPTED)
+    os._exit(128 + number)

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.media.tools import ToolError, run_tool, tool_errors
 from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, in_time, wait_until
 
@@ -63,6 +65,33 @@ def test_end_that_is_not_the_tools_own(script, reason):
     error = failed.value
     assert (error.stage, error.reason) == ("decode", reason)
     assert error.detail.startswith("/a.mp4: ") and script.split()[0] in error.detail
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGXCPU])
+@pytest.mark.parametrize("verbosity", ["level+verbose", "info"])
+def test_signal_that_ffmpeg_catches(number, verbosity):
+    """ffmpeg ends with exit status 255 then, as if the clip were to blame."""
+    source = "testsrc2=s=64x64:r=25,realtime"
+    command = [find_ffmpeg(), "-nostdin", "-v", verbosity, "-f", "lavfi", "-i", source]
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(run_tool, [*command, "-f", "null", "-"], timeout_s=HANG_GUARD_S)
+        wait_until(lambda: any(catches(p, number) for p in psutil.Process().children()))
+        for process in psutil.Process().children():
+            if catches(process, number):
+                process.send_signal(number)
+        with pytest.raises(ToolError) as caught:
+            run.result()
+    assert caught.value.reason == "killed" and f"signal {int(number)}" in caught.value.detail
+
+
+def catches(process: psutil.Process, number: int) -> bool:
+    """Return whether a process is an ffmpeg that has installed its handler of a signal."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return process.name().startswith("ffmpeg") and bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def test_words_about_memory_of_a_tool_that_did_its_work():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.errors import KILLED, ClipError, EngineError
 from k150k_pipeline.isolation.confine import die_with_parent
 from k150k_pipeline.isolation.deaths import (
     count_oom_kills,
@@ -20,6 +21,11 @@ from k150k_pipeline.isolation.deaths import (
     lacks_memory,
     reason_of_death,
 )
+
+_CAUGHT = re.compile(
+    r"Exiting normally, received signal \d+|Received > \d+ system signals, hard exiting"
+)
+"""Message of an ffmpeg that catches a signal and ends with an exit status of its own."""
 
 
 class ToolError(Exception):
@@ -96,10 +102,17 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
             _kill_group(process)
     text = stderr.decode("utf-8", errors="replace")
     result = ToolResult(tuple(argv), process.returncode, stdout, text)
-    if result.returncode < 0 or (result.returncode and lacks_memory(text)):
-        reason = reason_of_death(result.returncode, oom_kills, text)
-        raise ToolError(reason, result.describe())
+    if result.returncode:
+        _refuse_death(result, oom_kills)
     return result
+
+
+def _refuse_death(result: ToolResult, oom_kills: int) -> None:
+    if caught := _CAUGHT.search(result.stderr):
+        raise ToolError(KILLED, f"{caught[0]}: {result.describe()}")
+    if result.returncode < 0 or lacks_memory(result.stderr):
+        reason = reason_of_death(result.returncode, oom_kills, result.stderr)
+        raise ToolError(reason, result.describe())
 
 
 @contextmanager

@@ -41,9 +41,9 @@ def pipeline_of(node: Node) -> str:
 
 
 @contextmanager
-def interrupts_kept_from_children() -> Iterator[None]:
-    """Block Ctrl-C in a block: processes that start in it inherit that, and say nothing of it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def signals_kept_from_children(*numbers: int) -> Iterator[None]:
+    """Block signals in a block, by default Ctrl-C; processes that start in it inherit that."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers or {signal.SIGINT})
     try:
         yield
     finally:
@@ -73,7 +73,7 @@ class _Worker:
         for deaths in range(1, _MOST_DEATHS + 1):
             oom_kills = count_oom_kills()
             try:
-                with interrupts_kept_from_children():
+                with signals_kept_from_children():
                     future = self._pool.submit(task)
                 self._processes = list((self._pool._processes or {}).values())
                 if self._ended:  # killed before there was a process

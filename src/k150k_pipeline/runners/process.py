@@ -24,10 +24,12 @@ from k150k_pipeline.isolation.deaths import note_predecessor
 from k150k_pipeline.runners.pool import (
     Death,
     WorkerPool,
-    interrupts_kept_from_children,
     pipeline_of,
+    signals_kept_from_children,
 )
 from k150k_pipeline.terminal import worker_output, write_to
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class ProcessRunner(ParallelRunner):
@@ -49,7 +51,7 @@ class ProcessRunner(ParallelRunner):
         # ParallelRunner's own __init__ starts its manager process without a death signal.
         AbstractRunner.__init__(self, is_async=is_async)
         self._manager = ParallelRunnerManager()
-        with interrupts_kept_from_children():
+        with signals_kept_from_children(signal.SIGINT, *_ENDING):
             self._manager.start(initializer=_serve, initargs=(os.getpid(),))
         self._output: Connection | None = None
         self._requested_workers = max_workers
@@ -118,6 +120,10 @@ def _serve_project(
 
 
 def _serve(parent: int) -> None:
-    """Prepare a child process: die with the parent, leave Ctrl-C to it."""
+    """Prepare a child process: die with the parent, leave Ctrl-C to it, end on other signals."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.SIG_DFL)  # a forked process has its parent's handlers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

@@ -1,0 +1,197 @@
+"""Hundreds of damaged clips in one run: each is a failure with a reason, or its row is right."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k150k_pipeline.media.ffmpeg import find_ffmpeg
+from tests.conftest import CHECKOUT, Project
+from tests.support.ledger import Case
+from tests.support.mutations import FRAMES, SOUND, make_sound, mutant
+from tests.support.victim import Victim
+from tests.support.waiting import HANG_GUARD_S
+
+MUTANTS = 390
+SAMPLE = 24
+LIMITS = "vmaf.clip_timeout_s=60"
+_REASON = re.compile(r"`(\w+)`")
+
+pytestmark = pytest.mark.serial
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A damaged file and the sound clip that it was made from."""
+
+    base: str
+    title: str
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> dict[str, bytes]:
+    return make_sound(tmp_path_factory.mktemp("mutations") / "sound")
+
+
+@pytest.fixture
+def mutants(project, sound, ledger) -> dict[str, Damaged]:
+    """Put sound and damaged clips into a drop; return the damaged ones by name."""
+    for name, content in sound.items():
+        (project.clips / f"sound_{name.replace('.', '_')}.mp4").write_bytes(content)
+    made = {}
+    for number in range(MUTANTS if ledger.full else SAMPLE):
+        base, title, body = mutant(sound, number)
+        name = f"mutant_{number:04d}.mp4"
+        (project.clips / name).write_bytes(body)
+        made[name] = Damaged(base, title)
+    project.write_scores({path.name: 3.0 for path in project.clips.iterdir()})
+    return made
+
+
+def run(project: Project, arguments: list[str]) -> str:
+    """Run to the end; no worker may die on the way."""
+    victim = Victim.fork(arguments, project.root)
+    try:
+        victim.process.wait(HANG_GUARD_S * 2)
+        assert victim.survivors() == []
+    finally:
+        victim.kill()
+    output = victim.output()
+    assert "A new worker goes on" not in output, output
+    assert "Error: " not in output, output
+    return output
+
+
+def records(journal: Path) -> dict[str, dict[str, Any]]:
+    """Return the one record of each clip."""
+    lines = [
+        json.loads(line)
+        for path in journal.glob("shard-*")
+        for line in path.read_text().splitlines()[1:]
+    ]
+    found = {line["clip"]: line for line in lines}
+    assert len(found) == len(lines), "a clip has two lines"
+    return found
+
+
+@pytest.fixture(scope="module")
+def reasons() -> set[str]:
+    """Return the reasons that docs/files.md lists, as stage/reason; some occur in every stage."""
+    text = (CHECKOUT / "docs/files.md").read_text()
+    section = text[text.index("### Stages and reasons") : text.index("### What is opened")]
+    known = set()
+    for row in (line for line in section.splitlines() if line.startswith("| `")):
+        first, second = row.split("|")[1:3]
+        if of_stage := _REASON.findall(second):
+            known |= {f"{_REASON.findall(first)[0]}/{reason}" for reason in of_stage}
+        else:
+            known |= {
+                f"{stage}/{r}"
+                for stage in ("probe", "decode", "score")
+                for r in _REASON.findall(first)
+            }
+    return known
+
+
+def pictures(path: Path) -> tuple[list[str], str]:
+    """Return the hash of each picture that ffmpeg decodes, and why it does not decode them all."""
+    command = [
+        find_ffmpeg(), "-nostdin", "-v", "error", "-xerror", "-err_detect", "explode",
+        "-noautorotate", "-i", str(path), "-map", "0:V:0", "-vf", "settb=1/25,setpts=N",
+        "-fps_mode", "passthrough", "-f", "framehash", "-",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_GUARD_S)
+    hashes = [
+        line.rpartition(",")[2].strip()
+        for line in done.stdout.splitlines()
+        if line and not line.startswith("#")
+    ]
+    status = f"exit status {done.returncode} " if done.returncode else ""
+    return hashes, f"{status}{done.stderr.strip()[:300]}"
+
+
+def check_failure(case: Case, record: Mapping[str, Any], reasons: set[str]) -> None:
+    """Check that a failure has a stage and a reason that are documented."""
+    assert f"{record['stage']}/{record['reason']}" in reasons, record
+
+
+def check_row(path: Path, frames: int | None, doubt: str, original: list[str]) -> bool:
+    """Check that the clip of a row decodes without an error, to as many pictures as were scored.
+
+    A clip that still has all pictures of the sound one may have damage elsewhere.
+
+    Returns:
+        Whether the pictures are those of the sound clip.
+    """
+    hashes, problem = pictures(path)
+    if frames is not None:
+        assert len(hashes) == frames, f"{frames} frames in the row, {len(hashes)} decoded"
+    if hashes != original and not doubt:
+        assert not problem, f"a row, but ffmpeg reports: {problem}"
+        assert len(hashes) >= FRAMES, f"a row of {len(hashes)} of {FRAMES} frames, without a doubt"
+    return hashes == original
+
+
+def test_extract(project, mutants, sound, ledger, reasons):
+    arguments = project.extract(params=f"{LIMITS},extract.max_failure_rate=1,extract.workers=2")
+    output = run(project, arguments)
+    found = records(project.journal)
+    doubtful = json.loads(project.report.read_text())["completeness_unknown"]
+    table = project.table().set_index("clip_name").drop(columns=["mos"])
+    originals = sound_pictures(project)
+    for name, damaged in mutants.items():
+        with ledger.case("mutated clips: extract", f"{name} ({damaged})") as case:
+            case.read(output if name in output and "Traceback" in output else "")
+            case.clips([name], [name] * (name in found))
+            record = found[name]
+            if record["status"] == "failed":
+                check_failure(case, record, reasons)
+                assert name not in table.index
+                continue
+            doubt = record["payload"].get("doubt", "")
+            assert bool(doubt) == (name in doubtful)
+            path, frames = project.clips / name, record["payload"]["frames"]
+            if check_row(path, frames, doubt, originals[damaged.base]):
+                assert table.loc[name].equals(table.loc[sound_name(damaged.base)])
+    assert "Traceback" not in output
+
+
+def sound_pictures(project: Project) -> dict[str, list[str]]:
+    """Return the pictures of each sound clip."""
+    originals = {name: pictures(project.clips / sound_name(name)) for name in SOUND}
+    assert all(len(hashes) == FRAMES and not problem for hashes, problem in originals.values())
+    return {name: hashes for name, (hashes, _) in originals.items()}
+
+
+def sound_name(base: str) -> str:
+    return f"sound_{base.replace('.', '_')}.mp4"
+
+
+def test_ingest(project, mutants, sound, ledger, reasons):
+    params = "ingest.min_rows=1,ingest.integrity=decode,ingest.workers=2"
+    output = run(project, ["run", "--pipelines=ingest", f"--params={params}"])
+    data = project.root / "data"
+    found = records(data / "02_intermediate/konvid_150k_ingest_journal")
+    lines = (data / "02_intermediate/konvid_150k.jsonl").read_text().splitlines()
+    rows = {json.loads(line)["src"] for line in lines}
+    report = json.loads((data / "08_reporting/konvid_150k_ingest_report.json").read_text())
+    originals = sound_pictures(project)
+    for name, damaged in mutants.items():
+        with ledger.case("mutated clips: ingest", f"{name} ({damaged})") as case:
+            case.clips([name], [name] * (name in found))
+            record = found[name]
+            assert (record["status"] == "ok") == (name in rows)
+            if record["status"] == "failed":
+                check_failure(case, record, reasons)
+                continue
+            doubt = record["payload"].get("doubt", "")
+            assert bool(doubt) == (name in report["completeness_unknown"])
+            check_row(project.clips / name, None, doubt, originals[damaged.base])
+    assert "Traceback" not in output
