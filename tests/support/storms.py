@@ -132,8 +132,10 @@ class Job:
 
 def held_tools(run: Victim) -> list[psutil.Process]:
     """Return the ffmpegs of a run that are at the held clip."""
-    found = []
-    for process in run.family():
+    found, family = [], []
+    with contextlib.suppress(psutil.Error):
+        family = psutil.Process(run.pid).children(recursive=True)
+    for process in family:
         with contextlib.suppress(psutil.Error):
             command = process.cmdline()
             if process.name().startswith("ffmpeg") and any(HELD in part for part in command):
