@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media.integrity import decode_all
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.vmaf.plans import IDENTITY, refuse_small
 
@@ -85,3 +86,26 @@ def test_flipped_bytes_in_the_middle(engine, make_clip, tmp_path, position):
     with pytest.raises(ClipError) as caught:
         engine.score(probe(path), IDENTITY)
     assert caught.value.stage == "decode"
+
+
+def test_decoder_that_makes_something_up(make_clip):
+    """ffmpeg's HEVC decoder reports an error, counts none and goes on."""
+    options = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error")
+    path = make_clip(*options, source="testsrc2=s=256x256:r=10:d=2,noise=alls=10:allf=t")
+    content, reported = path.read_bytes(), []
+    for start in range(len(content) // 5, len(content) * 4 // 5, 701):
+        path.write_bytes(content[:start] + b"\xff" * 64 + content[start + 64 :])
+        try:
+            decode_all(probe(path), 60.0)
+        except ClipError as error:
+            assert error.reason == "corrupt"
+            reported.append("CABAC_MAX_BIN" in error.detail)
+    assert any(reported)
+
+
+def test_clip_that_goes_between_probing_and_decoding(make_clip, engine):
+    clip = probe(make_clip())
+    clip.path.unlink()
+    with pytest.raises(ClipError) as caught:
+        engine.score(clip, IDENTITY)
+    assert (caught.value.stage, caught.value.reason) == ("probe", "missing")

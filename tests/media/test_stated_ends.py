@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media.containers import examine
+from k150k_pipeline.media.integrity import decode_all
 from k150k_pipeline.media.probe import probe
 from tests.conftest import encode
 
@@ -96,6 +98,25 @@ def test_an_edit_list_may_make_it_longer(tmp_path, fragments):
     waits = box(b"edts", box(b"elst", struct.pack(">IIIiI", 0, 1, 60_000, -1, 1 << 16)))
     body = grow(with_mehd(fragments, 60.0), [b"moov", b"trak"], waits)
     assert look(tmp_path, body) == "unknown"
+
+
+@pytest.mark.parametrize("damaged", [b"moof", b"traf", b"trun", b"tfhd"])
+def test_part_of_a_fragment_that_would_be_skipped(tmp_path, fragments, damaged):
+    """ffmpeg would decode 15 of 20 frames without a message."""
+    body = with_mehd(fragments, 2.0)
+    at = body.index(damaged, body.index(b"moof"))
+    assert look(tmp_path, body[:at] + b"\x7fxyz" + body[at + 4 :]) in ("unknown", "truncated")
+
+
+@pytest.mark.parametrize("size", [b"\0\0\0\1", b"\0\0\xff\xff"])
+def test_head_of_a_fragment_with_a_wrong_size_inside(tmp_path, fragments, size):
+    body = with_mehd(fragments, 2.0)
+    at = body.index(b"traf") - 4
+    assert look(tmp_path, body[:at] + size + body[at + 4 :]) in ("unknown", "truncated")
+
+
+def test_unknown_box_after_the_last_fragment(tmp_path, fragments):
+    assert look(tmp_path, with_mehd(fragments, 2.0) + box(b"\x7fxyz", b"")) == "whole"
 
 
 def test_fragment_without_its_media(tmp_path, fragments):
@@ -217,6 +238,29 @@ class TestMatroska:
             )
         assert look(tmp_path, bytes(body)) == "unknown"
         assert look(tmp_path, bytes(body[:-1])) == "truncated"
+
+    @pytest.mark.parametrize("damaged", [b"\x1f\x43\xb6\x75", b"\xa3\x40\x80"])
+    def test_element_that_would_be_skipped(self, tmp_path, mkv, damaged):
+        """ffmpeg skips a Cluster or a Block of an unknown kind without a message."""
+        at = mkv.index(b"\xa3", mkv.index(b"\x1f\x43\xb6\x75"))
+        at = mkv.index(damaged) if damaged in mkv else at
+        body = bytearray(mkv)
+        body[at] ^= 1
+        path = tmp_path / "a.mkv"
+        path.write_bytes(body)
+        found = examine(path)
+        assert not found.missing and "may be skipped" in found.doubt
+
+    def test_block_of_no_track_is_corrupt(self, tmp_path, mkv):
+        """ffmpeg reports it and drops the rest of the Cluster, with exit status 0."""
+        at = mkv.index(b"\xa3", mkv.index(b"\x1f\x43\xb6\x75"))
+        body = bytearray(mkv)
+        body[at + 1 + 9 - body[at + 1].bit_length()] = 0x7F
+        path = tmp_path / "a.mkv"
+        path.write_bytes(body)
+        with pytest.raises(ClipError) as caught:
+            decode_all(probe(path), 60.0)
+        assert caught.value.reason == "corrupt"
 
     @pytest.mark.parametrize("header", [b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3" + b"\x01" * 60])
     def test_no_matroska_at_all(self, tmp_path, header):

@@ -33,6 +33,8 @@ STORMS: dict[str, tuple[signal.Signals, ...]] = {
     "SIGQUIT": (signal.SIGQUIT,),
 }
 _TINY = "testsrc2=s=256x256:r=25:d=0.24"
+_LONG = "testsrc2=s=256x256:r=60:d=1.67"
+"""Before each packet ffmpeg sleeps for as long as the packet is late: in all for 80 seconds."""
 
 
 class Job:
@@ -51,7 +53,8 @@ class Job:
         self._data = project.root / "data"
         self.ffmpeg = self._write_ffmpeg()
         for index, name in enumerate(self.names):
-            encode(project.clips / name, f"{_TINY},hue=h={index * 30}", "-pix_fmt", "yuv420p")
+            source = f"{_LONG if name.startswith(HELD) else _TINY},hue=h={index * 30}"
+            encode(project.clips / name, source, "-pix_fmt", "yuv420p")
         project.write_scores(dict.fromkeys(self.names, 3.0))
         corpus = self._data / "02_intermediate/konvid_150k.jsonl"
         if kind == "fr_from_nr":
@@ -137,8 +140,8 @@ def held_tools(run: Victim) -> list[psutil.Process]:
         family = psutil.Process(run.pid).children(recursive=True)
     for process in family:
         with contextlib.suppress(psutil.Error):
-            command = process.cmdline()
-            if process.name().startswith("ffmpeg") and any(HELD in part for part in command):
+            held = any(f"{HELD}.mp4" in part for part in process.cmdline())
+            if held and process.exe() == os.path.realpath(find_ffmpeg()):
                 found.append(process)
     return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from k150k_pipeline.media import fragments, sample_tables
-from k150k_pipeline.media.wholeness import WHOLE, Wholeness, lacking, limited, read_at
+from k150k_pipeline.media.wholeness import WHOLE, Wholeness, lacking, limited, read_at, unread
 
 FIRST = frozenset(
     (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"junk",
@@ -22,6 +22,7 @@ FIRST = frozenset(
 """Kinds of box that a file may begin with."""
 
 _INDEX = {b"moov", b"moof"}
+_BESIDE_FRAGMENTS = FIRST | {b"moof", b"mfra", b"sidx", b"ssix", b"emsg", b"prft", b"meta", b"pdin"}
 _HEADER_BYTES = 8
 _MOST_INDEX_BYTES = 1 << 26
 
@@ -91,6 +92,23 @@ def _examine_index(file: BinaryIO, size: int, boxes: Sequence[_Box]) -> Wholenes
 
 
 def _examine_fragments(file: BinaryIO, size: int, boxes: Sequence[_Box], index: bytes) -> Wholeness:
+    whole = _examine_ends(file, size, boxes, index)
+    return _examine_heads(file, boxes) if whole == WHOLE else whole
+
+
+def _examine_heads(file: BinaryIO, boxes: Sequence[_Box]) -> Wholeness:
+    """Return whether every fragment can be read: ffmpeg skips boxes that it does not know."""
+    last = _last_media(boxes)
+    for box in boxes:
+        if box.kind not in _BESIDE_FRAGMENTS and box.end < last:
+            return unread(f"the box with content from byte {box.start} is of no known kind")
+    for content, end in _contents(file, boxes, b"moof"):
+        if not fragments.is_readable(content):
+            return unread(f"the head of a fragment (moof) that ends at byte {end} is broken")
+    return WHOLE
+
+
+def _examine_ends(file: BinaryIO, size: int, boxes: Sequence[_Box], index: bytes) -> Wholeness:
     kinds = [box.kind for box in boxes]
     if b"mfra" in kinds:
         return WHOLE

@@ -18,18 +18,21 @@ from k150k_pipeline.media.containers import open_arguments
 from k150k_pipeline.media.probe import ClipInfo, edit_list_discards
 from k150k_pipeline.media.riff import dropped_frames
 from k150k_pipeline.media.tools import ToolError, ToolResult, run_tool
+from k150k_pipeline.media.wholeness import is_end_known
 
 _DECODED = re.compile(
     r"Input stream #0:\d+ \(video\): \d+ packets read .*?(\d+) frames decoded; (\d+) decode err"
 )
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] (.+)")
 _DAMAGE = re.compile(
-    r"\[in#0/[^\]]+\] \[(?:error|warning)\] (.*(?:"
+    r"\[in#0[/ ][^\]]+\] \[(?:error|warning)\] (.*(?:"
     r"invalid as first byte of an EBML number|Unknown-sized element|ended prematurely|"
-    r"exceeds (?:max length|containing master element)|Invalid length 0x|"
+    r"exceeds (?:max length|containing master element)|Invalid length 0x|Invalid track number|"
     r"Packet mismatch -?\d+ (?!11 )).*)"
 )
 """Message of a demuxer that skips damaged frames in a Matroska or FLV file."""
+_DAMAGED_PICTURE = re.compile(r"\[hevc @ [^\]]+\] \[error\] (CABAC_MAX_BIN.*)")
+"""Message of a decoder that makes something up and counts no error."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,12 @@ def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
     Raises:
         ClipError: Stage ``decode``; reasons ``corrupt`` (ffmpeg failed, printed no counts, or
             skipped a damaged part) and ``format_change`` (the pictures of the clip are not all of
-            one format).
+            one format). Stage ``probe``, reason ``missing``: the file is gone.
     """
     match = _DECODED.search(result.stderr)
     if result.returncode or match is None:
+        if not clip.path.exists():
+            raise ClipError("probe", "missing", f"{clip.path} does not exist any more")
         raise ClipError("decode", "corrupt", f"{clip.path}: {explain(result)}")
     if "Reconfiguring filter graph" in result.stderr:
         # ffmpeg would rescale the rest to the first picture's size, and libvmaf would start anew.
@@ -137,13 +142,15 @@ def read_evidence(clip: ClipInfo, result: ToolResult) -> DecodeEvidence:
 
 
 def _refuse_damage(clip: ClipInfo, result: ToolResult) -> None:
-    """Refuse a damaged clip whose container has no frame count to compare with.
+    """Refuse made-up pictures, and a damaged container that has no frame count to compare with.
 
     If it is in doubt where the clip ends, the damage may lie behind its end. Then only the doubt
     is reported.
     """
-    damage = _DAMAGE.search(result.stderr)
-    if damage and clip.frames is None and not clip.doubt:
+    damage = _DAMAGED_PICTURE.search(result.stderr)
+    if clip.frames is None and is_end_known(clip.doubt):
+        damage = damage or _DAMAGE.search(result.stderr)
+    if damage:
         raise ClipError("decode", "corrupt", f"{clip.path}: {damage[1]}")
 
 

@@ -11,6 +11,7 @@ from k150k_pipeline.media.wholeness import WHOLE, Wholeness
 
 _UNKNOWN = Wholeness(doubt="its fragments are not counted anywhere (no mfra, sidx or mehd)")
 _SLACK_S = Fraction(1, 4)
+_EMPTY = 0x10000  # duration-is-empty
 _PER_SAMPLE = (0x100, 0x200, 0x400, 0x800)
 
 
@@ -52,6 +53,31 @@ def find(content: bytes, *path: bytes) -> bytes | None:
 def is_fragmented(moov: bytes) -> bool:
     """Return whether an index announces fragments."""
     return find(moov, b"mvex") is not None
+
+
+def is_readable(moof: bytes) -> bool:
+    """Return whether the boxes of a fragment's head are whole, and each track part has samples.
+
+    ffmpeg passes over a part that it cannot read, and over its samples, without a message.
+    """
+    parts = [inner for kind, inner in children(moof) if kind == b"traf"]
+    return bool(parts) and all(map(_is_chain, [moof, *parts])) and all(map(_has_samples, parts))
+
+
+def _is_chain(content: bytes) -> bool:
+    """Return whether a box inside ends where the next one begins, and the last one at the end."""
+    position = 0
+    while position + 8 <= len(content):
+        (length,) = struct.unpack_from(">I", content, position)
+        if length < 8:
+            return False
+        position += length
+    return position == len(content)
+
+
+def _has_samples(traf: bytes) -> bool:
+    flags = int.from_bytes((find(traf, b"tfhd") or b"")[1:4], "big")
+    return bool(flags & _EMPTY) or find(traf, b"trun") is not None
 
 
 def indexed_end(sidx: bytes, box_end: int) -> Span:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from k150k_pipeline.media.wholeness import WHOLE, Wholeness, lacking, limited, read_at
+from k150k_pipeline.media.wholeness import WHOLE, Wholeness, lacking, limited, read_at, unread
 
 _EBML = 0x1A45DFA3
 _SEGMENT = 0x18538067
@@ -16,7 +16,7 @@ _VOID, _CRC = 0xEC, 0xBF
 _IN_SEGMENT = {
     0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1254C367, 0x1941A469, 0x1043A770, _CLUSTER, _CUES
 }  # fmt: skip
-_IN_CLUSTER = {0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0x5854}
+_IN_CLUSTER = {0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0x5854}
 _KNOWN = _IN_SEGMENT | _IN_CLUSTER | {_VOID, _CRC}
 _MOST_HEADER_BYTES = 1024
 _NO_SIZE = Wholeness(doubt="its Segment has no size, and no Cues follow the last Cluster")
@@ -52,7 +52,23 @@ def examine(file: BinaryIO, size: int) -> Wholeness:
         return Wholeness(missing=problem) if cut_off else Wholeness(doubt=problem)
     if segment.end is None:
         return _walk(file, size, segment.start)
-    return lacking(segment.end, size) if segment.end > size else WHOLE
+    if segment.end > size:
+        return lacking(segment.end, size)
+    return _check_parts(file, segment.start, segment.end)
+
+
+def _check_parts(file: BinaryIO, position: int, end: int) -> Wholeness:
+    """Examine the elements of a segment and of its Clusters.
+
+    ffmpeg skips an element that it does not know, so a damaged ID costs a Cluster or a Block.
+    """
+    for element in limited(_elements(file, position, into=_CLUSTER)):
+        if element.kind not in _KNOWN:
+            return unread(f"the element with content from byte {element.start} is of no known kind")
+        position = element.start if element.kind == _CLUSTER else element.end or element.start
+        if position >= end:
+            return WHOLE
+    return unread(f"its elements end at byte {position} instead of {end}")
 
 
 def _find_segment(file: BinaryIO, size: int, position: int) -> _Element | None:
@@ -75,11 +91,12 @@ def _walk(file: BinaryIO, size: int, position: int) -> Wholeness:
     return WHOLE if cues_at_end else _NO_SIZE
 
 
-def _elements(file: BinaryIO, position: int) -> Iterator[_Element]:
-    """Yield the elements of a segment; those without a size are entered."""
+def _elements(file: BinaryIO, position: int, into: int | None = None) -> Iterator[_Element]:
+    """Yield the elements of a segment; those without a size and of kind ``into`` are entered."""
     while (element := _read(file, position)) is not None:
         yield element
-        position = element.start if element.end is None else element.end
+        enter = element.end is None or element.kind == into
+        position = element.start if enter or element.end is None else element.end
 
 
 def _read(file: BinaryIO, position: int) -> _Element | None:

@@ -27,6 +27,18 @@ class Wholeness:
 
 WHOLE = Wholeness()
 
+_UNREAD = "a part of it may be skipped: "
+
+
+def unread(problem: str) -> Wholeness:
+    """Return the doubt that a demuxer skips a part, of a file whose end is there."""
+    return Wholeness(doubt=_UNREAD + problem)
+
+
+def is_end_known(doubt: str) -> bool:
+    """Return whether a file ends where it should, for all that is in doubt about it."""
+    return not doubt or doubt.startswith(_UNREAD)
+
 
 class TooManyPartsError(Exception):
     """A container has more parts than are walked through."""
