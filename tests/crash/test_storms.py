@@ -23,7 +23,7 @@ SAMPLE = {
     "fr_from_nr": [],
 }
 STOPPING = {"SIGTERM", "SIGINT", "SIGINT twice", "SIGHUP"}
-ENDS_BEFORE_OTHERS = {"parent", "group"}
+ENDED_AS_A_WHOLE = {"parent", "group", "everyone"}
 
 pytestmark = pytest.mark.serial
 
@@ -80,7 +80,7 @@ def goes_on(target: str, storm: str) -> bool:
     """Return whether the held tool goes on: children ignore Ctrl-C, and no clip needs a manager."""
     if target == "manager":
         return True
-    return storm.startswith("SIGINT") and target not in ENDS_BEFORE_OTHERS
+    return storm.startswith("SIGINT") and target not in ENDED_AS_A_WHOLE
 
 
 def end_held(victim: Victim) -> None:
@@ -92,7 +92,7 @@ def end_held(victim: Victim) -> None:
 def check_end(target: str, storm: str, status: int, output: str) -> None:
     """Check exit status and last line."""
     number = STORMS[storm][0]
-    if target in ENDS_BEFORE_OTHERS:
+    if target in ENDED_AS_A_WHOLE:
         assert status == (128 + number if storm in STOPPING else -number), output
         by = "" if number == signal.SIGINT else f" by {number.name}"
         if storm in STOPPING - {"SIGINT twice"}:

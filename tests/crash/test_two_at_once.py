@@ -22,7 +22,7 @@ from tests.support.victim import Victim
 from tests.support.waiting import HANG_GUARD_S
 
 KIND = "two at once"
-STATUS_CALLS = 20
+STATUS_CALLS = 10
 
 pytestmark = pytest.mark.serial
 

@@ -115,6 +115,13 @@ def test_head_of_a_fragment_with_a_wrong_size_inside(tmp_path, fragments, size):
     assert look(tmp_path, body[:at] + size + body[at + 4 :]) in ("unknown", "truncated")
 
 
+@pytest.mark.parametrize("count", [6, 0xFFFFFFFF])
+def test_run_of_more_samples_than_it_holds(tmp_path, fragments, count):
+    body = bytearray(with_mehd(fragments, 2.0))
+    struct.pack_into(">I", body, body.index(b"trun") + 8, count)
+    assert look(tmp_path, bytes(body)) in ("unknown", "truncated")
+
+
 def test_unknown_box_after_the_last_fragment(tmp_path, fragments):
     assert look(tmp_path, with_mehd(fragments, 2.0) + box(b"\x7fxyz", b"")) == "whole"
 

@@ -23,7 +23,9 @@ from tests.support.victim import Victim
 HELD = "held"
 """Names of clips on which ffmpeg takes long begin with this, until they are released."""
 
-TARGETS = ("parent", "group", "worker", "helper", "tool", "manager")
+TARGETS = ("parent", "group", "everyone", "worker", "helper", "tool", "manager")
+"""Everyone: what a service manager signals, which is also the helpers and tools of other groups."""
+
 STORMS: dict[str, tuple[signal.Signals, ...]] = {
     "SIGKILL": (signal.SIGKILL,),
     "SIGTERM": (signal.SIGTERM,),
@@ -33,8 +35,8 @@ STORMS: dict[str, tuple[signal.Signals, ...]] = {
     "SIGQUIT": (signal.SIGQUIT,),
 }
 _TINY = "testsrc2=s=256x256:r=25:d=0.24"
-_LONG = "testsrc2=s=256x256:r=60:d=1.67"
-"""Before each packet ffmpeg sleeps for as long as the packet is late: in all for 80 seconds."""
+_LONG = "testsrc2=s=256x256:r=10:d=10"
+"""ffmpeg sleeps before packet n for n tenths of a second: in all for 500 seconds."""
 
 
 class Job:
@@ -148,15 +150,15 @@ def held_tools(run: Victim) -> list[psutil.Process]:
 
 def send(run: Victim, target: str, storm: Sequence[int]) -> None:
     """Send signals to one kind of process of a run whose tool is at the held clip."""
-    if target == "group":
-        for number in storm:
+    everyone = target == "everyone"
+    targets = run.family() if everyone else [] if target == "group" else [find(run, target)]
+    for number in storm:
+        if target == "group":
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(run.pid, number)
-        return
-    process = find(run, target)
-    for number in storm:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
+        for process in targets:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
 
 def find(run: Victim, target: str) -> psutil.Process:

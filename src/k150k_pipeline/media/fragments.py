@@ -77,7 +77,17 @@ def _is_chain(content: bytes) -> bool:
 
 def _has_samples(traf: bytes) -> bool:
     flags = int.from_bytes((find(traf, b"tfhd") or b"")[1:4], "big")
-    return bool(flags & _EMPTY) or find(traf, b"trun") is not None
+    runs = [inner for kind, inner in children(traf) if kind == b"trun"]
+    return bool(flags & _EMPTY) or (bool(runs) and all(map(_holds_its_samples, runs)))
+
+
+def _holds_its_samples(trun: bytes) -> bool:
+    if len(trun) < 8:
+        return False
+    flags, count = struct.unpack_from(">II", trun, 0)
+    words = 2 + bool(flags & 0x1) + bool(flags & 0x4)
+    per_sample = sum(bool(flags & bit) for bit in _PER_SAMPLE)
+    return len(trun) >= 4 * (words + int(count) * per_sample)
 
 
 def indexed_end(sidx: bytes, box_end: int) -> Span:
