@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
@@ -126,3 +127,18 @@ def test_killed_parent_leaves_no_process(start, tmp_path):
     run.kill(whole_tree=False)
     assert run.survivors() == []
     assert events(tmp_path) == ["+hold", "+hold"]
+
+
+def test_interrupt_while_the_manager_ends_is_no_traceback(monkeypatch):
+    runner = ProcessRunner()
+    manager, end, seen = runner._manager, runner._manager.shutdown, []
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    manager.shutdown = interrupted
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    del runner
+    gc.collect()
+    end()
+    assert seen == []

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -61,6 +62,11 @@ class ProcessRunner(ParallelRunner):
                 "--runner-params max_workers=4"
             )
         self._limits: dict[str, int] = {}
+
+    def __del__(self) -> None:
+        """End the manager; a signal that comes meanwhile comes too late, as the run has ended."""
+        with suppress(KeyboardInterrupt):
+            super().__del__()
 
     def _get_required_workers_count(self, pipeline: Pipeline) -> int:
         self._max_workers = max(self._limits.values(), default=1)
