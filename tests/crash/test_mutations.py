@@ -185,10 +185,9 @@ def test_extract(project, mutants, sound, originals, ledger, reasons):
 
 
 @pytest.mark.shared
+@pytest.mark.thorough
 def test_malformed(project, shared, ledger, reasons):
     """The broken clips beside the checkout, whose reasons tests/media/test_malformed.py has."""
-    if not ledger.full:
-        pytest.skip("only in the full run")
     for path in (shared / "malformed").glob("*.mp4"):
         shutil.copy(path, project.clips)
     label_all(project)

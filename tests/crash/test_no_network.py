@@ -117,9 +117,8 @@ def test_extract(project, ledger, alone):
         case.clips(job.names, [record["clip"] for record in job.lines()])
 
 
+@pytest.mark.thorough
 def test_sample(tmp_path, ledger, alone):
-    if not ledger.full:
-        pytest.skip("only in the full run")
     run = ["run", "--env=sample", "--pipelines=extract", f"--params={SHORT}"]
     features = "data/sample/04_feature/full_features_k150k.parquet"
     near, far = (tmp_path / name for name in ("near", "far"))
@@ -132,9 +131,8 @@ def test_sample(tmp_path, ledger, alone):
         assert (far / features).read_bytes() == (near / features).read_bytes()
 
 
+@pytest.mark.thorough
 def test_mos_head(tmp_path, ledger, alone):
-    if not ledger.full:
-        pytest.skip("only in the full run")
     head = Head(tmp_path / "near")
     far = head.copy(tmp_path / "far")
     with ledger.case(KIND, "mos_head") as case:

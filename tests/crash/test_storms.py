@@ -9,18 +9,17 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from tests.support.ledger import Case, Ledger
+from tests.support.ledger import Case
 from tests.support.storms import STORMS, TARGETS, Job, held_tools, send
 from tests.support.victim import Victim
 from tests.support.waiting import HANG_GUARD_S
 
-ROUNDS = {"extract": 3, "ingest": 1, "fr_from_nr": 1}
-"""How often the whole grid is tried; each time more clips are done when the signal comes."""
+ROUNDS = (("extract", 0), ("extract", 2), ("extract", 4), ("ingest", 0), ("fr_from_nr", 0))
+"""Each is the whole grid on a pipeline, where a number of clips is done before the signal comes."""
 
 SAMPLE = {
-    "extract": [("parent", "SIGTERM"), ("group", "SIGINT twice"), ("tool", "SIGTERM")],
-    "ingest": [("manager", "SIGKILL")],
-    "fr_from_nr": [],
+    ("extract", 0): (("parent", "SIGTERM"), ("everyone", "SIGINT twice"), ("tool", "SIGTERM")),
+    ("ingest", 0): (("manager", "SIGKILL"),),
 }
 STOPPING = {"SIGTERM", "SIGINT", "SIGINT twice", "SIGHUP"}
 ENDED_AS_A_WHOLE = {"parent", "group", "everyone"}
@@ -28,28 +27,19 @@ ENDED_AS_A_WHOLE = {"parent", "group", "everyone"}
 pytestmark = pytest.mark.serial
 
 
-@pytest.fixture
-def job(project, request, monkeypatch):
-    job = Job(project, request.param)
+@pytest.mark.parametrize(
+    ("kind", "done"),
+    [r if r in SAMPLE else pytest.param(*r, marks=pytest.mark.thorough) for r in ROUNDS],
+)
+def test_storms(project, ledger, monkeypatch, kind, done):
+    job = Job(project, kind)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(job.ffmpeg))
-    return job
-
-
-def grid(ledger: Ledger, kind: str) -> list[tuple[int, str, str]]:
-    if not ledger.full:
-        return [(0, *sample) for sample in SAMPLE[kind]]
-    return list(itertools.product(range(ROUNDS[kind]), TARGETS, STORMS))
-
-
-@pytest.mark.parametrize("job", ROUNDS, indirect=True)
-def test_storms(job, ledger):
-    if not (cases := grid(ledger, job.kind)):
-        pytest.skip("only in the full run")
     job.run()
     expected = job.result()
-    for rounds, target, storm in cases:
-        with ledger.case(f"kills: {job.kind}", f"{storm} at {target}, {rounds} done") as case:
-            weather(job, case, target, storm, rounds * 2)
+    grid = itertools.product(TARGETS, STORMS) if ledger.full else SAMPLE[kind, done]
+    for target, storm in grid:
+        with ledger.case(f"kills: {kind}", f"{storm} at {target}, {done} done") as case:
+            weather(job, case, target, storm, done)
             job.run()
             case.clips(job.names, [r["clip"] for r in job.lines() if r["status"] == "ok"])
             assert job.result() == expected
@@ -60,7 +50,7 @@ def weather(job: Job, case: Case, target: str, storm: str, done: int) -> None:
     job.hold()
     victim = Victim.fork(job.arguments(workers=2 if done else 1), job.project.root)
     try:
-        ready = victim.reaches(lambda: held_tools(victim) and len(list(job.lines())) >= done)
+        ready = victim.reaches(lambda: job.is_held(victim) and len(list(job.lines())) >= done)
         assert ready, f"ended before the signal: {victim.output()}"
         job.release()
         send(victim, target, STORMS[storm])

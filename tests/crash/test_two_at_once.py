@@ -34,7 +34,7 @@ def holding(job: Job, arguments: list[str] | None = None, done: int = 0) -> Iter
     """Start a run and wait until it is at the held clip; kill it if it lives at the end."""
     run = Victim.fork(arguments or job.arguments(), job.project.root)
     try:
-        ready = run.reaches(lambda: held_tools(run) and len(list(job.lines())) >= done)
+        ready = run.reaches(lambda: job.is_held(run) and len(list(job.lines())) >= done)
         assert ready, f"ended before it was at the held clip: {run.output()}"
         yield run
     finally:
@@ -251,7 +251,7 @@ def other_host_and_process_numbers(job: Job, case: Case, expected: bytes) -> Non
     job.hold()
     inside = Victim.start(command, job.project.root)
     try:
-        assert inside.reaches(lambda: held_tools(inside)), inside.output()
+        assert inside.reaches(lambda: job.is_held(inside)), inside.output()
         refused(job.project.kedro(*job.arguments(), ok=False), case)
         let_end(job, inside, case)
     finally:
@@ -273,13 +273,21 @@ SITUATIONS: list[Situation] = [
     journal_removed,
     other_host_and_process_numbers,
 ]
-IN_THE_SAMPLE = 2
+SAMPLE = (second_run_is_refused, clip_deleted_while_it_is_scored)
 
 
-@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.__name__.replace("_", " "))
+@pytest.mark.parametrize(
+    "situation",
+    [
+        pytest.param(
+            situation,
+            id=situation.__name__.replace("_", " "),
+            marks=() if situation in SAMPLE else pytest.mark.thorough,
+        )
+        for situation in SITUATIONS
+    ],
+)
 def test_two_at_once(project, ledger, situation):
-    if not ledger.full and situation not in SITUATIONS[:IN_THE_SAMPLE]:
-        pytest.skip("only in the full run")
     job = Job(project, "extract")
     job.run()
     expected = job.result()

@@ -52,6 +52,7 @@ class Job:
         self.project, self.kind = project, kind
         self.names = [f"{index:02d}.mp4" for index in range(clips - 1)] + [f"{HELD}.mp4"]
         self._released = project.root / "released"
+        self._begun = project.root / "begun"
         self._data = project.root / "data"
         self.ffmpeg = self._write_ffmpeg()
         for index, name in enumerate(self.names):
@@ -66,10 +67,13 @@ class Job:
 
     def _write_ffmpeg(self) -> Path:
         """Write an ffmpeg that reads held clips at a thousandth of their speed."""
-        real, released = shlex.quote(find_ffmpeg()), shlex.quote(str(self._released))
+        real, released, begun = (
+            shlex.quote(str(path)) for path in (find_ffmpeg(), self._released, self._begun)
+        )
         slow = "-readrate 0.001 -readrate_initial_burst 0.001"
         script = (
-            f'case "$*" in *{HELD}*) test -e {released} || exec {real} {slow} "$@";; esac\n'
+            f'case "$*" in *{HELD}*) test -e {released} || '
+            f'{{ touch {begun}; exec {real} {slow} "$@"; }};; esac\n'
             f'exec {real} "$@"'
         )
         return write_script(self.project.root / "bin/ffmpeg", script)
@@ -119,9 +123,14 @@ class Job:
 
     def hold(self) -> None:
         """Forget what runs have made, and hold the clip."""
-        self._released.unlink(missing_ok=True)
+        for note in (self._released, self._begun):
+            note.unlink(missing_ok=True)
         for path in (self.journal, self.output, self.failures, self.output.with_suffix(".done")):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def is_held(self, run: Victim) -> bool:
+        """Return whether a run is at the held clip."""
+        return self._begun.exists() and bool(held_tools(run))
 
     def release(self) -> None:
         """Let tools that start from now on take no longer than they need."""
