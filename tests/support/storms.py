@@ -34,6 +34,7 @@ STORMS: dict[str, tuple[signal.Signals, ...]] = {
     "SIGHUP": (signal.SIGHUP,),
     "SIGQUIT": (signal.SIGQUIT,),
 }
+_FFMPEG = os.path.realpath(find_ffmpeg())
 _TINY = "testsrc2=s=256x256:r=25:d=0.24"
 _LONG = "testsrc2=s=256x256:r=10:d=10"
 """ffmpeg sleeps before packet n for n tenths of a second: in all for 500 seconds."""
@@ -68,7 +69,7 @@ class Job:
     def _write_ffmpeg(self) -> Path:
         """Write an ffmpeg that reads held clips at a thousandth of their speed."""
         real, released, begun = (
-            shlex.quote(str(path)) for path in (find_ffmpeg(), self._released, self._begun)
+            shlex.quote(str(path)) for path in (_FFMPEG, self._released, self._begun)
         )
         slow = "-readrate 0.001 -readrate_initial_burst 0.001"
         script = (
@@ -152,7 +153,7 @@ def held_tools(run: Victim) -> list[psutil.Process]:
     for process in family:
         with contextlib.suppress(psutil.Error):
             held = any(f"{HELD}.mp4" in part for part in process.cmdline())
-            if held and process.exe() == os.path.realpath(find_ffmpeg()):
+            if held and process.exe() == _FFMPEG:
                 found.append(process)
     return found
 
