@@ -7,7 +7,7 @@ import os
 import signal
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -52,6 +52,9 @@ class ProcessRunner(ParallelRunner):
         # ParallelRunner's own __init__ starts its manager process without a death signal.
         AbstractRunner.__init__(self, is_async=is_async)
         self._manager = ParallelRunnerManager()
+        # It ignores Ctrl-C and SIGTERM by itself, and a new one prints a traceback per semaphore.
+        with signals_kept_from_children(signal.SIGHUP):
+            resource_tracker.ensure_running()
         with signals_kept_from_children(signal.SIGINT, *_ENDING):
             self._manager.start(initializer=_serve, initargs=(os.getpid(),))
         self._output: Connection | None = None
