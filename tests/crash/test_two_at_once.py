@@ -41,12 +41,12 @@ def holding(job: Job, arguments: list[str] | None = None, done: int = 0) -> Iter
         run.kill()
 
 
-def let_end(job: Job, run: Victim, case: Case, status: int = 0) -> str:
+def let_end(job: Job, run: Victim, case: Case) -> str:
     """Release the held clip and wait for the end of a run."""
     job.release()
     for tool in held_tools(run):
         tool.kill()
-    assert run.process.wait(HANG_GUARD_S) == status, run.output()
+    assert run.process.wait(HANG_GUARD_S) == 0, run.output()
     assert run.survivors() == []
     case.read(run.output())
     return run.output()
@@ -194,7 +194,7 @@ def clip_deleted_while_it_is_scored(job: Job, case: Case, expected: bytes) -> No
     shutil.copy(kept, clip)
     with holding(job) as run:
         clip.unlink()
-        let_end(job, run, case, status=1)
+        let_end(job, run, case)
     failures = pd.read_csv(job.failures)
     assert failures[["clip_name", "stage", "reason"]].values.tolist() == [
         [clip.name, "probe", "missing"]

@@ -100,9 +100,14 @@ class Job:
     def arguments(self, workers: int = 2, shards: int = 3, params: str = "") -> list[str]:
         """Return the arguments of a run."""
         own = {
-            "extract": f"vmaf.ffmpeg={self.ffmpeg},extract.verify_clips=0",
+            "extract": (
+                f"vmaf.ffmpeg={self.ffmpeg},extract.verify_clips=0,extract.max_failure_rate=1"
+            ),
             "ingest": "ingest.min_rows=1,ingest.integrity=decode",
-            "fr_from_nr": f"vmaf.ffmpeg={self.ffmpeg},fr_from_nr.preset=ultrafast",
+            "fr_from_nr": (
+                f"vmaf.ffmpeg={self.ffmpeg},fr_from_nr.preset=ultrafast"
+                ",fr_from_nr.max_failure_rate=1"
+            ),
         }[self.kind]
         sizes = f"{self.kind}.workers={workers},{self.kind}.shards={shards}"
         joined = ",".join(filter(None, (own, sizes, params)))
