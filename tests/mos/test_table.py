@@ -28,7 +28,7 @@ def features(count: int = 6) -> pd.DataFrame:
     frame["ssimulacra2_mean"], frame["ssimulacra2_std"] = 100.0, 0.0
     frame["psnr_y_mean"] = [60.0, np.nan] * (count // 2)
     frame.insert(0, "clip_name", [f"orig_{i}_540_5s.mp4" for i in range(count)])
-    return frame.assign(mos=np.linspace(2, 4, count), width=960, height=[540, 541] * (count // 2))
+    return frame.assign(mos=np.linspace(2, 4, count), width=960, height=[540, 720] * (count // 2))
 
 
 def corpus(count: int = 6, **change) -> pd.DataFrame:

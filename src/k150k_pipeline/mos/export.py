@@ -139,7 +139,9 @@ def _add_head(graph: _Graph, head: Head) -> None:
 
 
 def _add_preparation(graph: _Graph, preparation: Preparation) -> str:
-    raw = graph.add("Concat", *preparation.columns, axis=1)
+    given = graph.add("Concat", *preparation.columns, axis=1)
+    single = graph.add("Cast", given, to=TensorProto.FLOAT)
+    raw = graph.add("Cast", single, to=TensorProto.DOUBLE)
     difference = graph.add("Sub", raw, raw)  # 0, or NaN where the input is NaN or infinite
     missing = graph.add("IsNaN", difference)
     filled = graph.add("Where", missing, graph.constant(preparation.fill), raw)

@@ -29,7 +29,7 @@ _LEAST_ROWS = 3
 
 @dataclass(frozen=True)
 class Preparation:
-    """Imputation and scaling of the raw columns, fitted on training rows alone.
+    """Rounding, imputation and scaling of the raw columns, fitted on training rows alone.
 
     Attributes:
         columns: Input columns in order.
@@ -45,7 +45,7 @@ class Preparation:
 
     def apply(self, frame: pd.DataFrame) -> Floats:
         """Return the prepared columns, shape (clips, columns)."""
-        raw = raw_values(frame, self.columns)
+        raw = single_precision(raw_values(frame, self.columns))
         filled = np.where(np.isfinite(raw), raw, self.fill)
         return (filled - self.mean) / self.scale
 
@@ -89,6 +89,16 @@ def raw_values(frame: pd.DataFrame, columns: Sequence[str]) -> Floats:
     """Return columns as numbers, shape (clips, columns)."""
     values: Floats = frame[list(columns)].to_numpy(dtype=float)
     return values
+
+
+def single_precision(values: Floats) -> Floats:
+    """Return values rounded to float32, so that a float32 copy of a table predicts the same.
+
+    A value beyond the range of float32 becomes infinite, which counts as missing.
+    """
+    with np.errstate(over="ignore"):
+        rounded: Floats = values.astype(np.float32).astype(float)
+    return rounded
 
 
 def fit_head(
@@ -169,7 +179,7 @@ def _fit(
 
 
 def _prepare(frame: pd.DataFrame, columns: tuple[str, ...]) -> Preparation:
-    raw = raw_values(frame, columns)
+    raw = single_precision(raw_values(frame, columns))
     raw = np.where(np.isfinite(raw), raw, np.nan)
     fill = np.nanmedian(raw, axis=0)
     filled = np.where(np.isnan(raw), fill, raw)

@@ -34,6 +34,8 @@ _FROM_CORPUS = (
 )  # fmt: skip
 _FR_VALUES = ("vmaf_score", "bitrate_kbps", *(f"{feature}_mean" for feature in CANONICAL_6))
 _SHOWN = 3
+_LEAST_RELATIVE_RANGE, _LEAST_RANGE = 1e-9, 1e-12  # of columns that are more than rounding
+_LEAST_SPREAD = 0.02  # SD of metadata, as a share of their mean
 
 DEVELOPMENT, HELD_OUT, JUDGE, SET_ASIDE = "development", "held out", "judge", "set aside"
 """Parts of a training table; clips set aside share a content with the judge's."""
@@ -46,7 +48,7 @@ class TrainingTable:
     Attributes:
         frame: ``clip_name``, ``corpus``, ``mos``, what the splits need, and all candidate inputs.
         inputs: Names of the input columns, in order.
-        dropped: Candidate inputs left out, with the reason ``empty`` or ``constant``.
+        dropped: Candidate inputs left out, with the reason: see ``uninformative``.
         counts: How the clips met the corpus rows.
     """
 
@@ -94,7 +96,8 @@ def build_table(
     if not kept:
         raise InputError(
             f"all {len(candidates)} input columns of the features table are empty or constant "
-            f"({few(candidates)}): give a features parquet, or choose other mos_head.columns"
+            f"but for rounding ({few(candidates)}): give a features parquet, or choose other "
+            "mos_head.columns"
         )
     return TrainingTable(frame, kept, dropped, counts)
 
@@ -139,16 +142,36 @@ def check_clips(features: pd.DataFrame) -> None:
 
 
 def uninformative(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
-    """Return the columns that do not vary, each with ``empty`` or ``constant``."""
+    """Return the columns that do not vary, each with the reason.
+
+    The reasons are ``empty``, ``constant``, ``rounding`` and, for metadata, ``hardly varies``.
+    ``rounding`` is a range below 1e-9 of the values, or below 1e-12: the last digits of a sum,
+    which other machines and float32 do not keep. The SDs of a column are compared with its means.
+    """
     found = {}
     for column in columns:
-        values = frame[column].to_numpy(dtype=float)
-        values = values[np.isfinite(values)]
+        values = _finite(frame, column)
         if not len(values):
             found[column] = "empty"
         elif values.min() == values.max():
             found[column] = "constant"
+        elif np.ptp(values) <= max(_LEAST_RANGE, _LEAST_RELATIVE_RANGE * _size(frame, column)):
+            found[column] = "rounding"
+        elif column in METADATA_COLUMNS and values.std() < _LEAST_SPREAD * abs(values.mean()):
+            found[column] = "hardly varies"
     return found
+
+
+def _size(frame: pd.DataFrame, column: str) -> float:
+    """Return the largest absolute value of a column, and of the means that it is the SD of."""
+    mean = f"{column.removesuffix('_std')}_mean"
+    columns = [column, mean] if column.endswith("_std") and mean in frame.columns else [column]
+    return max(float(np.abs(_finite(frame, c)).max(initial=0.0)) for c in columns)
+
+
+def _finite(frame: pd.DataFrame, column: str) -> Floats:
+    values: Floats = frame[column].to_numpy(dtype=float)
+    return values[np.isfinite(values)]
 
 
 def fingerprint(frame: pd.DataFrame, inputs: Sequence[str]) -> str:
