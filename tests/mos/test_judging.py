@@ -43,7 +43,12 @@ def judged(plcc=0.9, srocc=0.9, rmse=0.3, spread=0.001, clips=200) -> dict:
     }  # fmt: skip
 
 
-BASELINES = {"mean_predictor_rmse": 0.5, "metadata_only": None, "vmaf_only": None}
+BASELINES = {
+    "mean_predictor_rmse": 0.5,
+    "metadata_only": None,
+    "vmaf_only": None,
+    "columns_alone": {},
+}
 
 
 def decide(change: dict, votes: float = 100.0, baselines=BASELINES) -> dict:
@@ -97,7 +102,7 @@ def test_everything_a_reader_needs_is_printed(frame, tiny):
     frame["vmaf_mean"] = frame["a"] * 5 + 90
     frame["width"], frame["src_size_bytes"] = frame["b"], frame["d"]
     train, rest = frame[:300], frame[300:]
-    baselines = judging.baselines(train, rest, tiny)
+    baselines = judging.baselines(train, rest, INPUTS, tiny)
     by_hand = np.sqrt(np.mean((rest["mos"] - train["mos"].mean()) ** 2))
     assert baselines["mean_predictor_rmse"] == pytest.approx(by_hand, abs=1e-12)
     assert baselines["vmaf_only"]["plcc"] == pytest.approx(
@@ -117,7 +122,7 @@ def test_everything_a_reader_needs_is_printed(frame, tiny):
 
 def test_columns_that_do_not_vary_have_no_baseline(frame, tiny):
     frame["width"], frame["vmaf_mean"] = 960.0, 100.0
-    baselines = judging.baselines(frame[:300], frame[300:], tiny)
+    baselines = judging.baselines(frame[:300], frame[300:], INPUTS, tiny)
     assert baselines["metadata_only"] is None and baselines["vmaf_only"] is None
 
 

@@ -23,6 +23,8 @@ _MAX_SOURCES = 20
 _TINY = 1e-300
 _LEAST_GAIN = 0.02  # of log-likelihood, in one iteration
 _SCALE = np.arange(1.0, 6.0)
+_NORMAL_95 = 1.96
+_RANK_ERROR = 0.01  # of the SROCC, for opinions that the deconvolution fits least
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Ceiling:
 
     Attributes:
         plcc: Correlation of the true opinions with the labels.
+        plcc_high: Upper end of its 95 % interval, which narrows with the number of labels.
         srocc: Their rank correlation.
         rmse: Root of the labels' mean error variance, which is a perfect predictor's RMSE.
         label_sd: Standard deviation of the labels.
@@ -41,6 +44,7 @@ class Ceiling:
     """
 
     plcc: float
+    plcc_high: float
     srocc: float
     rmse: float
     label_sd: float
@@ -52,6 +56,23 @@ class Ceiling:
     def as_dict(self) -> dict[str, float | str]:
         """Return the fields as a plain mapping."""
         return asdict(self)
+
+    def highest(self, contents: int) -> tuple[float, float]:
+        """Return the PLCC and SROCC above which a score is not explained by luck.
+
+        They are the upper ends of the 95 % intervals of a perfect predictor's scores: its luck on
+        the judged contents, and the error of the ceiling itself, by Fisher's transformation.
+
+        Args:
+            contents: Contents that the model is judged on.
+        """
+        own = _fisher(self.plcc_high) - _fisher(self.plcc)
+        luck = _NORMAL_95 / np.sqrt(max(contents - 3, 1))
+        of_ranks = luck * np.sqrt(1 + self.srocc**2 / 2)
+        return (
+            float(np.tanh(_fisher(self.plcc) + np.hypot(own, luck))),
+            min(float(np.tanh(_fisher(self.srocc) + np.hypot(own, of_ranks))) + _RANK_ERROR, 1.0),
+        )
 
 
 def label_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, source: str) -> Ceiling:
@@ -72,8 +93,10 @@ def label_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, source: str) -
     label_variance = float(np.var(labels, ddof=1)) if len(labels) > 1 else 0.0
     true_variance = max(label_variance - error_variance, 0.0)
     share = true_variance / label_variance if label_variance else 0.0
+    high = min(share + _NORMAL_95 * _share_error(labels, vote_sd**2 / votes), 1.0)
     return Ceiling(
         plcc=float(np.sqrt(share)),
+        plcc_high=float(np.sqrt(high)),
         srocc=_rank_ceiling(labels, votes, vote_sd, float(np.sqrt(true_variance)))
         if share
         else 0.0,
@@ -84,6 +107,20 @@ def label_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, source: str) -
         vote_sd=float(np.sqrt(np.mean(vote_sd**2))),
         source=source,
     )
+
+
+def _share_error(labels: Floats, error_variances: Floats) -> float:
+    """Return the standard error of the share of the labels' variance that is true opinion."""
+    squares = (labels - labels.mean()) ** 2
+    if not squares.any():
+        return 0.0
+    noise = error_variances.mean() / squares.mean()
+    relative = [values.std() / values.mean() for values in (squares, error_variances) if noise]
+    return float(noise * np.hypot.reduce(relative or [0.0]) / np.sqrt(len(labels)))
+
+
+def _fisher(correlation: float) -> float:
+    return float(np.arctanh(min(correlation, 1 - 1e-12)))
 
 
 def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,8 @@ from k150k_pipeline.mos.types import (
 )
 from k150k_pipeline.schemas.mos_parameters import GateParameters
 
+_OF_CEILING = " ceiling"
+_LEAST_CEILING = 0.3  # below it, columns reach a share of the ceiling by luck
 _REPORTED: tuple[Metric, ...] = ("plcc", "srocc", "krocc", "rmse")
 
 
@@ -38,7 +40,7 @@ def decide(
         judged_on: Which clips it was judged on, in words.
         seed_matters: Whether the seed changes a fit of this kind of model.
     """
-    checks = _check_all(judged, gate)
+    checks = [*_check_all(judged, gate), *_check_ceiling(judged, ceiling)]
     promoted = all(check["passed"] for check in checks)
     return {
         "verdict": "PROMOTE" if promoted else "HOLD",
@@ -65,6 +67,18 @@ def _check_all(judged: Judgement, gate: GateParameters) -> list[Check]:
     ]
 
 
+def _check_ceiling(judged: Judgement, ceiling: Ceiling) -> list[Check]:
+    """Compare the better of a member's mean score and the ensemble's with a perfect predictor's."""
+    metrics: tuple[Metric, ...] = ("plcc", "srocc")
+    highest = zip(metrics, ceiling.highest(judged["contents"]), strict=True)
+    checks = []
+    for metric, high in highest:
+        scores = (judged["mean"][metric], judged["ensemble"][metric])
+        best = max((score for score in scores if math.isfinite(score)), default=-1.0)
+        checks.append(_check(f"{metric}{_OF_CEILING}", best, high, at_least=False))
+    return checks
+
+
 def title(verdict: GateVerdict) -> str:
     """Return ``MOS_PROMOTE`` or ``MOS_HOLD``, which is also the name of the verdict's file."""
     return f"MOS_{verdict['verdict']}"
@@ -89,6 +103,7 @@ def describe(verdict: GateVerdict) -> str:
         f"  (b) always predicting the mean: RMSE {_number(verdict['mean_predictor_rmse'])}",
         f"  (c) metadata only: {_baseline(verdict['metadata_only'])}",
         f"  (d) VMAF only: {_baseline(vmaf)}",
+        f"  (e) best single columns: {_alone(verdict['columns_alone'])}",
         *(f"  ! {reason}" for reason in verdict["reasons"]),
     ]
     return "\n".join(lines)
@@ -98,7 +113,7 @@ def _describe_check(check: Check) -> str:
     bound = "at least" if check["at_least"] else "at most"
     passed = "passed" if check["passed"] else "NOT passed"
     return (
-        f"  {check['name']:6} {_number(check['value'])} "
+        f"  {check['name']:13} {_number(check['value'])} "
         f"(gate: {bound} {check['threshold']:g}) {passed}"
     )
 
@@ -124,14 +139,22 @@ def _check(name: str, value: float, threshold: float, *, at_least: bool) -> Chec
 
 
 def _failures(checks: list[Check]) -> list[str]:
-    return [
-        f"{c['name']} is {_number(c['value'])}, "
-        f"{'below' if c['at_least'] else 'above'} the gate's {c['threshold']:g}"
-        if math.isfinite(c["value"])
-        else f"{c['name']} is not defined: the predictions or the labels do not vary enough"
-        for c in checks
-        if not c["passed"]
-    ]
+    return [_failure(check) for check in checks if not check["passed"]]
+
+
+def _failure(check: Check) -> str:
+    name, value, threshold = check["name"], _number(check["value"]), check["threshold"]
+    if not math.isfinite(check["value"]):
+        return f"{name} is not defined: the predictions or the labels do not vary enough"
+    if name.endswith(_OF_CEILING):
+        return (
+            f"{name.removesuffix(_OF_CEILING)} is {value}, above what these labels allow "
+            f"({threshold:.4g}): look for a leak, such as an input that was made from the labels. "
+            "If the labels have more votes than the ceiling assumes, give them in mos_head.ceiling"
+        )
+    return (
+        f"{name} is {value}, {'below' if check['at_least'] else 'above'} the gate's {threshold:g}"
+    )
 
 
 def _remarks(
@@ -142,7 +165,7 @@ def _remarks(
     judged_on: str,
     seed_matters: bool,
 ) -> list[str]:
-    remarks = []
+    remarks = _leading_columns(baselines["columns_alone"], ceiling, gate.column_share)
     if ceiling.plcc < gate.plcc or ceiling.srocc < gate.srocc or ceiling.rmse > gate.rmse:
         remarks.append(
             f"no predictor can pass this gate on these labels: with {ceiling.votes:.3g} votes per "
@@ -164,12 +187,25 @@ def _remarks(
     return remarks
 
 
+def _leading_columns(alone: Mapping[str, float], ceiling: Ceiling, share: float) -> list[str]:
+    return [
+        f"column {column!r} alone reaches {value:.3f} of the ceiling's {ceiling.plcc:.3f}, a share "
+        f"of at least {share:g} (gate.column_share): look whether it was made from the labels"
+        for column, value in alone.items()
+        if value >= share * max(ceiling.plcc, _LEAST_CEILING)
+    ]
+
+
 def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "undefined"
 
 
 def _range(interval: list[float]) -> str:
     return f"[{_number(interval[0])}, {_number(interval[1])}]"
+
+
+def _alone(columns: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in columns.items()) or "none"
 
 
 def _baseline(scores: Mapping[str, Scores] | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import METRICS, bootstrap, rmse, score
+from k150k_pipeline.mos.metrics import METRICS, bootstrap, plcc, rmse, score, srocc
 from k150k_pipeline.mos.models import Head, fit_head
 from k150k_pipeline.mos.splits import Fold, Splits, Texts
 from k150k_pipeline.mos.table import METADATA_COLUMNS, VMAF_COLUMN, uninformative
@@ -28,6 +28,7 @@ from k150k_pipeline.mos.types import (
 from k150k_pipeline.schemas.mos_parameters import FitParameters, ModelKind, MosHeadParameters
 
 _BASELINE_KINDS: tuple[ModelKind, ...] = ("ridge", "trees")
+_SHOWN_ALONE = 5
 
 
 def cross_validate(
@@ -91,14 +92,21 @@ def judge(
 
 
 def baselines(
-    train: pd.DataFrame, judged: pd.DataFrame, parameters: MosHeadParameters
+    train: pd.DataFrame, judged: pd.DataFrame, inputs: Sequence[str], parameters: MosHeadParameters
 ) -> Baselines:
     """Score what a reader should compare a model with.
+
+    Args:
+        train: Rows that the model was fitted on.
+        judged: Rows that it is judged on.
+        inputs: Candidate input columns.
+        parameters: Block ``mos_head``.
 
     Returns:
         ``mean_predictor_rmse``: RMSE of always predicting the training mean. ``metadata_only``:
         scores of models on the metadata columns alone, by kind. ``vmaf_only``: scores of the VMAF
-        column itself. None where the columns do not vary.
+        column itself. None where the columns do not vary. ``columns_alone``: the inputs that agree
+        best with MOS.
     """
     true = judged["mos"].to_numpy(dtype=float)
     mean = float(train["mos"].mean())
@@ -106,6 +114,7 @@ def baselines(
         "mean_predictor_rmse": rmse(np.full(len(true), mean), true),
         "metadata_only": _metadata_only(train, judged, parameters),
         "vmaf_only": _vmaf_only(train, judged, parameters.fit),
+        "columns_alone": _columns_alone(train, inputs),
     }
 
 
@@ -183,6 +192,20 @@ def _vmaf_only(train: pd.DataFrame, judged: pd.DataFrame, fit: FitParameters) ->
     vmaf, true = _vmaf_and_mos(judged[known])
     slope, intercept = np.polyfit(*_vmaf_and_mos(train[np.isfinite(train[VMAF_COLUMN])]), 1)
     return {**score(vmaf, true, fit), "rmse": rmse(slope * vmaf + intercept, true)}
+
+
+def _columns_alone(train: pd.DataFrame, inputs: Sequence[str]) -> dict[str, float]:
+    agreement = {column: _agreement(train, column) for column in inputs}
+    best = sorted(agreement.items(), key=lambda item: -item[1])[:_SHOWN_ALONE]
+    return {column: value for column, value in best if value > 0}
+
+
+def _agreement(train: pd.DataFrame, column: str) -> float:
+    """Return the larger of the absolute PLCC and SROCC of a column with MOS; 0 if undefined."""
+    values, mos = (train[c].to_numpy(dtype=float) for c in (column, "mos"))
+    known = np.isfinite(values)
+    found = [abs(measure(values[known], mos[known])) for measure in (plcc, srocc)]
+    return float(np.nanmax([0.0, *found]))
 
 
 def _vmaf_and_mos(frame: pd.DataFrame) -> tuple[Floats, Floats]:

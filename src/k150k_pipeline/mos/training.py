@@ -69,7 +69,7 @@ def train(
         **gate.decide(
             judging.judge(head, judged, contents, parameters),
             ceiling_of(labelled, parameters),
-            judging.baselines(development, judged, parameters),
+            judging.baselines(development, judged, facts["inputs"], parameters),
             parameters.gate,
             judged_on,
             SEED_MATTERS[kind],

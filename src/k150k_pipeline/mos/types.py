@@ -86,11 +86,16 @@ class Judgement(TypedDict):
 
 
 class Baselines(TypedDict):
-    """Scores of predictors that need no features; None where their columns do not vary."""
+    """Scores of predictors that need no model of all inputs.
+
+    None where their columns do not vary. ``columns_alone`` has the inputs that agree best with MOS
+    on the training rows, each with the larger of its absolute PLCC and SROCC, the best first.
+    """
 
     mean_predictor_rmse: float
     metadata_only: dict[str, Scores] | None
     vmaf_only: Scores | None
+    columns_alone: dict[str, float]
 
 
 class Check(TypedDict):

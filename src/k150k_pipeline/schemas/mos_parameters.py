@@ -188,6 +188,10 @@ class GateParameters(Parameters):
     min_clips: Annotated[int, Field(ge=3, json_schema_extra={"unit": "clips"})] = 100
     """Fewest clips that a model is judged on. Change it when you require another value."""
 
+    column_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of the ceiling's PLCC from which the verdict names a single column as a possible leak.
+    Change it when a column is known to be this good: raise it."""
+
 
 class FitParameters(Parameters):
     """The four-parameter logistic fit between predictions and MOS.
