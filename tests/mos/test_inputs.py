@@ -51,7 +51,7 @@ def test_rounding_is_measured_against_the_size_of_the_values():
     steps = np.arange(5.0)
     frame = pd.DataFrame(
         {
-            "large": 1e6 + 1e-5 * steps, "kept": 1e6 + 1e-2 * steps, "small": 1e-6 * steps,
+            "large": 1e6 + 1e-5 * steps, "kept": 1e6 + steps, "small": 1e-6 * steps,
             "score_mean": 100 + steps, "score_std": 1e-8 * steps, "around_0": 1e-16 * (steps - 2),
         }
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -14,6 +14,7 @@ import onnxruntime
 import sklearn
 
 from k150k_pipeline import __version__
+from k150k_pipeline.mos.engines import in_words
 from k150k_pipeline.mos.export import IR_VERSION, OPSET, OUTPUT, TOLERANCE
 from k150k_pipeline.mos.gate import describe, title
 from k150k_pipeline.mos.models import Head, Preparation
@@ -21,6 +22,8 @@ from k150k_pipeline.mos.predict import ONNX
 from k150k_pipeline.mos.types import TrainingData, Verdict, without_nan
 from k150k_pipeline.schemas.encoder_vocabulary import VOCABULARY_VERSION, vocabulary
 from k150k_pipeline.schemas.mos_parameters import CLAMP, MosHeadParameters
+
+_OF_INPUTS = ("fill", "mean", "scale", "low", "high")
 
 Sidecar = dict[str, Any]
 """The JSON document that describes an exported model; docs/files.md has its keys."""
@@ -57,6 +60,7 @@ def sidecar(
             "tolerance": TOLERANCE,
         },
         "inputs": _describe_inputs(head.preparation),
+        "metadata": data["metadata_ranges"],
         "target": {"mean": head.target_mean, "scale": head.target_scale, "clamp": list(CLAMP)},
         "encoder_vocabulary": {"version": VOCABULARY_VERSION, "slots": list(vocabulary())},
         "seeds": list(head.seeds),
@@ -70,14 +74,11 @@ def sidecar(
 
 def _describe_inputs(preparation: Preparation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "fill": float(fill), "mean": float(mean), "scale": float(scale)}
-        for name, fill, mean, scale in zip(
-            preparation.columns,
-            preparation.fill,
-            preparation.mean,
-            preparation.scale,
-            strict=True,
-        )
+        {
+            "name": name,
+            **{key: float(getattr(preparation, key)[index]) for key in _OF_INPUTS},
+        }
+        for index, name in enumerate(preparation.columns)
     ]
 
 
@@ -105,19 +106,20 @@ Verdict: **{title(verdict)}**.
 ## Use
 
 `{ONNX}` (opset {sidecar["onnx"]["opset"]}) takes one double input per column, named as below, of
-shape (batch, 1), and returns `{OUTPUT}`, shape (batch, 1). Feed raw values: imputation, scaling and
-the clamp to {sidecar["target"]["clamp"]} are inside. NaN is a missing value.
+shape (batch, 1), and returns `{OUTPUT}`, shape (batch, 1). Feed raw values: imputation, scaling,
+clipping to the trained range and the clamp to {_range(sidecar["target"]["clamp"])} are inside. NaN
+is a missing value.
 
 {inputs}
 
 ## Data
 
-- {data["clips_trained_on"]} clips of {data["contents_trained_on"]} contents were trained on, of
-  {data["clips_per_corpus"]}.
+- {data["clips_trained_on"]:,} clips of {data["contents_trained_on"]:,} contents were trained on.
+- The table has {_counts(data["clips_per_corpus"])}.
 - Held out: {data["split_policy"]}.
 - Fingerprint: `{data["fingerprint"]}`.
-- Features scored with: {data["scored_with"] or "unknown"}.
-- Candidate columns left out: {dropped}.
+- Features scored with: {in_words(data["scored_with"])}.
+{_judge_engines(data)}- Candidate columns left out: {dropped}.
 
 ## How good it is
 
@@ -125,9 +127,9 @@ the clamp to {sidecar["target"]["clamp"]} are inside. NaN is a missing value.
 {describe(verdict)}
 ```
 
-Seeds {sidecar["seeds"]}; the exported model is the mean of their members. The spread is over these
-seeds on the same clips; over the folds of cross-validation, PLCC differs by up to
-{_number(verdict["fold_spread"])}.
+Seeds {_list(map(str, sidecar["seeds"]))}; the exported model is the mean of their members. The
+spread is over these seeds on the same clips; over the folds of cross-validation, PLCC differs by
+up to {_number(verdict["fold_spread"])}.
 
 ## Limits
 
@@ -140,6 +142,19 @@ seeds on the same clips; over the folds of cross-validation, PLCC differs by up 
 
 KonViD-150k is for research use. {_publishing_note(sidecar["kind"])}
 """
+
+
+def _judge_engines(data: TrainingData) -> str:
+    engines = data["judge_scored_with"]
+    return f"- The judge's features scored with: {in_words(engines)}.\n" if engines else ""
+
+
+def _counts(clips: Mapping[str, int]) -> str:
+    return _list(f"{count:,} clips of {corpus}" for corpus, count in clips.items())
+
+
+def _range(ends: Sequence[float]) -> str:
+    return f"{ends[0]:g} to {ends[1]:g}"
 
 
 def _publishing_note(kind: str) -> str:

@@ -145,7 +145,9 @@ def _add_preparation(graph: _Graph, preparation: Preparation) -> str:
     difference = graph.add("Sub", raw, raw)  # 0, or NaN where the input is NaN or infinite
     missing = graph.add("IsNaN", difference)
     filled = graph.add("Where", missing, graph.constant(preparation.fill), raw)
-    centred = graph.add("Sub", filled, graph.constant(preparation.mean))
+    raised = graph.add("Max", filled, graph.constant(preparation.low))
+    clipped = graph.add("Min", raised, graph.constant(preparation.high))
+    centred = graph.add("Sub", clipped, graph.constant(preparation.mean))
     return graph.add("Div", centred, graph.constant(preparation.scale))
 
 

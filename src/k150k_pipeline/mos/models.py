@@ -29,25 +29,29 @@ _LEAST_ROWS = 3
 
 @dataclass(frozen=True)
 class Preparation:
-    """Rounding, imputation and scaling of the raw columns, fitted on training rows alone.
+    """Rounding, imputation, clipping and scaling of the raw columns, fitted on training rows alone.
 
     Attributes:
         columns: Input columns in order.
         fill: Medians, which replace missing values, shape (columns,).
         mean: Means, which are subtracted, shape (columns,).
         scale: Standard deviations, which are divided by, shape (columns,).
+        low: Lower ends of the trained range, shape (columns,); values below are raised to them.
+        high: Upper ends, likewise.
     """
 
     columns: tuple[str, ...]
     fill: Floats
     mean: Floats
     scale: Floats
+    low: Floats
+    high: Floats
 
     def apply(self, frame: pd.DataFrame) -> Floats:
         """Return the prepared columns, shape (clips, columns)."""
         raw = single_precision(raw_values(frame, self.columns))
         filled = np.where(np.isfinite(raw), raw, self.fill)
-        return (filled - self.mean) / self.scale
+        return (np.clip(filled, self.low, self.high) - self.mean) / self.scale
 
 
 @dataclass(frozen=True)
@@ -184,4 +188,16 @@ def _prepare(frame: pd.DataFrame, columns: tuple[str, ...]) -> Preparation:
     fill = np.nanmedian(raw, axis=0)
     filled = np.where(np.isnan(raw), fill, raw)
     scale = filled.std(axis=0)
-    return Preparation(columns, fill, filled.mean(axis=0), np.where(scale > 0, scale, 1.0))
+    return Preparation(
+        columns, fill, filled.mean(axis=0), np.where(scale > 0, scale, 1.0), *_trained_range(filled)
+    )
+
+
+def _trained_range(filled: Floats) -> tuple[Floats, Floats]:
+    """Return the ends of each column, rounded outwards to three digits of the range.
+
+    A model file with the exact smallest and largest value would contain values of single clips.
+    """
+    low, high = filled.min(axis=0), filled.max(axis=0)
+    step = 10.0 ** (np.floor(np.log10(high - low)) - 2)
+    return np.floor(low / step) * step, np.ceil(high / step) * step

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,32 @@ ONNX, SIDECAR, CARD = "mos_head.onnx", "mos_head.json", "MODEL_CARD.md"
 """Files of a model set; a further one holds the verdict."""
 
 _BATCH = 4096
+
+
+def outside(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> pd.DataFrame:
+    """Return which values are outside what a model was trained on, shape (clips, columns).
+
+    Args:
+        frame: Raw columns; a missing value is not outside.
+        sidecar: Contents of ``mos_head.json``.
+
+    Returns:
+        Truth values for the inputs, and for metadata that are no inputs. A model set of an older
+        version records no ranges and has no column.
+    """
+    ranges = {**sidecar.get("metadata", {}), **_input_ranges(sidecar)}
+    columns = [c for c in ranges if c in frame.columns]
+    flags = {}
+    for column in columns:
+        low, high = ranges[column]
+        with np.errstate(over="ignore"):
+            values = frame[column].to_numpy(dtype=float).astype(np.float32).astype(float)
+        flags[column] = np.isfinite(values) & ((values < low) | (values > high))
+    return pd.DataFrame(flags, index=frame.index)
+
+
+def _input_ranges(sidecar: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {i["name"]: (i["low"], i["high"]) for i in sidecar["inputs"] if "low" in i}
 
 
 class OnnxHead:

@@ -34,7 +34,7 @@ _FROM_CORPUS = (
 )  # fmt: skip
 _FR_VALUES = ("vmaf_score", "bitrate_kbps", *(f"{feature}_mean" for feature in CANONICAL_6))
 _SHOWN = 3
-_LEAST_RELATIVE_RANGE, _LEAST_RANGE = 1e-9, 1e-12  # of columns that are more than rounding
+_LEAST_RELATIVE_RANGE, _LEAST_RANGE = 1e-6, 1e-12  # float32 has fewer than 17 steps below
 _LEAST_SPREAD = 0.02  # SD of metadata, as a share of their mean
 
 DEVELOPMENT, HELD_OUT, JUDGE, SET_ASIDE = "development", "held out", "judge", "set aside"
@@ -145,7 +145,7 @@ def uninformative(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]
     """Return the columns that do not vary, each with the reason.
 
     The reasons are ``empty``, ``constant``, ``rounding`` and, for metadata, ``hardly varies``.
-    ``rounding`` is a range below 1e-9 of the values, or below 1e-12: the last digits of a sum,
+    ``rounding`` is a range below 1e-6 of the values, or below 1e-12: the last digits of a sum,
     which other machines and float32 do not keep. The SDs of a column are compared with its means.
     """
     found = {}
@@ -172,6 +172,19 @@ def _size(frame: pd.DataFrame, column: str) -> float:
 def _finite(frame: pd.DataFrame, column: str) -> Floats:
     values: Floats = frame[column].to_numpy(dtype=float)
     return values[np.isfinite(values)]
+
+
+def metadata_ranges(frame: pd.DataFrame) -> dict[str, list[float]]:
+    """Return the range of each metadata column, widened by 5 %; empty columns are left out.
+
+    It says which clips a model knows, also by metadata that hardly vary and are no inputs.
+    """
+    found = {c: _finite(frame, c) for c in METADATA_COLUMNS if c in frame.columns}
+    return {
+        column: [float(f"{values.min() * 0.95:.3g}"), float(f"{values.max() * 1.05:.3g}")]
+        for column, values in found.items()
+        if len(values)
+    }
 
 
 def fingerprint(frame: pd.DataFrame, inputs: Sequence[str]) -> str:

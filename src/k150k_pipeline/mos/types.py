@@ -143,6 +143,8 @@ class _Origin(JoinCounts):
     parts: dict[str, int]
     split_policy: str
     scored_with: dict[str, Any]
+    judge_scored_with: dict[str, Any]
+    metadata_ranges: dict[str, list[float]]
     fingerprint: str
 
 

@@ -302,6 +302,10 @@ class PredictParameters(Parameters):
     memory_limit_mb: MemoryLimit = 1536
     probe_timeout_s: ProbeTimeout = 60.0
 
+    outside: Literal["clip", "refuse"] = "clip"
+    """What happens when a value is outside the range that the model was trained on: ``clip`` it to
+    that range, or ``refuse``. Change it when no clip may be unlike those of the training."""
+
     missing: Literal["refuse", "impute"] = "refuse"
     """What happens when the parquet lacks columns: ``refuse``, or ``impute`` typical values. Change
     it when rough predictions are enough."""

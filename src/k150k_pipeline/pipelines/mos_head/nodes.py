@@ -12,6 +12,13 @@ import pandas as pd
 import pyarrow as pa
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.engines import (
+    Engines,
+    disagreement,
+    engines_of,
+    engines_of_file,
+    mixed,
+)
 from k150k_pipeline.mos.splits import Splits, group_contents, split
 from k150k_pipeline.mos.table import (
     DEVELOPMENT,
@@ -23,6 +30,7 @@ from k150k_pipeline.mos.table import (
     TrainingTable,
     build_table,
     fingerprint,
+    metadata_ranges,
     read_frame,
     read_rows,
 )
@@ -56,6 +64,9 @@ def make_table(
     if mos_head.fr_corpus is not None:
         fr_rows = read_rows(mos_head.fr_corpus, "mos_head.fr_corpus")
     table = build_table(features.to_pandas(), corpus, mos_head.columns, mos_head.corpus, fr_rows)
+    engines = engines_of(features.schema.metadata)
+    if warning := mixed(engines):
+        logger.warning("%s", warning)
     frame = _with_judge(table, mos_head, fr_rows)
     frame["content"] = group_contents(frame, mos_head.splits.group_columns)
     split_policy = _mark_parts(frame, mos_head)
@@ -65,7 +76,9 @@ def make_table(
         **table.counts,
         "parts": dict(sorted(Counter(frame["part"]).items())),
         "split_policy": split_policy,
-        "scored_with": _scored_with(features),
+        "scored_with": engines,
+        "judge_scored_with": _judge_engines(mos_head, engines),
+        "metadata_ranges": metadata_ranges(frame[frame["part"] == DEVELOPMENT]),
         "fingerprint": fingerprint(frame, table.inputs),
     }
     logger.info("Training table: %s", json.dumps(facts))
@@ -213,10 +226,11 @@ def _judged_rows(
     return frame.iloc[splits.held_out], "the held-out part"
 
 
-def _scored_with(features: pa.Table) -> dict[str, Any]:
-    """Return the engines in the metadata of a features parquet, by fingerprint."""
-    description = (features.schema.metadata or {}).get(b"k150k", b"").decode()
-    engines: dict[str, Any] = (
-        json.loads(description).get("rows_scored_with", {}) if description else {}
-    )
-    return engines
+def _judge_engines(mos_head: MosHeadParameters, trained: Engines) -> Engines:
+    """Return the engines of the judge's features, and warn if the training table has others."""
+    if mos_head.judge_features is None:
+        return {}
+    found = engines_of_file(mos_head.judge_features)
+    if warning := disagreement(found, trained, "mos_head.judge_features"):
+        logger.warning("%s", warning)
+    return found

@@ -12,8 +12,9 @@ import pandas as pd
 
 from k150k_pipeline.datasets import ModelSet
 from k150k_pipeline.errors import ClipError, InputError
-from k150k_pipeline.mos.predict import ONNX, SIDECAR, OnnxHead
-from k150k_pipeline.mos.table import add_metadata, read_frame, read_rows
+from k150k_pipeline.mos.engines import disagreement, engines_of_file
+from k150k_pipeline.mos.predict import ONNX, SIDECAR, OnnxHead, outside
+from k150k_pipeline.mos.table import add_metadata, few, read_frame, read_rows
 from k150k_pipeline.schemas.encoder_vocabulary import UGC_MIXED
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.mos_parameters import PredictParameters
@@ -37,20 +38,27 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
         vmaf: Block ``vmaf``: the engine that scores a clip.
 
     Returns:
-        ``clip_name`` and ``predicted_mos``.
+        ``clip_name``, ``predicted_mos``, ``outside`` (whether the clip is unlike those of the
+        training) and ``outside_columns`` (the columns that say so, separated by blanks).
 
     Raises:
-        InputError: No source is named, it cannot be read, or columns are missing.
+        InputError: No source is named, it cannot be read, columns are missing, or
+            ``predict.outside`` refuses a value.
     """
     source = predict.source
     if source is None:
         raise InputError(
             "predict.source names no clip or parquet: give --params predict.source=CLIP_OR_PARQUET"
         )
+    facts = json.loads(model_set.files[SIDECAR])
     if source.suffix == ".parquet":
         frame = _read_features(source, predict)
+        engines = engines_of_file(source)
     else:
-        frame = _score_clip(source, predict, vmaf, json.loads(model_set.files[SIDECAR]))
+        frame = _score_clip(source, predict, vmaf, facts)
+        engines = {"": make_engine(vmaf).identify().as_dict()}
+    if warning := disagreement(engines, facts["data"]["scored_with"], str(source)):
+        logger.warning("%s", warning)
     model = OnnxHead(model_set.files[ONNX])
     if absent := model.missing(frame.columns):
         if predict.missing == "refuse":
@@ -62,7 +70,16 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
             "Medians of the training clips stand for %s: predictions are rough", ", ".join(absent)
         )
         frame = frame.assign(**dict.fromkeys(absent, np.nan))
-    result = pd.DataFrame({"clip_name": frame["clip_name"], "predicted_mos": model.predict(frame)})
+    flags = outside(frame, facts)
+    _report_outside(flags, frame, facts, predict)
+    result = pd.DataFrame(
+        {
+            "clip_name": frame["clip_name"],
+            "predicted_mos": model.predict(frame),
+            "outside": flags.any(axis=1),
+            "outside_columns": [" ".join(flags.columns[row]) for row in flags.to_numpy(dtype=bool)],
+        }
+    )
     rows = result.to_string(index=False, header=False, max_rows=_SHOWN)
     logger.info("Predicted MOS:\n%s", rows)
     return result
@@ -89,7 +106,6 @@ def _score_clip(
         values = aggregate(scorer.score(clip, IDENTITY).values)
     except ClipError as error:
         raise InputError(f"predict.source: {error}") from error
-    _warn_of_other_engine(make_engine(vmaf).identify().as_dict(), facts)
     size = source.stat().st_size
     row = {
         "clip_name": source.name,
@@ -106,13 +122,28 @@ def _score_clip(
     return pd.DataFrame([{**slots, **row}])
 
 
-def _warn_of_other_engine(identity: dict[str, str], facts: dict[str, Any]) -> None:
-    trained_on = facts["data"]["scored_with"].values()
-    if trained_on and not any(
-        all(engine.get(key) == value for key, value in identity.items()) for engine in trained_on
-    ):
-        logger.warning(
-            "The model was trained on features of another engine than %s, so predictions may be "
-            "off: choose that engine with vmaf.backend, or train on this one's features",
-            identity,
+def _report_outside(
+    flags: pd.DataFrame, frame: pd.DataFrame, facts: dict[str, Any], predict: PredictParameters
+) -> None:
+    """Warn of clips that are unlike those of the training, or refuse them."""
+    if not all("low" in entry for entry in facts["inputs"]):
+        older = (
+            "the model set is of an older version and does not record the ranges that it was "
+            "trained on, so clips outside them are not found: run mos_head again"
         )
+        if predict.outside == "refuse":
+            raise InputError(f"predict.outside=refuse: {older}")
+        logger.warning("%s", older)
+    clips = frame.loc[flags.any(axis=1), "clip_name"]
+    if clips.empty:
+        return
+    columns = ", ".join(f"{c} ({int(flags[c].sum()):,} clips)" for c in flags if flags[c].any())
+    message = (
+        f"{len(clips):,} of {len(frame):,} clips are outside what the model was trained on: "
+        f"{few(clips)}. The columns are {columns}"
+    )
+    if predict.outside == "refuse":
+        raise InputError(
+            f"{predict.source}: {message}. Train on such clips, or set predict.outside=clip"
+        )
+    logger.warning("%s. Their values are clipped to the trained range: MOS is a guess", message)
