@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from k150k_pipeline.mos.metrics import srocc
 from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 from k150k_pipeline.schemas.labels import NAME_COLUMNS, VOTE_COLUMNS, Columns
+from k150k_pipeline.schemas.mos_parameters import CeilingParameters
+from k150k_pipeline.tables import open_table
 
 _WHOLE_TOLERANCE = 1e-6
 _SEED = 150_000
@@ -150,6 +153,32 @@ def votes_per_clip(votes: pd.DataFrame) -> pd.DataFrame:
     freedom = several["count"] - 1
     pooled = float(np.sqrt((several["var"] * freedom).sum() / freedom.sum()))
     return pd.DataFrame({"votes": by_clip["count"].astype(float), "vote_sd": pooled})
+
+
+def counted_votes(parameters: CeilingParameters, *, of_judge: bool) -> pd.DataFrame | None:
+    """Return number and SD of the votes per clip from the votes CSV; None if there is none.
+
+    Args:
+        parameters: Block ``mos_head.ceiling``.
+        of_judge: Whether the judge's labels are meant rather than those of the table.
+
+    Raises:
+        InputError: The CSV cannot be read or used.
+    """
+    path = parameters.judge_votes_csv if of_judge else parameters.votes_csv
+    if path is None:
+        return None
+    name = "judge_votes_csv" if of_judge else "votes_csv"
+    return votes_per_clip(_read_csv(path, f"mos_head.ceiling.{name}"))
+
+
+def _read_csv(path: Path, parameter: str) -> pd.DataFrame:
+    try:
+        with open_table(path) as (header, rows):
+            cells = [row[: len(header)] for _, row in rows]
+    except InputError as error:
+        raise InputError(f"{parameter}: {error}") from error
+    return pd.DataFrame(cells, columns=header, dtype=str)
 
 
 @dataclass(frozen=True)

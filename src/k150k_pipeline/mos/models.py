@@ -17,14 +17,12 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.table import uninformative
+from k150k_pipeline.mos.table import LEAST_ROWS, uninformative
 from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.mos_parameters import CLAMP, ModelKind, MosHeadParameters
 
 SEED_MATTERS: dict[ModelKind, bool] = {"ridge": False, "svr": True, "trees": True, "mlp": True}
 """Whether the seed changes a fit of this kind; an SVR's only beyond ``svr.max_rows`` rows."""
-
-_LEAST_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -126,10 +124,10 @@ def fit_head(
     """
     dropped = uninformative(frame, inputs)
     columns = tuple(c for c in inputs if c not in dropped)
-    if not columns or len(frame) < _LEAST_ROWS:
+    if not columns or len(frame) < LEAST_ROWS:
         raise InputError(
             f"{len(frame)} training rows with {len(columns)} columns that vary are too few to fit "
-            f"a model, which takes at least {_LEAST_ROWS} rows and 1 column: add clips"
+            f"a model, which takes at least {LEAST_ROWS} rows and 1 column: add clips"
         )
     preparation = _prepare(frame, columns)
     mos = frame["mos"].to_numpy(dtype=float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.table import few
+from k150k_pipeline.mos.table import few, uninformative
 from k150k_pipeline.mos.types import Integers
 from k150k_pipeline.schemas.corpus import KONVID_PREFIX
+from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.mos_parameters import SplitParameters
 from k150k_pipeline.schemas.sidecar import hash_fraction
 
@@ -24,8 +26,13 @@ _SPELLINGS = {
     "val": ("val", "validation"),
     "test": ("test", "holdout", "held_out"),
 }
-_FLICKR_NAMES = (re.compile(r"^orig_(\d+)_\d+_\d+s(?:\.\w+)?$"), re.compile(r"^(\d+)\.\w+$"))
-_KEY_KINDS = ("content", "flickr", "column", "clip", "sha256")
+_FLICKR_NAMES = (
+    re.compile(r"^orig_(\d+)_\d+_\d+s(?:\.\w+)?$", re.IGNORECASE),
+    re.compile(r"^(\d+)(?:\.\w+)?$"),
+    re.compile(r"^(?:[a-z]+[_\- ])*(\d{6,})(?:[_\-. (].*)?$", re.IGNORECASE),
+)
+_KEY_KINDS = ("content", "flickr", "column", "clip", "sha256", "features")
+_FEWEST_FEATURES = 3
 
 Rows = Integers
 """Row numbers of a table."""
@@ -68,7 +75,7 @@ class Splits:
 
 
 def split(frame: pd.DataFrame, parameters: SplitParameters) -> Splits:
-    """Divide a table by content.
+    """Divide a table by content: column ``content``, else that of ``group_contents``.
 
     A split that a row has (column ``split``) is kept: ``test`` is held out, ``val`` is only
     scored on, ``train`` is only fitted on. Of the other contents, a hash decides which are held
@@ -78,7 +85,10 @@ def split(frame: pd.DataFrame, parameters: SplitParameters) -> Splits:
         InputError: The column ``split`` puts one content on two sides, or there are too few
             contents.
     """
-    contents = group_contents(frame, parameters.group_columns)
+    if "content" in frame.columns:
+        contents = frame["content"].to_numpy(dtype=str)
+    else:
+        contents = group_contents(frame, parameters.group_columns)
     given = _given_splits(frame)
     _refuse_divided_contents(contents, given)
     by_hash = np.array(
@@ -118,11 +128,16 @@ def refuse_leaks(contents: Texts, train: Rows, judge: Rows, where: str) -> None:
 def group_contents(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Texts:
     """Return the content of each row, shape (clips,).
 
-    Rows belong together when they share the content id, the hash of the file, the Flickr id
-    (``orig_<id>_540_5s.mp4`` in K150K, ``<id>.mp4`` in KonViD-1k) or a value of ``columns``,
-    directly or through other rows.
+    Rows belong together when they share the content id, the hash of the file, all feature values,
+    the Flickr id (``orig_<id>_540_5s.mp4`` in K150K, ``<id>.mp4`` in KonViD-1k) or a value of
+    ``columns``, directly or through other rows.
     """
-    keys = [_keys(row, columns) for row in frame.to_dict("records")]
+    needed = ("clip_name", "corpus", "content_id", "src_sha256", *columns)
+    records = frame[[c for c in dict.fromkeys(needed) if c in frame.columns]].to_dict("records")
+    keys = [_keys(row, columns) for row in records]
+    for own, vector in zip(keys, same_features(frame), strict=True):
+        if vector:
+            own.append(f"features:{vector}")
     groups = _Groups()
     for own in keys:
         for key in own[1:]:
@@ -132,6 +147,26 @@ def group_contents(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Texts:
         names[groups.find(own[0])] += own
     canonical = {root: min(found, key=_rank) for root, found in names.items()}
     return np.array([canonical[groups.find(own[0])] for own in keys], dtype=str)
+
+
+def same_features(frame: pd.DataFrame) -> list[str]:
+    """Return a hash per row that is equal for equal values of ``extract``.
+
+    Values are rounded to float32. The hash is empty where fewer than three values are known that
+    differ between rows: these do not identify a clip.
+    """
+    columns = [c for c in VALUE_COLUMNS if c in frame.columns]
+    columns = [c for c in columns if c not in uninformative(frame, [c])]
+    if len(columns) < _FEWEST_FEATURES:
+        return [""] * len(frame)
+    values = frame[columns].to_numpy(dtype=np.float32)
+    known = np.isfinite(values)
+    values = np.where(known, values, np.float32(np.nan)) + np.float32(0)  # one NaN, one zero
+    enough = known.sum(axis=1) >= _FEWEST_FEATURES
+    return [
+        hashlib.blake2s(row.tobytes(), digest_size=16).hexdigest() if identifies else ""
+        for row, identifies in zip(values, enough, strict=True)
+    ]
 
 
 def flickr_id(name: str, corpus: str) -> str | None:

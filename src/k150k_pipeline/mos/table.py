@@ -37,6 +37,9 @@ _SHOWN = 3
 _LEAST_RELATIVE_RANGE, _LEAST_RANGE = 1e-6, 1e-12  # float32 has fewer than 17 steps below
 _LEAST_SPREAD = 0.02  # SD of metadata, as a share of their mean
 
+LEAST_ROWS = 3
+"""Fewest rows that a model can be fitted on."""
+
 DEVELOPMENT, HELD_OUT, JUDGE, SET_ASIDE = "development", "held out", "judge", "set aside"
 """Parts of a training table; clips set aside share a content with the judge's."""
 
@@ -83,7 +86,7 @@ def build_table(
     """
     check_clips(features)
     frame = add_metadata(features, corpus, corpus_name)
-    counts = _count_join(frame, _by_clip(corpus))
+    counts = _count_join(frame, rows_by_clip(corpus))
     if fr_rows is not None:
         frame = _join_fr(frame, fr_rows)
     if inputs is not None:
@@ -106,18 +109,19 @@ def add_metadata(features: pd.DataFrame, corpus: pd.DataFrame, corpus_name: str)
     """Join corpus rows to features by clip name: metadata, votes, hash, encoder slots.
 
     Raises:
-        InputError: A clip is in the corpus twice, or an encoder is unknown.
+        InputError: A clip is in the corpus twice, no clip is in it, or an encoder is unknown.
     """
     frame = features.reset_index(drop=True)
     frame["clip_name"] = frame["clip_name"].astype(str)
-    return _add_encoders(_join_corpus(frame, _by_clip(corpus), corpus_name))
+    _refuse_foreign_corpus(frame["clip_name"], rows_by_clip(corpus))
+    return _add_encoders(_join_corpus(frame, rows_by_clip(corpus), corpus_name))
 
 
 def check_clips(features: pd.DataFrame) -> None:
     """Refuse a table whose clips or labels cannot be used.
 
     Raises:
-        InputError: A column is missing, a clip is there twice, a label is not in 1–5.
+        InputError: A column is missing, a clip is there twice, a label is not a number in 1–5.
     """
     for column in ("clip_name", "mos"):
         if column not in features.columns:
@@ -132,7 +136,12 @@ def check_clips(features: pd.DataFrame) -> None:
             f"{len(repeated)} clips are in the features table more than once: {few(repeated)}. "
             "Keep one row per clip"
         )
-    mos = pd.to_numeric(features["mos"], errors="coerce")
+    if not pd.api.types.is_numeric_dtype(features["mos"]):
+        raise InputError(
+            f"column 'mos' of the features table contains {features['mos'].iloc[0]!r} and is not a "
+            "column of numbers: write the scores as numbers"
+        )
+    mos = features["mos"]
     bad = features["clip_name"][~mos.between(MOS_MIN, MOS_MAX)]
     if len(bad):
         raise InputError(
@@ -238,7 +247,12 @@ def few(names: Iterable[Any]) -> str:
     return ", ".join(shown[:_SHOWN]) + (" …" if len(shown) > _SHOWN else "")
 
 
-def _by_clip(corpus: pd.DataFrame) -> pd.DataFrame:
+def rows_by_clip(corpus: pd.DataFrame) -> pd.DataFrame:
+    """Return corpus rows by clip name.
+
+    Raises:
+        InputError: The rows name no clips, or one twice.
+    """
     if corpus.empty:
         return pd.DataFrame({"corpus": pd.Series(dtype=object)})
     if "src" not in corpus.columns:
@@ -253,6 +267,22 @@ def _by_clip(corpus: pd.DataFrame) -> pd.DataFrame:
             "Keep one row per clip name, also where a file holds several corpora"
         )
     return corpus.set_index(names)
+
+
+def _refuse_foreign_corpus(names: pd.Series[str], rows: pd.DataFrame) -> None:
+    if rows.empty or names.empty or names.isin(rows.index).any():
+        return
+    folded = {str(name).casefold() for name in rows.index}
+    alike = int(names.str.casefold().isin(folded).sum())
+    reason = (
+        f"{alike:,} would after a change of case: write the names alike"
+        if alike
+        else ("give the corpus JSONL of these clips")
+    )
+    raise InputError(
+        f"none of the {len(names):,} clips of the features table ({few(names)}) has a row in the "
+        f"corpus JSONL ({few(rows.index)}): {reason}"
+    )
 
 
 def _count_join(frame: pd.DataFrame, corpus_rows: pd.DataFrame) -> JoinCounts:
@@ -371,19 +401,23 @@ def votes_of(
             frame["clip_name"].map(counted[column]).to_numpy(dtype=float)
             for column in ("votes", "vote_sd")
         )
-    known = np.isfinite(numbers) & (numbers >= 1) & np.isfinite(sds)
-    if not known.any():
+    counts = np.isfinite(numbers) & (numbers >= 1)
+    known = counts & np.isfinite(sds)
+    if not counts.any():
         source = "parameters"
-    elif not known.all():
-        source += f" for {int(known.sum())} of {len(frame)} clips, else parameters"
-    return np.where(known, numbers, votes), np.where(known, sds, vote_sd), source
+    elif not counts.all():
+        source += f" for {int(counts.sum())} of {len(frame)} clips, else parameters"
+    if counts.any() and not known.any():
+        source += ", the SD from parameters"
+    return np.where(counts, numbers, votes), np.where(known, sds, vote_sd), source
 
 
 def _recorded_votes(frame: pd.DataFrame) -> tuple[Floats, Floats]:
     """Return number and SD of the votes from the corpus rows; 0 votes stand for unknown.
 
-    The SD is pooled over the clips: a few votes show little of one clip's spread, and theirs is 0
-    where they agree. If it is 0 for every clip, it was not recorded, and the SD is NaN.
+    The SD is pooled over the clips: a few votes show little of one clip's spread, one vote shows
+    nothing of it, and it is 0 where votes agree. If it is 0 for every clip, it was not recorded,
+    and the SD is NaN.
     """
     numbers = frame["n_ratings"].to_numpy(dtype=float)
     sds = frame["mos_std_dev"].to_numpy(dtype=float)
@@ -391,4 +425,4 @@ def _recorded_votes(frame: pd.DataFrame) -> tuple[Floats, Floats]:
     freedom = np.where(several, numbers - 1, 0.0)
     total = float((freedom * np.where(several, sds, 0.0) ** 2).sum())
     pooled = np.sqrt(total / freedom.sum()) if total else np.nan
-    return numbers, np.where(several, pooled, np.nan)
+    return numbers, np.where(numbers >= 1, pooled, np.nan)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import pandas as pd
 
-from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos import card, gate, judging
-from k150k_pipeline.mos.ceiling import Ceiling, label_ceiling, votes_per_clip
+from k150k_pipeline.mos.ceiling import Ceiling, counted_votes, label_ceiling
 from k150k_pipeline.mos.export import check_export, to_onnx
 from k150k_pipeline.mos.models import SEED_MATTERS, Head, fit_head
 from k150k_pipeline.mos.predict import CARD, ONNX, SIDECAR
 from k150k_pipeline.mos.table import votes_of
 from k150k_pipeline.mos.types import CrossValidation, TableFacts, TrainingData, Verdict, without_nan
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
-from k150k_pipeline.tables import open_table
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,7 @@ def ceiling_of(labelled: pd.DataFrame, mos_head: MosHeadParameters) -> Ceiling:
     """Return the ceiling of labels; their votes are from a CSV, the corpus rows or parameters."""
     parameters = mos_head.ceiling
     of_judge = mos_head.judge_features is not None
-    path = parameters.judge_votes_csv if of_judge else parameters.votes_csv
-    name = "judge_votes_csv" if of_judge else "votes_csv"
-    counted = None if path is None else votes_per_clip(_read_csv(path, f"mos_head.ceiling.{name}"))
+    counted = counted_votes(parameters, of_judge=of_judge)
     votes, vote_sd, source = votes_of(
         labelled,
         votes=parameters.judge_votes if of_judge else parameters.votes,
@@ -98,15 +93,6 @@ def ceiling_of(labelled: pd.DataFrame, mos_head: MosHeadParameters) -> Ceiling:
         counted=counted,
     )
     return label_ceiling(labelled["mos"].to_numpy(dtype=float), votes, vote_sd, source)
-
-
-def _read_csv(path: Path, parameter: str) -> pd.DataFrame:
-    try:
-        with open_table(path) as (header, rows):
-            cells = [row[: len(header)] for _, row in rows]
-    except InputError as error:
-        raise InputError(f"{parameter}: {error}") from error
-    return pd.DataFrame(cells, columns=header, dtype=str)
 
 
 def _files(

@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos import contradictions
+from k150k_pipeline.mos.ceiling import counted_votes
 from k150k_pipeline.mos.engines import (
     Engines,
     disagreement,
@@ -24,6 +26,7 @@ from k150k_pipeline.mos.table import (
     DEVELOPMENT,
     HELD_OUT,
     JUDGE,
+    LEAST_ROWS,
     METADATA_COLUMNS,
     SET_ASIDE,
     VMAF_COLUMN,
@@ -60,12 +63,13 @@ def make_table(
     Raises:
         InputError: No model can be trained on the table; the message says why.
     """
+    counted_votes(mos_head.ceiling, of_judge=mos_head.judge_features is not None)  # or refused
     fr_rows = None
     if mos_head.fr_corpus is not None:
         fr_rows = read_rows(mos_head.fr_corpus, "mos_head.fr_corpus")
     table = build_table(features.to_pandas(), corpus, mos_head.columns, mos_head.corpus, fr_rows)
     engines = engines_of(features.schema.metadata)
-    if warning := mixed(engines):
+    for warning in (*filter(None, [mixed(engines)]), *contradictions.find(table.frame, corpus)):
         logger.warning("%s", warning)
     frame = _with_judge(table, mos_head, fr_rows)
     frame["content"] = group_contents(frame, mos_head.splits.group_columns)
@@ -121,8 +125,7 @@ def train(
         Predictions for the judged clips, metrics, the files of the model set, and the report.
 
     Raises:
-        InputError: No clip is there to judge on, or the exported file does not agree with the
-            model.
+        InputError: The exported file does not agree with the model.
     """
     from k150k_pipeline.mos import training
 
@@ -184,6 +187,8 @@ def _with_judge(
     judge = build_table(
         features, corpus, mos_head.columns, mos_head.corpus, fr_rows, inputs=table.inputs
     )
+    for warning in contradictions.find(judge.frame, corpus):
+        logger.warning("mos_head.judge_features: %s", warning)
     if empty := [c for c in table.inputs if judge.frame[c].isna().all()]:
         logger.warning(
             "The judge's clips have no %s, so medians of the training clips stand for them: give "
@@ -200,11 +205,26 @@ def _mark_parts(frame: pd.DataFrame, mos_head: MosHeadParameters) -> str:
     frame.loc[shared, "part"] = SET_ASIDE
     own = np.flatnonzero(frame["part"] == "")
     splits = split(frame.iloc[own], mos_head.splits)
+    _refuse_small_parts(splits, judged=bool(judged.any()))
     part = frame["part"].to_numpy(dtype=object)
     part[own] = DEVELOPMENT
     part[own[splits.held_out]] = HELD_OUT
     frame["part"] = part
     return splits.policy
+
+
+def _refuse_small_parts(splits: Splits, *, judged: bool) -> None:
+    """Refuse, before the first fit, a table with too few clips for any of its parts."""
+    if not judged and not len(splits.held_out):
+        raise InputError(
+            f"no clip is held out ({splits.policy}): raise mos_head.splits.held_out, or add clips"
+        )
+    fewest = min(len(splits.development), *(len(fold.train) for fold in splits.folds))
+    if fewest < LEAST_ROWS:
+        raise InputError(
+            f"{fewest} clips are left to fit a model on, fewer than {LEAST_ROWS}: add clips, or "
+            "change mos_head.splits"
+        )
 
 
 def _own_rows(table: pd.DataFrame, mos_head: MosHeadParameters) -> tuple[pd.DataFrame, Splits]:
@@ -219,10 +239,6 @@ def _judged_rows(
     judge = table[table["part"] == JUDGE]
     if len(judge):
         return judge, "the judge's clips (mos_head.judge_features)"
-    if not len(splits.held_out):
-        raise InputError(
-            f"no clip is held out ({splits.policy}): raise mos_head.splits.held_out, or add clips"
-        )
     return frame.iloc[splits.held_out], "the held-out part"
 
 
