@@ -79,3 +79,23 @@ def test_digits_that_a_table_may_lose_change_no_prediction(head, spoil):
     for predict in (head.predict, OnnxHead(to_onnx(head, {})).predict):
         assert np.ptp(predict(frame)) > 0.3
         assert np.abs(predict(spoilt) - predict(frame)).max() <= 1e-3
+
+
+def test_values_beyond_float32_are_missing(tiny):
+    frame = identity_corpus()
+    frame["huge"] = 1e40 * frame["motion_mean"]
+    assert uninformative(frame, ["huge"]) == {"huge": "empty"}
+    frame.loc[50:, "huge"] = frame.loc[50:, "cambi_mean"]
+    head = fit_head(frame, ["huge", "motion_mean"], "ridge", tiny, (0,))
+    assert np.isfinite(head.predict(frame)).all() and np.isfinite(head.preparation.high).all()
+
+
+def test_trained_range_holds_every_training_value(tiny):
+    frame = identity_corpus()
+    frame["lattice"] = np.arange(400) % 7 / 10
+    head = fit_head(frame, [*INFORMATIVE, "lattice"], "ridge", tiny, (0,))
+    values = frame[list(head.preparation.columns)].to_numpy(np.float32).astype(float)
+    assert (values >= head.preparation.low).all() and (values <= head.preparation.high).all()
+    assert "motion_mean" in head.preparation.columns
+    exact = frame[list(INFORMATIVE)].max().to_numpy()
+    assert not set(exact) & set(head.preparation.high), "no value of a single clip is in the file"

@@ -87,6 +87,16 @@ def test_thresholds_are_inclusive():
     assert decide(exact)["verdict"] == "PROMOTE"
 
 
+def test_numbers_are_written_as_a_person_writes_them():
+    verdict = decide({"clips": 15_210, "spread": 0.000012})
+    text = gate.describe(verdict)
+    assert "15,210 clips of 15,210 contents" in text and "clips         15,210 (gate" in text
+    assert "spread        0.0000 (gate" in text and "e+" not in text and "e-" not in text
+    many = GateParameters(min_clips=20_000)
+    held = gate.decide(judged(clips=15_210), ceiling(), BASELINES, many, "the trial", True)
+    assert "clips is 15,210, below the gate's 20,000" in held["reasons"]
+
+
 def test_gate_that_no_predictor_can_pass_names_the_labels_to_use():
     (reason,) = [r for r in decide({"plcc": 0.6}, votes=5)["reasons"] if "no predictor" in r]
     assert "with 5 votes per clip" in reason and "K150K-B labels" in reason
@@ -229,7 +239,7 @@ def test_pictures_have_what_they_promise(frame, tiny):
     good = {"kind": "ridge", "scores": [{"seed": "ensemble", "plcc": p} for p in (0.5, 0.6)]}
     ticks = [t.get_text() for t in pictures.fold_boxes([good, flat], "t").axes[0].get_xticklabels()]
     assert ticks == ["ridge", "mlp"]
-    pictures.residuals_by_mos(predicted[:3], true[:3], "three clips").canvas.draw()
+    pictures.residuals(predicted[:3], true[:3], "three clips").canvas.draw()
     many = pd.concat([frame] * 10)
     dense = pictures.predicted_against_true(
         head.predict(many), many["mos"].to_numpy(), FitParameters(), "t"

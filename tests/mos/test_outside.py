@@ -42,6 +42,7 @@ def corpus_of(frame: pd.DataFrame, seconds: float) -> pd.DataFrame:
         {
             "src": frame["clip_name"], "src_size_bytes": sizes * seconds / 5, "corpus": "konvid-1k",
             "duration_s": seconds, "framerate": 25.0, "mos": frame["mos"], "encoder_upstream": "x",
+            "corpus_version": "v2017",
         }
     )  # fmt: skip
 
@@ -134,6 +135,17 @@ def test_mixed_engines_of_a_table_are_reported_with_their_rows(caplog):
     assert "scored by several engines" in caplog.text
     assert "embedded ffmpeg-libvmaf n9 (400 rows); cuda ffmpeg-libvmaf n9 (7 rows)" in caplog.text
     assert mixed({"a": EMBEDDED, "b": {**EMBEDDED, "rows": 3}}) is None, "one engine, two plans"
+
+
+def test_model_card_is_written_for_a_person(trained):
+    card = trained.files["MODEL_CARD.md"].decode()
+    assert "{" not in card and "[0, 1]" not in card and "e+0" not in card
+    assert "- Features scored with: embedded ffmpeg-libvmaf n9 (400 rows)." in card
+    assert "- The table has 400 clips of konvid-1k." in card
+    assert "- Version of the corpus: v2017." in card
+    assert "- MOS: mean 2." in card and ", range 1." in card
+    assert "| ridge | 0." in card and "| mlp | " in card
+    assert "left out: rounding: `adm2_mean`, `vif_scale0_mean`," in card
 
 
 def test_foreign_metadata_are_no_engine():

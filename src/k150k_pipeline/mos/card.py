@@ -19,7 +19,7 @@ from k150k_pipeline.mos.export import IR_VERSION, OPSET, OUTPUT, TOLERANCE
 from k150k_pipeline.mos.gate import describe, title
 from k150k_pipeline.mos.models import Head, Preparation
 from k150k_pipeline.mos.predict import ONNX
-from k150k_pipeline.mos.types import TrainingData, Verdict, without_nan
+from k150k_pipeline.mos.types import CrossValidation, TrainingData, Verdict, without_nan
 from k150k_pipeline.schemas.encoder_vocabulary import VOCABULARY_VERSION, vocabulary
 from k150k_pipeline.schemas.mos_parameters import CLAMP, MosHeadParameters
 
@@ -97,7 +97,6 @@ def model_card(sidecar: Sidecar, verdict: Verdict) -> str:
     """Return the model card in Markdown."""
     data = sidecar["data"]
     inputs = "\n".join(f"- `{entry['name']}`" for entry in sidecar["inputs"])
-    dropped = _list(f"`{name}` ({why})" for name, why in data["dropped_columns"].items())
     return f"""# {sidecar["model"]}: {sidecar["kind"]}
 
 Predicts the mean opinion score (1–5) of a user-generated clip from features of `k150k-pipeline`.
@@ -107,8 +106,8 @@ Verdict: **{title(verdict)}**.
 
 `{ONNX}` (opset {sidecar["onnx"]["opset"]}) takes one double input per column, named as below, of
 shape (batch, 1), and returns `{OUTPUT}`, shape (batch, 1). Feed raw values: imputation, scaling,
-clipping to the trained range and the clamp to {_range(sidecar["target"]["clamp"])} are inside. NaN
-is a missing value.
+clipping to the trained range and the clamp to {_range(sidecar["target"]["clamp"])} are inside.
+NaN is a missing value.
 
 {inputs}
 
@@ -116,10 +115,12 @@ is a missing value.
 
 - {data["clips_trained_on"]:,} clips of {data["contents_trained_on"]:,} contents were trained on.
 - The table has {_counts(data["clips_per_corpus"])}.
+- Version of the corpus: {_list(data["corpus_versions"])}.
+- MOS: {_mos(data["mos"])}.
 - Held out: {data["split_policy"]}.
 - Fingerprint: `{data["fingerprint"]}`.
 - Features scored with: {in_words(data["scored_with"])}.
-{_judge_engines(data)}- Candidate columns left out: {dropped}.
+{_judge_engines(data)}- Candidate columns left out: {_by_reason(data["dropped_columns"])}.
 
 ## How good it is
 
@@ -128,8 +129,12 @@ is a missing value.
 ```
 
 Seeds {_list(map(str, sidecar["seeds"]))}; the exported model is the mean of their members. The
-spread is over these seeds on the same clips; over the folds of cross-validation, PLCC differs by
-up to {_number(verdict["fold_spread"])}.
+spread is over these seeds on the same clips. Over the folds of cross-validation, PLCC differs by up
+to {_number(verdict["fold_spread"])}.
+
+Cross-validation, mean over the folds:
+
+{_fold_table(verdict["cross_validation"].values())}
 
 ## Limits
 
@@ -147,6 +152,31 @@ KonViD-150k is for research use. {_publishing_note(sidecar["kind"])}
 def _judge_engines(data: TrainingData) -> str:
     engines = data["judge_scored_with"]
     return f"- The judge's features scored with: {in_words(engines)}.\n" if engines else ""
+
+
+def _by_reason(dropped: Mapping[str, str]) -> str:
+    reasons = dict.fromkeys(dropped.values())
+    return (
+        "; ".join(
+            f"{reason}: {_list(f'`{name}`' for name, why in dropped.items() if why == reason)}"
+            for reason in reasons
+        )
+        or "none"
+    )
+
+
+def _mos(labels: Mapping[str, float]) -> str:
+    ends = f"{labels['lowest']:.2f} to {labels['highest']:.2f}"
+    return f"mean {labels['mean']:.3f}, SD {labels['sd']:.3f}, range {ends}"
+
+
+def _fold_table(results: Iterable[CrossValidation]) -> str:
+    lines = ["| Model | PLCC | SROCC | KROCC | RMSE | PLCC spans |", "|---|---|---|---|---|---|"]
+    for result in results:
+        means = [result["mean"][m] for m in ("plcc", "srocc", "krocc", "rmse")]
+        cells = [result["kind"], *map(_number, [*means, result["fold_spread"]])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _counts(clips: Mapping[str, int]) -> str:

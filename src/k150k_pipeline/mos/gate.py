@@ -18,7 +18,12 @@ from k150k_pipeline.mos.types import (
 from k150k_pipeline.schemas.mos_parameters import GateParameters
 
 _OF_CEILING = " ceiling"
+_THOUSAND = 1000
 _LEAST_CEILING = 0.3  # below it, columns reach a share of the ceiling by luck
+_AFTER_THE_FIT: tuple[tuple[str, Metric], ...] = (
+    ("plcc", "plcc_logistic"),
+    ("rmse", "rmse_logistic"),
+)
 _REPORTED: tuple[Metric, ...] = ("plcc", "srocc", "krocc", "rmse")
 
 
@@ -90,14 +95,14 @@ def describe(verdict: GateVerdict) -> str:
     vmaf = {"its mean": verdict["vmaf_only"]} if verdict["vmaf_only"] else None
     lines = [
         (
-            f"{title(verdict)}: judged on {verdict['judged_on']}, {scores['clips']} clips of "
-            f"{scores['contents']} contents"
+            f"{title(verdict)}: judged on {verdict['judged_on']}, {scores['clips']:,} clips of "
+            f"{scores['contents']:,} contents"
         ),
         *(_describe_check(check) for check in verdict["checks"]),
         _describe_ensemble(scores["ensemble"]),
         (
             f"  (a) label ceiling: PLCC {ceiling['plcc']:.3f}, SROCC {ceiling['srocc']:.3f}, RMSE "
-            f"{ceiling['rmse']:.3f} ({ceiling['votes']:.3g} votes per clip of SD "
+            f"{ceiling['rmse']:.3f} ({ceiling['votes']:.4g} votes per clip of SD "
             f"{ceiling['vote_sd']:.3f}, from {ceiling['source']})"
         ),
         f"  (b) always predicting the mean: RMSE {_number(verdict['mean_predictor_rmse'])}",
@@ -114,7 +119,7 @@ def _describe_check(check: Check) -> str:
     passed = "passed" if check["passed"] else "NOT passed"
     return (
         f"  {check['name']:13} {_number(check['value'])} "
-        f"(gate: {bound} {check['threshold']:g}) {passed}"
+        f"(gate: {bound} {_number(check['threshold'])}) {passed}"
     )
 
 
@@ -123,8 +128,8 @@ def _describe_ensemble(ensemble: BoundedScores) -> str:
         f"{metric.upper()} {_number(ensemble[metric])} {_range(ensemble['intervals'][metric])}"
         for metric in _REPORTED
     ]
-    fitted = _number(ensemble["plcc_logistic"])
-    return f"  ensemble, 95 %: {', '.join(parts)}; PLCC after the logistic fit {fitted}"
+    fitted = [f"{name.upper()} {_number(ensemble[metric])}" for name, metric in _AFTER_THE_FIT]
+    return f"  ensemble, 95 %: {', '.join(parts)}; after the logistic fit {', '.join(fitted)}"
 
 
 def _check(name: str, value: float, threshold: float, *, at_least: bool) -> Check:
@@ -152,9 +157,8 @@ def _failure(check: Check) -> str:
             f"({threshold:.4g}): look for a leak, such as an input that was made from the labels. "
             "If the labels have more votes than the ceiling assumes, give them in mos_head.ceiling"
         )
-    return (
-        f"{name} is {value}, {'below' if check['at_least'] else 'above'} the gate's {threshold:g}"
-    )
+    side = "below" if check["at_least"] else "above"
+    return f"{name} is {value}, {side} the gate's {_number(threshold)}"
 
 
 def _remarks(
@@ -181,7 +185,7 @@ def _remarks(
         )
     clips = next(check["value"] for check in checks if check["name"] == "clips")
     if clips < gate.min_clips:
-        remarks.append(f"{clips} clips in {judged_on} are too few to judge any model by")
+        remarks.append(f"{clips:,} clips in {judged_on} are too few to judge any model by")
     if not seed_matters:
         remarks.append("the spread over seeds is 0 by construction: this model has no randomness")
     return remarks
@@ -197,7 +201,12 @@ def _leading_columns(alone: Mapping[str, float], ceiling: Ceiling, share: float)
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "undefined"
+    if not math.isfinite(value):
+        return "undefined"
+    if abs(value) >= _THOUSAND:
+        return f"{value:,.0f}"
+    text = f"{value:.4g}"
+    return f"{value:.4f}" if "e" in text else text
 
 
 def _range(interval: list[float]) -> str:

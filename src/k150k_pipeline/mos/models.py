@@ -17,7 +17,7 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.table import LEAST_ROWS, uninformative
+from k150k_pipeline.mos.table import LEAST_ROWS, single_precision, uninformative
 from k150k_pipeline.mos.types import Floats
 from k150k_pipeline.schemas.mos_parameters import CLAMP, ModelKind, MosHeadParameters
 
@@ -91,16 +91,6 @@ def raw_values(frame: pd.DataFrame, columns: Sequence[str]) -> Floats:
     """Return columns as numbers, shape (clips, columns)."""
     values: Floats = frame[list(columns)].to_numpy(dtype=float)
     return values
-
-
-def single_precision(values: Floats) -> Floats:
-    """Return values rounded to float32, so that a float32 copy of a table predicts the same.
-
-    A value beyond the range of float32 becomes infinite, which counts as missing.
-    """
-    with np.errstate(over="ignore"):
-        rounded: Floats = values.astype(np.float32).astype(float)
-    return rounded
 
 
 def fit_head(
@@ -198,4 +188,6 @@ def _trained_range(filled: Floats) -> tuple[Floats, Floats]:
     """
     low, high = filled.min(axis=0), filled.max(axis=0)
     step = 10.0 ** (np.floor(np.log10(high - low)) - 2)
-    return np.floor(low / step) * step, np.ceil(high / step) * step
+    return np.minimum(low, np.floor(low / step) * step), np.maximum(
+        high, np.ceil(high / step) * step
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from k150k_pipeline.mos.metrics import fit_logistic, logistic
@@ -16,6 +17,7 @@ from k150k_pipeline.schemas.mos_parameters import FitParameters
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9730d", "#8a8a8a"
 _MOST_POINTS = 3000  # with more clips, points would hide each other
 _SHOWN_COLUMNS = 20
+_LATTICE = np.arange(MOS_MIN - 0.1, MOS_MAX + 0.2, 0.2)  # one row per mean of five votes
 _BINS = 8
 
 
@@ -33,8 +35,9 @@ def predicted_against_true(
     figure, axes = _figure(title, (6, 6))
     axes.plot([MOS_MIN, MOS_MAX], [MOS_MIN, MOS_MAX], color=_GREY, lw=1, ls=":", label="equal")
     if len(true) > _MOST_POINTS:
-        cells = axes.hexbin(predicted, true, gridsize=50, mincnt=1, bins="log", cmap="Blues")
-        figure.colorbar(cells, ax=axes, label="clips", shrink=0.7)
+        steps = (np.linspace(MOS_MIN, MOS_MAX, 41), _LATTICE)
+        cells = axes.hist2d(predicted, true, bins=steps, cmin=1, norm=LogNorm(), cmap="Blues")
+        figure.colorbar(cells[3], ax=axes, label="clips", shrink=0.7)
     else:
         axes.scatter(predicted, true, s=12, alpha=0.5, color=_BLUE, lw=0, label="clip")
     curve = fit_logistic(predicted, true, fit)
@@ -47,25 +50,28 @@ def predicted_against_true(
     return figure
 
 
-def residuals_by_mos(predicted: Floats, true: Floats, title: str) -> Figure:
-    """Return predicted less true MOS against MOS: points, and mean ± SD of bins of equal width."""
+def residuals(predicted: Floats, true: Floats, title: str) -> Figure:
+    """Return predicted less true MOS against the prediction: points, and mean ± SD of bins.
+
+    Against the true MOS the residuals of every predictor slope, even of a perfect one.
+    """
     figure, axes = _figure(title, (7, 4.5))
-    residuals = predicted - true
+    errors = predicted - true
     axes.axhline(0, color=_GREY, lw=1, ls=":")
-    axes.scatter(true, residuals, s=8, alpha=min(0.4, 400 / len(true)), color=_BLUE, lw=0)
-    edges = np.linspace(true.min(), true.max(), _BINS + 1)
-    bins = np.clip(np.digitize(true, edges) - 1, 0, _BINS - 1)
+    axes.scatter(predicted, errors, s=8, alpha=min(0.4, 400 / len(true)), color=_BLUE, lw=0)
+    edges = np.linspace(predicted.min(), predicted.max(), _BINS + 1)
+    bins = np.clip(np.digitize(predicted, edges) - 1, 0, _BINS - 1)
     used = np.unique(bins)
     axes.errorbar(
         [(edges[b] + edges[b + 1]) / 2 for b in used],
-        [residuals[bins == b].mean() for b in used],
-        yerr=[residuals[bins == b].std() for b in used],
+        [errors[bins == b].mean() for b in used],
+        yerr=[errors[bins == b].std() for b in used],
         color=_ORANGE,
         fmt="o-",
         capsize=3,
         label="mean ± SD of a bin",
     )
-    axes.set(xlabel="MOS", ylabel="predicted less true MOS")
+    axes.set(xlabel="predicted MOS", ylabel="predicted less true MOS")
     axes.legend(loc="upper right", frameon=False)
     return figure
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.table import single_precision
 from k150k_pipeline.mos.types import Floats
 
 ONNX, SIDECAR, CARD = "mos_head.onnx", "mos_head.json", "MODEL_CARD.md"
@@ -33,8 +34,7 @@ def outside(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> pd.DataFrame:
     flags = {}
     for column in columns:
         low, high = ranges[column]
-        with np.errstate(over="ignore"):
-            values = frame[column].to_numpy(dtype=float).astype(np.float32).astype(float)
+        values = single_precision(frame[column].to_numpy(dtype=float))
         flags[column] = np.isfinite(values) & ((values < low) | (values > high))
     return pd.DataFrame(flags, index=frame.index)
 

@@ -180,7 +180,31 @@ def _size(frame: pd.DataFrame, column: str) -> float:
 
 def _finite(frame: pd.DataFrame, column: str) -> Floats:
     values: Floats = frame[column].to_numpy(dtype=float)
-    return values[np.isfinite(values)]
+    return values[np.isfinite(single_precision(values))]
+
+
+def single_precision(values: Floats) -> Floats:
+    """Return values rounded to float32, so that a float32 copy of a table predicts the same.
+
+    A value beyond the range of float32 becomes infinite, which counts as missing.
+    """
+    with np.errstate(over="ignore"):
+        rounded: Floats = values.astype(np.float32).astype(float)
+    return rounded
+
+
+def corpus_versions(frame: pd.DataFrame, corpus: pd.DataFrame) -> list[str]:
+    """Return the versions of the corpora that the clips of a table have rows in."""
+    rows = rows_by_clip(corpus)
+    versions = _look_up(rows, "corpus_version", frame["clip_name"]).dropna()
+    return sorted({str(version) for version in versions})
+
+
+def describe_mos(frame: pd.DataFrame) -> dict[str, float]:
+    """Return mean, SD (ddof 1) and range of the labels."""
+    mos = frame["mos"].astype(float)
+    values = {"mean": mos.mean(), "sd": mos.std(), "lowest": mos.min(), "highest": mos.max()}
+    return {name: round(float(value), 4) for name, value in values.items()}
 
 
 def metadata_ranges(frame: pd.DataFrame) -> dict[str, list[float]]:

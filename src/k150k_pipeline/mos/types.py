@@ -139,6 +139,8 @@ class JoinCounts(TypedDict):
 
 
 class _Origin(JoinCounts):
+    corpus_versions: list[str]
+    mos: dict[str, float]
     dropped_columns: dict[str, str]
     parts: dict[str, int]
     split_policy: str

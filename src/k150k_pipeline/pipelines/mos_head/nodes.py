@@ -32,6 +32,8 @@ from k150k_pipeline.mos.table import (
     VMAF_COLUMN,
     TrainingTable,
     build_table,
+    corpus_versions,
+    describe_mos,
     fingerprint,
     metadata_ranges,
     read_frame,
@@ -78,6 +80,8 @@ def make_table(
         "inputs": table.inputs,
         "dropped_columns": table.dropped,
         **table.counts,
+        "corpus_versions": corpus_versions(table.frame, corpus),
+        "mos": describe_mos(table.frame),
         "parts": dict(sorted(Counter(frame["part"]).items())),
         "split_policy": split_policy,
         "scored_with": engines,
@@ -167,7 +171,7 @@ def draw(
     title = f"Prediction and MOS: {subject}"
     return (
         pictures.predicted_against_true(predicted, true, mos_head.fit, title),
-        pictures.residuals_by_mos(predicted, true, f"Residuals: {subject}"),
+        pictures.residuals(predicted, true, f"Residuals: {subject}"),
         pictures.feature_importance(metrics["importance"], f"Importance of columns: {subject}"),
         pictures.fold_boxes(results, "Cross-validation by kind of model"),
     )
