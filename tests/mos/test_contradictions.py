@@ -184,3 +184,16 @@ def test_votes_are_read_before_the_first_fit(tmp_path):
     ceiling = PARAMETERS.ceiling.model_copy(update={"votes_csv": tmp_path / "votes.csv"})
     with pytest.raises(InputError, match="no clip has two votes"):
         make(features(), pd.DataFrame(), PARAMETERS.model_copy(update={"ceiling": ceiling}))
+
+
+def test_votes_of_other_clips_are_refused(tmp_path):
+    (tmp_path / "votes.csv").write_text("video_name,score\na,1\na,2\n")
+    ceiling = PARAMETERS.ceiling.model_copy(update={"votes_csv": tmp_path / "votes.csv"})
+    with pytest.raises(InputError, match=r"no vote for any of 200 clips .*; its first are a\."):
+        make(features(), pd.DataFrame(), PARAMETERS.model_copy(update={"ceiling": ceiling}))
+
+
+def test_feature_as_text_is_refused():
+    frame = features().assign(motion_mean="1,5")
+    with pytest.raises(InputError, match="column 'motion_mean' of the table is not a column of"):
+        make(frame, pd.DataFrame())

@@ -62,7 +62,8 @@ def _labels(frame: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
 
 def _equal_bytes(frame: pd.DataFrame) -> Iterator[str]:
     hashed = frame[frame["src_sha256"].notna() & (frame["src_sha256"] != "")]
-    spread = hashed.groupby("src_sha256")["mos"].agg(np.ptp)
+    by_bytes = hashed.groupby("src_sha256")["mos"]
+    spread = by_bytes.max() - by_bytes.min()
     differ = spread[spread > _ROUNDING]
     if len(differ):
         names = hashed.loc[hashed["src_sha256"].isin(differ.index), "clip_name"]

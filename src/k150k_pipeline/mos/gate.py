@@ -79,8 +79,9 @@ def _check_ceiling(judged: Judgement, ceiling: Ceiling) -> list[Check]:
     checks = []
     for metric, high in highest:
         scores = (judged["mean"][metric], judged["ensemble"][metric])
-        best = max((score for score in scores if math.isfinite(score)), default=-1.0)
-        checks.append(_check(f"{metric}{_OF_CEILING}", best, high, at_least=False))
+        if defined := [score for score in scores if math.isfinite(score)]:
+            name = f"{metric}{_OF_CEILING}"
+            checks.append(_check(name, max(defined), high, at_least=False))
     return checks
 
 

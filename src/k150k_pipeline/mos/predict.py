@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.table import single_precision
+from k150k_pipeline.mos.table import numbers, single_precision
 from k150k_pipeline.mos.types import Floats
 
 ONNX, SIDECAR, CARD = "mos_head.onnx", "mos_head.json", "MODEL_CARD.md"
@@ -34,7 +34,7 @@ def outside(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> pd.DataFrame:
     flags = {}
     for column in columns:
         low, high = ranges[column]
-        values = single_precision(frame[column].to_numpy(dtype=float))
+        values = single_precision(numbers(frame, column))
         flags[column] = np.isfinite(values) & ((values < low) | (values > high))
     return pd.DataFrame(flags, index=frame.index)
 
@@ -83,6 +83,6 @@ class OnnxHead:
         return [c for c in self.columns if c not in columns]
 
     def _predict(self, frame: pd.DataFrame) -> Floats:
-        feeds = {c: frame[[c]].to_numpy(dtype=np.float64) for c in self.columns}
+        feeds = {c: numbers(frame, c)[:, np.newaxis] for c in self.columns}
         mos: Floats = self._session.run(None, feeds)[0][:, 0]
         return mos

@@ -178,8 +178,24 @@ def _size(frame: pd.DataFrame, column: str) -> float:
     return max(float(np.abs(_finite(frame, c)).max(initial=0.0)) for c in columns)
 
 
+def numbers(frame: pd.DataFrame, column: str) -> Floats:
+    """Return a column as numbers, shape (clips,).
+
+    Raises:
+        InputError: It contains anything else.
+    """
+    try:
+        values: Floats = frame[column].to_numpy(dtype=float)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"column {column!r} of the table is not a column of numbers ({error}): write its "
+            "values as numbers"
+        ) from error
+    return values
+
+
 def _finite(frame: pd.DataFrame, column: str) -> Floats:
-    values: Floats = frame[column].to_numpy(dtype=float)
+    values = numbers(frame, column)
     return values[np.isfinite(single_precision(values))]
 
 

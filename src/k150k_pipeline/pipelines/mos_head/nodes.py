@@ -34,6 +34,7 @@ from k150k_pipeline.mos.table import (
     build_table,
     corpus_versions,
     describe_mos,
+    few,
     fingerprint,
     metadata_ranges,
     read_frame,
@@ -65,7 +66,6 @@ def make_table(
     Raises:
         InputError: No model can be trained on the table; the message says why.
     """
-    counted_votes(mos_head.ceiling, of_judge=mos_head.judge_features is not None)  # or refused
     fr_rows = None
     if mos_head.fr_corpus is not None:
         fr_rows = read_rows(mos_head.fr_corpus, "mos_head.fr_corpus")
@@ -76,6 +76,7 @@ def make_table(
     frame = _with_judge(table, mos_head, fr_rows)
     frame["content"] = group_contents(frame, mos_head.splits.group_columns)
     split_policy = _mark_parts(frame, mos_head)
+    _refuse_foreign_votes(frame, mos_head)
     facts: TableFacts = {
         "inputs": table.inputs,
         "dropped_columns": table.dropped,
@@ -228,6 +229,18 @@ def _refuse_small_parts(splits: Splits, *, judged: bool) -> None:
         raise InputError(
             f"{fewest} clips are left to fit a model on, fewer than {LEAST_ROWS}: add clips, or "
             "change mos_head.splits"
+        )
+
+
+def _refuse_foreign_votes(frame: pd.DataFrame, mos_head: MosHeadParameters) -> None:
+    """Refuse, before the first fit, a votes CSV without a vote for any clip."""
+    of_judge = mos_head.judge_features is not None
+    counted = counted_votes(mos_head.ceiling, of_judge=of_judge)
+    names = frame.loc[(frame["part"] == JUDGE) == of_judge, "clip_name"]
+    if counted is not None and not names.isin(counted.index).any():
+        raise InputError(
+            f"the votes CSV of mos_head.ceiling has no vote for any of {len(names):,} clips "
+            f"({few(names)}); its first are {few(counted.index)}. Give the votes of these clips"
         )
 
 
