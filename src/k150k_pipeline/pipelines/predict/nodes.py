@@ -39,7 +39,8 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
 
     Returns:
         ``clip_name``, ``predicted_mos``, ``outside`` (whether the clip is unlike those of the
-        training) and ``outside_columns`` (the columns that say so, separated by blanks).
+        training; empty if the model set records no ranges) and ``outside_columns`` (the columns
+        that say so, separated by blanks).
 
     Raises:
         InputError: No source is named, it cannot be read, columns are missing, or
@@ -52,37 +53,50 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
         )
     facts = json.loads(model_set.files[SIDECAR])
     if source.suffix == ".parquet":
-        frame = _read_features(source, predict)
-        engines = engines_of_file(source)
+        frame, engines = _read_features(source, predict), engines_of_file(source)
     else:
         frame = _score_clip(source, predict, vmaf, facts)
         engines = {"": make_engine(vmaf).identify().as_dict()}
     if warning := disagreement(engines, facts["data"]["scored_with"], str(source)):
         logger.warning("%s", warning)
     model = OnnxHead(model_set.files[ONNX])
-    if absent := model.missing(frame.columns):
-        if predict.missing == "refuse":
-            raise InputError(
-                f"{source} lacks columns that the model needs: {', '.join(absent)}. Give "
-                "predict.corpus_jsonl for metadata, or predict.missing=impute to use medians"
-            )
-        logger.warning(
-            "Medians of the training clips stand for %s: predictions are rough", ", ".join(absent)
+    result = _predict(model, _complete(frame, model, source, predict), facts, predict)
+    rows = result.drop(columns="outside").to_string(index=False, header=False, max_rows=_SHOWN)
+    logger.info("Predicted MOS:\n%s", rows)
+    return result
+
+
+def _complete(
+    frame: pd.DataFrame, model: OnnxHead, source: Path, predict: PredictParameters
+) -> pd.DataFrame:
+    """Return the frame with empty columns for those that it lacks, or refuse it."""
+    absent = model.missing(frame.columns)
+    if not absent:
+        return frame
+    if predict.missing == "refuse":
+        raise InputError(
+            f"{source} lacks columns that the model needs: {', '.join(absent)}. Give "
+            "predict.corpus_jsonl for metadata, or predict.missing=impute to use medians"
         )
-        frame = frame.assign(**dict.fromkeys(absent, np.nan))
+    logger.warning(
+        "Medians of the training clips stand for %s: predictions are rough", ", ".join(absent)
+    )
+    return frame.assign(**dict.fromkeys(absent, np.nan))
+
+
+def _predict(
+    model: OnnxHead, frame: pd.DataFrame, facts: dict[str, Any], predict: PredictParameters
+) -> pd.DataFrame:
     flags = outside(frame, facts)
     _report_outside(flags, frame, facts, predict)
-    result = pd.DataFrame(
+    return pd.DataFrame(
         {
             "clip_name": frame["clip_name"],
             "predicted_mos": model.predict(frame),
-            "outside": flags.any(axis=1),
+            "outside": flags.any(axis=1) if len(flags.columns) else None,
             "outside_columns": [" ".join(flags.columns[row]) for row in flags.to_numpy(dtype=bool)],
         }
     )
-    rows = result.to_string(index=False, header=False, max_rows=_SHOWN)
-    logger.info("Predicted MOS:\n%s", rows)
-    return result
 
 
 def _read_features(source: Path, predict: PredictParameters) -> pd.DataFrame:
