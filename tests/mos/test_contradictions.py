@@ -125,6 +125,10 @@ def test_values_that_identify_no_clip_join_none():
     frame[list(VALUE_COLUMNS)] = 1.0
     frame["motion_mean"] = [0.0, 1.0] * 10
     assert len(set(group_contents(frame))) == 20
+    still = features(40).assign(corpus="x")
+    still.loc[10:, list(VALUE_COLUMNS)] = 0.0
+    still.loc[10:, "vmaf_mean"], still["psnr_y_mean"] = 97.43, [60.0, 72.0] * 20
+    assert len(set(group_contents(still))) == 40, "still clips without banding are no copies"
     unknown = features(20).assign(corpus="x")
     unknown.loc[5:, list(VALUE_COLUMNS)] = np.nan
     assert len(set(group_contents(unknown))) == 20

@@ -32,7 +32,7 @@ _FLICKR_NAMES = (
     re.compile(r"^(?:[a-z]+[_\- ])*(\d{6,})(?:[_\-. (].*)?$", re.IGNORECASE),
 )
 _KEY_KINDS = ("content", "flickr", "column", "clip", "sha256", "features")
-_FEWEST_FEATURES = 3
+_FEWEST_FEATURES, _FEWEST_DISTINCT = 3, 10  # that identify a clip; and values of such a column
 
 Rows = Integers
 """Row numbers of a table."""
@@ -152,17 +152,18 @@ def group_contents(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Texts:
 def same_features(frame: pd.DataFrame) -> list[str]:
     """Return a hash per row that is equal for equal values of ``extract``.
 
-    Values are rounded to float32. The hash is empty where fewer than three values are known that
-    differ between rows: these do not identify a clip.
+    Values are rounded to float32. The hash is empty where fewer than three values identify a clip:
+    still clips without banding have 0 alike, and PSNR has one value per bit depth.
     """
     columns = [c for c in VALUE_COLUMNS if c in frame.columns]
+    columns = [c for c in columns if frame[c].nunique() >= _FEWEST_DISTINCT]
     columns = [c for c in columns if c not in uninformative(frame, [c])]
     if len(columns) < _FEWEST_FEATURES:
         return [""] * len(frame)
     values = frame[columns].to_numpy(dtype=np.float32)
     known = np.isfinite(values)
     values = np.where(known, values, np.float32(np.nan)) + np.float32(0)  # one NaN, one zero
-    enough = known.sum(axis=1) >= _FEWEST_FEATURES
+    enough = (known & (values != 0)).sum(axis=1) >= _FEWEST_FEATURES
     return [
         hashlib.blake2s(row.tobytes(), digest_size=16).hexdigest() if identifies else ""
         for row, identifies in zip(values, enough, strict=True)
