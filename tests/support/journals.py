@@ -7,15 +7,18 @@ from collections import Counter
 from pathlib import Path
 
 
-def journaled(folder: Path) -> Counter[str]:
-    """Return how many whole lines each clip has in the shards of a journal."""
+def journaled(folder: Path, status: str = "") -> Counter[str]:
+    """Return how many whole lines each clip has in the shards of a journal, of a status if given.
+
+    A clip that has failed is tried again in the next run, which adds a line.
+    """
     lines = [
-        line
+        json.loads(line)
         for path in folder.glob("shard-*")
         for line in path.read_text().splitlines(keepends=True)[1:]
         if line.endswith("\n")
     ]
-    return Counter(json.loads(line)["clip"] for line in lines)
+    return Counter(line["clip"] for line in lines if status in ("", line["status"]))
 
 
 def announced_at(folder: Path) -> float:
