@@ -175,11 +175,11 @@ def choose_strategy(options: CorpusOptions, vmaf: VmafParameters, *, stepwise: b
     Raises:
         InputError: ``loopback`` is named, but backend or runners need ``stepwise``.
     """
-    if options.strategy == "loopback" and (stepwise or vmaf.backend != "embedded"):
+    if options.strategy == "loopback" and (stepwise or vmaf.uses_a_binary):
         raise InputError(
-            "strategy loopback scores inside ffmpeg, with vmaf.backend=embedded and without other "
-            "runners: use strategy stepwise"
+            "strategy loopback scores inside ffmpeg, with vmaf.backend=embedded or native, without "
+            "other runners: use strategy stepwise"
         )
     if options.strategy == "auto":
-        return "stepwise" if stepwise or vmaf.backend != "embedded" else "loopback"
+        return "stepwise" if stepwise or vmaf.uses_a_binary else "loopback"
     return options.strategy

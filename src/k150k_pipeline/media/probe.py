@@ -47,14 +47,19 @@ class ClipInfo:
     doubt: str = ""
 
 
-def open_clip(path: Path) -> av.container.InputContainer:
+def open_clip(path: Path, strict: bool = False) -> av.container.InputContainer:
     """Open a clip: a file on the disk, in one of the containers that clips come in.
+
+    Args:
+        path: The clip.
+        strict: Whether damage of the container is an error.
 
     Raises:
         OSError: The file cannot be read.
         av.error.FFmpegError: It is not such a container.
     """
-    return av.open(clip_url(path), container_options=dict(CLIP_OPTIONS))
+    explode = {"err_detect": "explode"} if strict else {}
+    return av.open(clip_url(path), container_options={**CLIP_OPTIONS, **explode})
 
 
 def stated_frames(claimed: int) -> int | None:

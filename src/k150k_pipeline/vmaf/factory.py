@@ -8,8 +8,12 @@ from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.engine import Engine
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
+from k150k_pipeline.vmaf.native import NativeEngine
 
-_ENGINES: dict[str, type[EmbeddedEngine] | type[CpuEngine] | type[CudaEngine]] = {
+_ENGINES: dict[
+    str, type[NativeEngine] | type[EmbeddedEngine] | type[CpuEngine] | type[CudaEngine]
+] = {
+    "native": NativeEngine,
     "embedded": EmbeddedEngine,
     "cpu": CpuEngine,
     "cuda": CudaEngine,

@@ -42,9 +42,9 @@ class PairScorer(Protocol):
 
 def make_pair_scorer(parameters: VmafParameters, run: ToolRunner = run_tool) -> PairScorer:
     """Return the scorer that ``vmaf.backend`` names."""
-    if parameters.backend == "embedded":
-        return EmbeddedPairs(parameters, run)
-    return BinaryPairs(parameters, run)
+    if parameters.uses_a_binary:
+        return BinaryPairs(parameters, run)
+    return EmbeddedPairs(parameters, run)
 
 
 class EmbeddedPairs:

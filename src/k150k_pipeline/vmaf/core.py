@@ -1,0 +1,120 @@
+"""The C library of ``core/``: cambi and motion of decoded frames."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from k150k_pipeline.errors import EngineError
+
+VERSION = 1
+"""Version of the library that this module calls."""
+
+_FOLDER = Path(__file__).parent
+_FASTEST = -1
+
+
+class Plane(NamedTuple):
+    """A luma plane in memory.
+
+    Attributes:
+        address: Address of its first sample.
+        stride: Bytes from one row to the next.
+    """
+
+    address: int
+    stride: int
+
+
+class FrameScorer:
+    """Scores the frames of one clip.
+
+    Args:
+        library: The loaded library.
+        handle: Its scorer.
+    """
+
+    def __init__(self, library: ctypes.CDLL, handle: int) -> None:
+        self._library, self._handle = library, handle
+
+    def cambi(self, luma: Plane) -> float:
+        """Return cambi of a frame."""
+        return float(self._library.k150k_cambi(self._handle, *luma))
+
+    def motion(self, previous: Plane, luma: Plane) -> float:
+        """Return motion between a frame and the one before it."""
+        return float(self._library.k150k_motion(self._handle, *previous, *luma))
+
+
+@contextmanager
+def frame_scorer(
+    width: int, height: int, depth: int, instruction_set: int = _FASTEST
+) -> Iterator[FrameScorer | None]:
+    """Make the scorer of a clip; None if the library scores no clip of this size or depth.
+
+    Args:
+        width: Width of a frame in pixels.
+        height: Height of a frame in pixels.
+        depth: Bits per sample.
+        instruction_set: Index in :func:`instruction_sets`; by default the fastest one.
+
+    Raises:
+        EngineError: The library is not built.
+    """
+    library = load_library()
+    handle = library.k150k_scorer_new(width, height, depth, instruction_set)
+    try:
+        yield FrameScorer(library, handle) if handle else None
+    finally:
+        library.k150k_scorer_free(handle)
+
+
+def instruction_sets() -> list[str]:
+    """Return the instruction sets that the library has and this machine can run."""
+    library = load_library()
+    names = itertools.takewhile(bool, map(library.k150k_instruction_set, itertools.count()))
+    return [name.decode() for number, name in enumerate(names) if library.k150k_usable(number)]
+
+
+@functools.cache
+def load_library() -> ctypes.CDLL:
+    """Return the library.
+
+    Raises:
+        EngineError: It is not built, or is of another version.
+    """
+    paths = sorted(_FOLDER.glob("_core*.so"))
+    if not paths:
+        raise EngineError(
+            "the native scoring core is not built: install a C compiler, then install the package "
+            "again (make install), or set vmaf.backend=embedded"
+        )
+    library = ctypes.CDLL(str(paths[0]))
+    _declare(library)
+    if (version := library.k150k_version()) != VERSION:
+        raise EngineError(
+            f"{paths[0]} is version {version} of the scoring core, and {VERSION} is needed: "
+            "install the package again (make install)"
+        )
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    scorer, picture = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_ssize_t)
+    functions = {
+        "k150k_version": (ctypes.c_int, ()),
+        "k150k_instruction_set": (ctypes.c_char_p, (ctypes.c_int,)),
+        "k150k_usable": (ctypes.c_int, (ctypes.c_int,)),
+        "k150k_scorer_new": (scorer, (ctypes.c_int,) * 4),
+        "k150k_scorer_free": (None, (scorer,)),
+        "k150k_cambi": (ctypes.c_double, (scorer, *picture)),
+        "k150k_motion": (ctypes.c_double, (scorer, *picture, *picture)),
+    }
+    for name, (result, arguments) in functions.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments

@@ -1,0 +1,139 @@
+"""Backend ``native``: PyAV decodes, and the C library of ``core/`` scores the planes in place.
+
+It has the embedded engine beside it, for all that the library does not do: the full plan, sizes
+and pixel formats that it does not read, and every clip that does not decode without a remark. So
+each refusal is that of the embedded engine, and a clip is scored natively only if nothing about it
+is unusual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import numpy as np
+
+from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media import pyav as av
+from k150k_pipeline.media.ffmpeg import DecodeEvidence, check_complete
+from k150k_pipeline.media.probe import ClipInfo, open_clip
+from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf.core import VERSION, FrameScorer, Plane, frame_scorer, load_library
+from k150k_pipeline.vmaf.embedded import EmbeddedEngine
+from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
+from k150k_pipeline.vmaf.log import FrameValues
+from k150k_pipeline.vmaf.plans import IDENTITY, Plan, complete, unmeasurable_features
+
+_DEPTHS = {
+    **dict.fromkeys(("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"), 8),
+    **dict.fromkeys(("yuv420p10le", "yuv422p10le", "yuv444p10le"), 10),
+}
+"""Bits of the pixel formats whose luma plane is scored as it is decoded."""
+
+
+class _UnusualError(Exception):
+    """Something about a clip is not as it should be, and the embedded engine has to judge it."""
+
+
+class NativeEngine:
+    """The C library on frames that PyAV decodes, and the embedded engine for the rest."""
+
+    tools: ClassVar[int] = 2
+    """The decoding in this process and the embedded engine's tool have ``vmaf.clip_timeout_s``."""
+
+    def __init__(self, parameters: VmafParameters) -> None:
+        self._embedded = EmbeddedEngine(parameters)
+        self._model = parameters.model
+
+    def identify(self) -> EngineIdentity:
+        """Load the library and try out the embedded engine; see :class:`Engine`."""
+        load_library()
+        embedded = self._embedded.identify()
+        codec = ".".join(map(str, av.library_versions["libavcodec"]))
+        return EngineIdentity(
+            backend="native",
+            engine=f"k150k-core {VERSION}, else {embedded.engine}",
+            version=embedded.version,
+            libvmaf=embedded.libvmaf,
+            decoder=f"libavcodec {codec}, else {embedded.decoder}",
+            model=embedded.model,
+        )
+
+    def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
+        """Score a clip natively if it can be; see :class:`Engine`."""
+        plan.require_model(self._model)
+        measurable = "cambi" not in unmeasurable_features(clip)
+        if plan == IDENTITY and measurable and clip.pix_fmt in _DEPTHS:
+            try:
+                return _score(clip, first)
+            except (_UnusualError, ClipError, av.error.FFmpegError, OSError, ValueError):
+                pass
+        return self._embedded.score(clip, plan, first)
+
+
+def _score(clip: ClipInfo, first: int | None) -> ClipScore:
+    with frame_scorer(clip.width, clip.height, _DEPTHS[clip.pix_fmt]) as scorer:
+        if scorer is None:
+            raise _UnusualError
+        cambi, motion = _score_frames(clip, scorer, first)
+    decoded = check_complete(clip, DecodeEvidence(frames=len(cambi), errors=0), first)
+    return ClipScore(
+        clip, decoded, complete(clip, _features(cambi, motion), decoded), whole=decoded != first
+    )
+
+
+def _score_frames(
+    clip: ClipInfo, scorer: FrameScorer, first: int | None
+) -> tuple[list[float], list[float]]:
+    cambi, motion, before = [], [0.0], None
+    for frame in _frames(clip, first):
+        plane = frame.planes[0]
+        luma = Plane(plane.buffer_ptr, plane.line_size)
+        cambi.append(scorer.cambi(luma))
+        if before is not None:
+            motion.append(scorer.motion(before[1], luma))
+        before = frame, luma  # the frame owns the memory of its plane
+    return cambi, motion
+
+
+def _frames(clip: ClipInfo, first: int | None) -> Iterator[av.VideoFrame]:
+    """Yield the frames of a clip, up to the first of them that is in any way unusual."""
+    number = 0
+    with _remarks() as remarks, open_clip(clip.path, strict=True) as container:
+        stream = container.streams[clip.stream_index]
+        stream.thread_type = "NONE"
+        stream.codec_context.options = {"err_detect": "explode"}
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                shape = (frame.width, frame.height, frame.format.name)
+                if frame.is_corrupt or shape != (clip.width, clip.height, clip.pix_fmt):
+                    raise _UnusualError
+                yield frame
+                number += 1
+                if number == first:
+                    return
+            if packet.is_corrupt or remarks:
+                raise _UnusualError
+
+
+@contextmanager
+def _remarks() -> Iterator[list[object]]:
+    """Collect the warnings and errors of libavformat and libavcodec in this thread."""
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as remarks:
+            yield remarks
+    finally:
+        av.logging.set_level(None)
+
+
+def _features(cambi: list[float], motion: list[float]) -> FrameValues:
+    """Derive the features of a clip."""
+    sad = np.array(motion)
+    later = np.append(sad[1:], sad[-1:])
+    motion2 = np.minimum(sad, later)
+    motion3 = motion2.copy()
+    motion2[0] = 0.0
+    motion3[0] = sad[1] if len(sad) > 1 else 0.0
+    return {"cambi": np.array(cambi), "motion": sad, "motion2": motion2, "motion3": motion3}
