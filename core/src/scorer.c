@@ -82,7 +82,7 @@ static void fill_profile(k150k_scorer *s) {
             uint16_t *counts = s->profile + (ptrdiff_t)(start * BLOCK + length - 1) * columns;
             for (int column = 0; column < columns; column++)
                 for (int x = start; x < start + length; x++)
-                    counts[column] += abs(column - s->reach * BLOCK - x) <= s->radius;
+                    counts[column] = (uint16_t)(counts[column] + (abs(column - s->reach * BLOCK - x) <= s->radius));
         }
 }
 
@@ -111,7 +111,7 @@ static void lay_out(k150k_scorer *s, arena *from) {
     const size_t blocks = (size_t)((s->width + BLOCK - 1) / BLOCK + 2 * s->reach);
     const size_t window = (size_t)(2 * s->radius + 1);
     s->image = take(from, stride * rows + 2 * MARGIN, sizeof *s->image);
-    s->mask = take(from, stride * rows + 2 * MARGIN, 1);
+    s->mask = take(from, stride * rows + MARGIN, 1);
     s->filtered = take(from, 3 * stride, sizeof *s->filtered);
     s->flat = take(from, (2 * MASK_RADIUS + 1) * stride, 1);
     s->flat_sums = take(from, stride, 1);
@@ -146,6 +146,7 @@ k150k_scorer *k150k_scorer_new(int width, int height, int depth, int set) {
     from.memory = (char *)(((uintptr_t)from.memory + 63) & ~(uintptr_t)63);
     from.used = 0;
     lay_out(s, &from);
+    s->image += MARGIN;
     fill_profile(s);
     return s;
 }
