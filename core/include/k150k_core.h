@@ -3,8 +3,9 @@
  * A scorer belongs to one clip and one thread. It allocates when it is made and never again.
  * A picture is a luma plane: a pointer to its first sample, and the distance between two rows in
  * bytes, which may be negative. Samples are bytes at a depth of 8 bits, and 16-bit words in the
- * byte order of the machine above that. Samples above the range of their depth are taken modulo
- * that range, so that no picture can make the library read or write outside of its buffers.
+ * byte order of the machine above that, at any address. Samples above the range of their depth are
+ * taken modulo that range, so that no picture can make the library read or write outside of its
+ * buffers.
  */
 #ifndef K150K_CORE_H
 #define K150K_CORE_H
@@ -31,8 +32,9 @@ int k150k_usable(int number);
 
 /* Return a scorer, or NULL if the size or depth cannot be scored or memory is short.
  *
- * width, height  pixels; the longer side has at least 216 and at most 16384, and no side is so
- *                short that cambi's window does not fit into its coarsest scale
+ * width, height  pixels; the longer side has at least 216 and at most 16384, both add up to at
+ *                most 16799, above which the pixels of a window are too many to count, and no side
+ *                is so short that the window does not fit into cambi's coarsest scale
  * depth          8 or 10 bits
  * set            number of an instruction set that is usable, or -1 for the fastest one
  */

@@ -7,6 +7,10 @@
 
 #include "k150k_core.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || UINTPTR_MAX < UINT64_MAX
+#error "only little-endian machines of 64 bits are supported: to_bits() and lay_out() rely on it"
+#endif
+
 enum {
     BLOCK = 16,      /* columns that are counted together */
     CONTRASTS = 4,   /* steps of luma, at 10 bits, that cambi looks for */
@@ -20,6 +24,9 @@ enum {
 /* One block of samples, in the vector types of GCC and Clang: each compiles to what there is. */
 typedef uint8_t bytes __attribute__((vector_size(BLOCK)));
 typedef uint16_t words __attribute__((vector_size(2 * BLOCK)));
+
+/* A sample of more than 8 bits in a caller's picture, at any address. */
+typedef uint16_t wide_sample __attribute__((aligned(1), may_alias));
 
 /* A stretch of masked pixels of one value, inside one block of a row. */
 typedef struct {
@@ -63,7 +70,7 @@ struct k150k_scorer {
 };
 
 extern const kernels kernels_plain;
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#ifdef __x86_64__
 #define K150K_X86 1
 extern const kernels kernels_avx2, kernels_avx512;
 #endif

@@ -5,16 +5,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_LONGER_SIDE = 216, MOST_SIDE = 16384, BLACK = 64, WHITE = 940 };
+enum {
+    LEAST_LONGER_SIDE = 216,
+    MOST_SIDE = 16384,
+    MOST_COUNTED = INT16_MAX, /* pixels of one value in a window */
+    BLACK = 64,
+    WHITE = 940
+};
+
+/* ---- instruction sets ------------------------------------------------------------------ */
+
+static int always(void) { return 1; }
+
+#ifdef K150K_X86
+static int has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")
+           && __builtin_cpu_supports("bmi2");
+}
+
+static int has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+           && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
 
 static const struct {
     const char *name;
     const kernels *kernels;
+    int (*usable)(void);
 } SETS[] = {
-    {"plain", &kernels_plain},
+    {"plain", &kernels_plain, always},
 #ifdef K150K_X86
-    {"avx2", &kernels_avx2},
-    {"avx512", &kernels_avx512},
+    {"avx2", &kernels_avx2, has_avx2},
+    {"avx512", &kernels_avx512, has_avx512},
 #endif
 };
 enum { SET_COUNT = sizeof SETS / sizeof *SETS };
@@ -26,13 +49,7 @@ const char *k150k_instruction_set(int number) {
 }
 
 int k150k_usable(int number) {
-#ifdef K150K_X86
-    if (number == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
-    if (number == 2)
-        return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
-               && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("bmi2");
-#endif
-    return number == 0;
+    return number >= 0 && number < SET_COUNT && SETS[number].usable();
 }
 
 static int fastest(void) {
@@ -40,6 +57,8 @@ static int fastest(void) {
     while (!k150k_usable(number)) number--;
     return number;
 }
+
+/* ---- constants of a size ---------------------------------------------------------------- */
 
 /* Luminance of a value of ten bits, in cd/m2, on a display as in ITU-R BT.1886. */
 static double luminance(int value) {
@@ -82,7 +101,7 @@ static void fill_profile(k150k_scorer *s) {
             uint16_t *counts = s->profile + (ptrdiff_t)(start * BLOCK + length - 1) * columns;
             for (int column = 0; column < columns; column++)
                 for (int x = start; x < start + length; x++)
-                    counts[column] = (uint16_t)(counts[column] + (abs(column - s->reach * BLOCK - x) <= s->radius));
+                    if (abs(column - s->reach * BLOCK - x) <= s->radius) counts[column]++;
         }
 }
 
@@ -90,9 +109,12 @@ static int can_be_scored(const k150k_scorer *s) {
     const int longer = s->width > s->height ? s->width : s->height;
     const int shorter = s->width < s->height ? s->width : s->height;
     const int coarsest = (shorter + (1 << (SCALES - 1)) - 1) >> (SCALES - 1);
-    return (s->depth == 8 || s->depth == 10) && longer >= LEAST_LONGER_SIDE && longer <= MOST_SIDE
-           && coarsest > s->radius && coarsest >= 3;
+    const int side = 2 * s->radius + 1;
+    return (s->depth == 8 || s->depth == 10) && longer >= LEAST_LONGER_SIDE
+           && coarsest > s->radius && coarsest >= 3 && side * side <= MOST_COUNTED;
 }
+
+/* ---- making and using a scorer ---------------------------------------------------------- */
 
 /* Parts of one piece of memory; with no memory they are only measured. */
 typedef struct {

@@ -1,7 +1,8 @@
-/* Scores made-up pictures with every instruction set: `fuzz FIRST NUMBER`. Sizes, depths, strides
- * and contents are drawn, and samples may be above their range. The pictures lie in memory of their
- * exact size, so that a sanitizer sees each read and write beyond them. Ends with 1 where two
- * instruction sets differ.
+/* Scores made-up pictures with every instruction set: `fuzz FIRST NUMBER`, where FIRST begins the
+ * draws and NUMBER is that of scored pictures. Sizes, depths, strides, addresses and contents are
+ * drawn, and samples may be above their range. The pictures lie in memory of their exact size, so
+ * that a sanitizer sees each read and write beyond them. Ends with 1 where two instruction sets
+ * differ.
  */
 #include "k150k_core.h"
 
@@ -28,59 +29,83 @@ static uint16_t sample(int kind, int x, int y, int depth) {
     }
 }
 
-/* Return the memory of a picture; its first row is the last one where the stride is negative. */
-static char *picture(int width, int height, int depth, ptrdiff_t stride, void **first) {
-    const size_t bytes = depth == 8 ? 1 : 2, apart = (size_t)(stride < 0 ? -stride : stride);
-    char *memory = malloc(apart * (size_t)(height - 1) + (size_t)width * bytes);
-    *first = stride < 0 ? memory + apart * (size_t)(height - 1) : memory;
-    const int kind = (int)draw(6);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            const uint16_t value = sample(kind, x, y, depth);
-            char *at = (char *)*first + y * stride + (ptrdiff_t)((size_t)x * bytes);
-            if (depth == 8) *(uint8_t *)at = (uint8_t)value;
-            else memcpy(at, &value, 2);
-        }
-    return memory;
+typedef struct {
+    int width, height, depth;
+    ptrdiff_t stride; /* in bytes */
+    char *memory;
+    void *first; /* the first row, which is the last one in memory where the stride is negative */
+} picture;
+
+static int bytes_of(int depth) { return depth == 8 ? 1 : 2; }
+
+/* Sizes up to that of a small clip, now and then up to the largest that is scored. */
+static picture draw_size(void) {
+    const int large = !draw(300), wide = 1 + (int)draw(large ? 16384 : draw(20) ? 420 : 2100);
+    const int high = 1 + (int)draw(large ? 120 : 260), upright = !draw(4);
+    const int width = upright ? high : wide, depth = draw(2) ? 8 : 10;
+    const int stride = width * bytes_of(depth) + (int)draw(140);
+    return (picture){
+        .width = width,
+        .height = upright ? wide : high,
+        .depth = depth,
+        .stride = draw(2) ? stride : -stride,
+    };
 }
 
-static int agree(int width, int height, int depth, ptrdiff_t stride) {
-    void *first[2];
-    char *memory[2];
-    for (int i = 0; i < 2; i++) memory[i] = picture(width, height, depth, stride, first + i);
+static void fill(picture *p) {
+    const ptrdiff_t apart = p->stride < 0 ? -p->stride : p->stride, bytes = bytes_of(p->depth);
+    const ptrdiff_t last = apart * (p->height - 1), odd = (ptrdiff_t)draw(2);
+    p->memory = malloc((size_t)(odd + last + p->width * bytes));
+    if (!p->memory) exit(3);
+    p->first = p->memory + odd + (p->stride < 0 ? last : 0);
+    const int kind = (int)draw(6);
+    for (int y = 0; y < p->height; y++)
+        for (int x = 0; x < p->width; x++) {
+            const uint16_t value = sample(kind, x, y, p->depth);
+            char *at = (char *)p->first + y * p->stride + x * bytes;
+            if (bytes == 1) *(uint8_t *)at = (uint8_t)value;
+            else memcpy(at, &value, 2);
+        }
+}
+
+/* Return whether all instruction sets agree; -1 for a size that none of them scores. */
+static int agree(const picture *a, const picture *b) {
     double expected[3];
-    int equal = 1;
+    int equal = -1;
     for (int set = 0; k150k_instruction_set(set); set++) {
-        k150k_scorer *scorer = k150k_usable(set) ? k150k_scorer_new(width, height, depth, set) : NULL;
+        k150k_scorer *scorer = k150k_scorer_new(a->width, a->height, a->depth, set);
         if (!scorer) continue;
         const double found[3] = {
-            k150k_cambi(scorer, first[0], stride),
-            k150k_cambi(scorer, first[1], stride),
-            k150k_motion(scorer, first[0], stride, first[1], stride),
+            k150k_cambi(scorer, a->first, a->stride),
+            k150k_cambi(scorer, b->first, b->stride),
+            k150k_motion(scorer, a->first, a->stride, b->first, b->stride),
         };
         k150k_scorer_free(scorer);
         if (set == 0) memcpy(expected, found, sizeof found);
-        equal &= !memcmp(expected, found, sizeof found);
+        equal = equal && !memcmp(expected, found, sizeof found);
     }
-    free(memory[0]);
-    free(memory[1]);
     return equal;
 }
 
 int main(int count, char **arguments) {
     if (count != 3) return 2;
     const int first = atoi(arguments[1]), number = atoi(arguments[2]);
-    for (int i = first; i < first + number; i++) {
+    int scored = 0;
+    for (int i = first; scored < number; i++) {
         state = (uint64_t)i;
         for (int warm = 0; warm < 3; warm++) draw(2);
-        const int width = 1 + (int)draw(draw(20) ? 420 : 2100), height = 1 + (int)draw(260);
-        const int depth = draw(2) ? 8 : 10, bytes = depth == 8 ? 1 : 2;
-        const ptrdiff_t stride = (ptrdiff_t)(width + (int)draw(70)) * bytes * (draw(2) ? 1 : -1);
-        if (!agree(width, height, depth, stride)) {
-            printf("picture %d: %dx%d, %d bits, stride %td: instruction sets differ\n", i, width,
-                   height, depth, stride);
-            return 1;
-        }
+        picture a = draw_size(), b = a;
+        fill(&a);
+        fill(&b);
+        const int equal = agree(&a, &b);
+        free(a.memory);
+        free(b.memory);
+        scored += equal == 1 ? 2 : 0;
+        if (equal) continue;
+        printf("pictures %d: %dx%d, %d bits, stride %td: instruction sets differ\n", i, a.width,
+               a.height, a.depth, a.stride);
+        return 1;
     }
+    printf("%d pictures\n", scored);
     return 0;
 }

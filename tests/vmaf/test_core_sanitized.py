@@ -15,7 +15,8 @@ CORE = CHECKOUT / "core"
 PICTURES = {False: 200, True: 12_000}
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = (
-    *("-std=gnu11", "-O1", "-g", "-ffp-contract=off", "-Wno-psabi", "-Wall", "-Wextra", "-Werror"),
+    *("-std=c11", "-O1", "-g", "-ffp-contract=off"),
+    *("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wno-psabi", "-Werror"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 )
 
@@ -36,5 +37,6 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_picture_makes_it_read_or_write_elsewhere(fuzz: Path, ledger: Ledger) -> None:
-    run = subprocess.run([fuzz, "0", str(PICTURES[ledger.full])], capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
+    number = PICTURES[ledger.full]
+    run = subprocess.run([fuzz, "0", str(number)], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, f"{number} pictures\n"), run.stdout + run.stderr

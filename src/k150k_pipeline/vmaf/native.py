@@ -105,7 +105,10 @@ def _frames(clip: ClipInfo, first: int | None) -> Iterator[av.VideoFrame]:
         stream.thread_type = "NONE"
         stream.codec_context.options = {"err_detect": "explode"}
         for packet in container.demux(stream):
-            for frame in packet.decode():
+            frames = packet.decode()
+            if packet.is_corrupt or remarks:
+                raise _UnusualError
+            for frame in frames:
                 shape = (frame.width, frame.height, frame.format.name)
                 if frame.is_corrupt or shape != (clip.width, clip.height, clip.pix_fmt):
                     raise _UnusualError
@@ -113,8 +116,6 @@ def _frames(clip: ClipInfo, first: int | None) -> Iterator[av.VideoFrame]:
                 number += 1
                 if number == first:
                     return
-            if packet.is_corrupt or remarks:
-                raise _UnusualError
 
 
 @contextmanager
