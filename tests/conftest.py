@@ -79,7 +79,7 @@ def make_clip(tmp_path: Path) -> MakeClip:
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    return make_engine(VmafParameters())
+    return make_engine(VmafParameters(backend="embedded"))
 
 
 @pytest.fixture(scope="session")

@@ -40,9 +40,9 @@ class Biased:
 
 def plan_of(due: list[str]) -> ExtractionPlan:
     return ExtractionPlan(
-        corpus="k150ka", fingerprint="f", accepted=[], scoring={}, mos=dict.fromkeys(due, 3.0),
-        due=due, attempts={}, done_before=0, recovered=0, clips_without_label=[],
-        labels_without_clip=[], bad_labels=[], changed_clips=[],
+        corpus="k150ka", fingerprint="f", accepted=[], scoring={"backend": "embedded"},
+        mos=dict.fromkeys(due, 3.0), due=due, attempts={}, done_before=0, recovered=0,
+        clips_without_label=[], labels_without_clip=[], bad_labels=[], changed_clips=[],
         unknown_files=0, superseded={}, torn_lines=0, broken_lines=[], started_at=0.0,
     )  # fmt: skip
 

@@ -126,7 +126,7 @@ def test_a_value_of_the_wrong_kind_gets_what_is_allowed(name):
         ("extract.verify_clips", "abc", "'abc' is not allowed. Allowed: whole number from 0 to "),
         ("extract.plan", None, "null is not allowed. Allowed: identity or full"),
         ("extract.corpus", "x" * 500, f"'{'x' * 59}… is not allowed. Allowed: k150ka, k150kb, "),
-        ("vmaf.backend", True, "true is not allowed. Allowed: native, "),
+        ("vmaf.backend", True, "true is not allowed. Allowed: auto, native, "),
         ("vmaf.clip_timeout_s", -1, "-1 is not allowed. Allowed: number above 0 (seconds)"),
         ("sample.seconds", 11, "11 is not allowed. Allowed: number above 0 up to 10 (seconds)"),
         ("ingest.corpus_version", "", "'' is not allowed. Allowed: text that is not empty, or "),

@@ -173,10 +173,10 @@ class VmafParameters(Parameters):
     ``clip_timeout_s`` do not.
     """
 
-    backend: Literal["native", "embedded", "cpu", "cuda"] = "embedded"
-    """Engine that scores; docs/backends.md compares them. Change it to ``native`` for the same
-    values in a third of the time, where the package was installed with a C compiler, and to the
-    others when you have built the fork's ``vmaf`` and want its values."""
+    backend: Literal["auto", "native", "embedded", "cpu", "cuda"] = "embedded"
+    """Engine that scores; docs/backends.md compares them. ``auto`` is ``native`` where the package
+    was installed with a C compiler, else ``embedded``; both give the same values. Change it when
+    you have built the fork's ``vmaf`` and want its values."""
 
     model: VmafModel = BUILT_IN_MODEL
 
@@ -211,8 +211,10 @@ class VmafParameters(Parameters):
 
     clip_timeout_s: Seconds = 900.0
     """Wall-clock limit of one child process. With ``embedded`` that process decodes and scores;
-    with ``cpu`` and ``cuda`` decoding and each ``vmaf`` pass have a process of their own. Change it
-    when clips are long, or the full plan runs on a slow machine."""
+    with ``cpu`` and ``cuda`` decoding and each ``vmaf`` pass have a process of their own; with
+    ``native`` no process but the helper does, and it has this limit twice, as ``embedded`` may have
+    to score the clip after it. Change it when clips are long, or the full plan runs on a slow
+    machine."""
 
     @property
     def uses_a_binary(self) -> bool:

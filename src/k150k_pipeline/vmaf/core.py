@@ -17,6 +17,10 @@ VERSION = 1
 
 _FOLDER = Path(__file__).parent
 _FASTEST = -1
+_ADVICE = (
+    "install the package again where there is a C compiler (make install), or set "
+    "vmaf.backend=embedded"
+)
 
 
 class Plane(NamedTuple):
@@ -64,7 +68,7 @@ def frame_scorer(
         instruction_set: Index in :func:`instruction_sets`; by default the fastest one.
 
     Raises:
-        EngineError: The library is not built.
+        EngineError: There is no library.
     """
     library = load_library()
     handle = library.k150k_scorer_new(width, height, depth, instruction_set)
@@ -86,28 +90,28 @@ def load_library() -> ctypes.CDLL:
     """Return the library.
 
     Raises:
-        EngineError: It is not built, or is of another version.
+        EngineError: It is not built, cannot be loaded, or is of another version.
     """
     paths = sorted(_FOLDER.glob("_core*.so"))
     if not paths:
-        raise EngineError(
-            "the native scoring core is not built: install a C compiler, then install the package "
-            "again (make install), or set vmaf.backend=embedded"
-        )
-    library = ctypes.CDLL(str(paths[0]))
-    _declare(library)
-    if (version := library.k150k_version()) != VERSION:
+        raise EngineError(f"the scoring core is not built in {_FOLDER}: {_ADVICE}")
+    try:
+        library = ctypes.CDLL(str(paths[0]))
+        version = library.k150k_version()
+    except (OSError, AttributeError) as error:
+        raise EngineError(f"the scoring core cannot be loaded: {error}: {_ADVICE}") from error
+    if version != VERSION:
         raise EngineError(
             f"{paths[0]} is version {version} of the scoring core, and {VERSION} is needed: "
-            "install the package again (make install)"
+            f"{_ADVICE}"
         )
+    _declare(library)
     return library
 
 
 def _declare(library: ctypes.CDLL) -> None:
     scorer, picture = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_ssize_t)
     functions = {
-        "k150k_version": (ctypes.c_int, ()),
         "k150k_instruction_set": (ctypes.c_char_p, (ctypes.c_int,)),
         "k150k_usable": (ctypes.c_int, (ctypes.c_int,)),
         "k150k_scorer_new": (scorer, (ctypes.c_int,) * 4),

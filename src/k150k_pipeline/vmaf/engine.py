@@ -15,11 +15,11 @@ class EngineIdentity:
     """What determines an engine's numbers.
 
     Attributes:
-        backend: ``embedded``, ``cpu`` or ``cuda``.
+        backend: ``native``, ``embedded``, ``cpu`` or ``cuda``.
         engine: Name of the scoring program.
         version: Its version; for two binaries, both.
         libvmaf: Version that libvmaf writes into its log.
-        decoder: Name and version of the ffmpeg that decodes.
+        decoder: Name and version of what decodes.
         model: VMAF model.
     """
 

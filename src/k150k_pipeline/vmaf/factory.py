@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
+import logging
 
+from k150k_pipeline.errors import EngineError
 from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf.core import load_library
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.engine import Engine
 from k150k_pipeline.vmaf.fork import CpuEngine, CudaEngine
 from k150k_pipeline.vmaf.native import NativeEngine
+
+logger = logging.getLogger(__name__)
 
 _ENGINES: dict[
     str, type[NativeEngine] | type[EmbeddedEngine] | type[CpuEngine] | type[CudaEngine]
@@ -20,16 +25,38 @@ _ENGINES: dict[
 }
 
 
+def decide_backend(parameters: VmafParameters) -> VmafParameters:
+    """Replace ``auto`` by the engine that this machine has, and log which engine scores.
+
+    A run decides once, when it is planned, so that all its processes use one engine.
+    """
+    decided, why = _decide(parameters)
+    logger.info("Engine: %s%s", decided.backend, why)
+    return decided
+
+
 @functools.lru_cache(maxsize=4)
 def make_engine(parameters: VmafParameters) -> Engine:
     """Return the engine that ``vmaf.backend`` names; one per process and parameters.
 
     Raises:
-        EngineError: There is no ffmpeg to decode with.
+        EngineError: There is no ffmpeg to decode with, or no library to score with.
     """
-    return _ENGINES[parameters.backend](parameters)
+    decided, _ = _decide(parameters)
+    return _ENGINES[decided.backend](decided)
 
 
 def tools_per_clip(parameters: VmafParameters) -> int:
     """Return how many tools the engine runs on a clip, one after the other."""
-    return _ENGINES[parameters.backend].tools
+    decided, _ = _decide(parameters)
+    return _ENGINES[decided.backend].tools
+
+
+def _decide(parameters: VmafParameters) -> tuple[VmafParameters, str]:
+    if parameters.backend != "auto":
+        return parameters, ""
+    try:
+        load_library()
+    except EngineError as error:
+        return parameters.model_copy(update={"backend": "embedded"}), f", because {error}"
+    return parameters.model_copy(update={"backend": "native"}), ""

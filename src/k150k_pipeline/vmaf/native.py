@@ -43,12 +43,12 @@ class NativeEngine:
     """The decoding in this process and the embedded engine's tool have ``vmaf.clip_timeout_s``."""
 
     def __init__(self, parameters: VmafParameters) -> None:
+        load_library()  # a process without it is refused, not served by the embedded engine
         self._embedded = EmbeddedEngine(parameters)
         self._model = parameters.model
 
     def identify(self) -> EngineIdentity:
-        """Load the library and try out the embedded engine; see :class:`Engine`."""
-        load_library()
+        """Try out the embedded engine; see :class:`Engine`."""
         embedded = self._embedded.identify()
         codec = ".".join(map(str, av.library_versions["libavcodec"]))
         return EngineIdentity(
@@ -67,7 +67,10 @@ class NativeEngine:
         if plan == IDENTITY and measurable and clip.pix_fmt in _DEPTHS:
             try:
                 return _score(clip, first)
-            except (_UnusualError, ClipError, av.error.FFmpegError, OSError, ValueError):
+            except (
+                *(_UnusualError, ClipError, av.error.FFmpegError),
+                *(OSError, ValueError, MemoryError),
+            ):
                 pass
         return self._embedded.score(clip, plan, first)
 

@@ -41,7 +41,7 @@ from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, re
 from k150k_pipeline.pipelines.feature_extraction.verifying import verify_on
 from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
-from k150k_pipeline.vmaf import ClipScore, make_engine
+from k150k_pipeline.vmaf import ClipScore, decide_backend, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import PLANS, refuse_small
@@ -90,7 +90,7 @@ def plan_extraction(
         scores, where=where, scale=extract.score_scale, bad_rows=extract.bad_labels
     )
     mos, present = planning.match_labels(labels.mos, clips.names())
-    scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
+    scoring = describe_scoring(make_engine(decide_backend(vmaf)).identify(), extract.plan)
     key = fingerprint(scoring)
 
     scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
@@ -156,7 +156,7 @@ def verify_plans(
         return known
     # Values do not depend on the thread count, but the memory of the slow full pass does.
     threads = max(vmaf.threads, min(usable_cores(), _VERIFYING_THREADS))
-    faster = vmaf.model_copy(update={"threads": threads})
+    faster = plan.with_engine(vmaf).model_copy(update={"threads": threads})
     scorer = IsolatedScorer(faster, extract.memory_limit_mb, extract.probe_timeout_s)
     if agreed := verify_on(plan.due, clips, scorer, extract):
         add_verdict(journal, plan.fingerprint, agreed)
@@ -189,7 +189,9 @@ def score_shard(
     Returns:
         Counts of finished and failed clips, and of fsyncs with their seconds.
     """
-    scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
+    scorer = IsolatedScorer(
+        plan.with_engine(vmaf), extract.memory_limit_mb, extract.probe_timeout_s
+    )
 
     def process(name: str) -> Payload:
         clip = scorer.probe(clips.find(name))

@@ -25,6 +25,7 @@ from k150k_pipeline.pipelines.feature_extraction.repair import repair_done, repa
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
+from k150k_pipeline.vmaf.scoring import may_share_a_table
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def read_past(
     repair_output(journal)
     damage = Damage(torn=journal.cut_torn_lines())
     taken = take_over(journal, extract)
-    accepted = _accepted_fingerprints(journal, key, extract)
+    accepted = _accepted_fingerprints(journal, key, scoring, extract)
     files = RowFiles({key, *accepted})
     progress = survey(files.note(journal.entries(damage, is_row)), key, accepted)
     clipwise.warn_of_damage(journal, damage)
@@ -157,20 +158,24 @@ def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters)
     )  # fmt: skip
 
 
-def _accepted_fingerprints(journal: Journal, key: str, extract: ExtractParameters) -> set[str]:
-    known = set(journal.scorings()) - {key}
+def _accepted_fingerprints(
+    journal: Journal, key: str, scoring: Mapping[str, Any], extract: ExtractParameters
+) -> set[str]:
+    scorings = journal.scorings()
+    known = set(scorings) - {key}
     if extract.legacy == "ignore":
         known -= legacy.FINGERPRINTS
     if extract.on_engine_change == "mix":
         return known
+    equal = {other for other in known if may_share_a_table(scorings[other], scoring)}
     older = known & legacy.FINGERPRINTS
     if not older:
-        return set()
+        return equal
     logger.warning(
         "Rows of the older script are used beside this run's; their engine is unknown and may "
         "differ in cambi. extract.legacy=ignore scores those clips anew"
     )
-    return older
+    return equal | older
 
 
 def _look_for_lost_rows(

@@ -19,7 +19,7 @@ from k150k_pipeline.schemas.encoder_vocabulary import UGC_MIXED
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.mos_parameters import PredictParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
-from k150k_pipeline.vmaf import make_engine
+from k150k_pipeline.vmaf import decide_backend, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import IDENTITY
@@ -55,6 +55,7 @@ def predict(model_set: ModelSet, predict: PredictParameters, vmaf: VmafParameter
     if source.suffix == ".parquet":
         frame, engines = _read_features(source, predict), engines_of_file(source)
     else:
+        vmaf = decide_backend(vmaf)
         frame = _score_clip(source, predict, vmaf, facts)
         engines = {"": make_engine(vmaf).identify().as_dict()}
     if warning := disagreement(engines, facts["data"]["scored_with"], str(source)):
