@@ -6,8 +6,10 @@ The wheel's dependencies are those of the environment of the tests; nothing is d
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -19,25 +21,48 @@ from tests.support.waiting import HANG_GUARD_S
 
 pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]  # one wheel
 
-NEEDED = ("src", "conf", "pyproject.toml", "README.md", "LICENSE")
+NEEDED = ("src", "conf", "core", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+LIBRARY = "vmaf/_core.abi3.so"
+COMPILER = shutil.which("cc") or shutil.which("gcc")
 SECRET = "secret: 1\n"
 
 
-def pip(*arguments: str) -> None:
+def pip(*arguments: str, **environment: str) -> None:
     quiet = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-index")
-    subprocess.run([sys.executable, "-m", "pip", *arguments, *quiet], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", *arguments, *quiet],
+        check=True,
+        env={**os.environ, **environment},
+    )
+
+
+def copy_checkout(checkout: Path) -> None:
+    """Copy what a build needs, without the library that a build has left in the sources."""
+    for name in NEEDED:
+        subprocess.run(["cp", "-a", str(CHECKOUT / name), str(checkout)], check=True)
+    for built in checkout.glob("src/**/_core*.so"):
+        built.unlink()
+
+
+def build_wheel(checkout: Path, **environment: str) -> Path:
+    folder = str(checkout / "dist")
+    pip("wheel", "--no-build-isolation", "--wheel-dir", folder, str(checkout), **environment)
+    (found,) = (checkout / "dist").glob("*.whl")
+    return found
+
+
+def contents(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name.partition("k150k_pipeline/")[2] for name in archive.namelist()}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a wheel of a checkout whose user has parameters of their own in conf/local."""
     checkout = tmp_path_factory.mktemp("checkout")
-    for name in NEEDED:
-        subprocess.run(["cp", "-a", str(CHECKOUT / name), str(checkout)], check=True)
+    copy_checkout(checkout)
     (checkout / "conf/local/parameters.yml").write_text(SECRET)
-    pip("wheel", "--no-build-isolation", "--wheel-dir", str(checkout / "dist"), str(checkout))
-    (found,) = (checkout / "dist").glob("*.whl")
-    return found
+    return build_wheel(checkout)
 
 
 class Installed:
@@ -76,8 +101,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 def test_the_wheel_has_all_that_it_needs_and_nothing_of_the_user(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        names = {n.partition("k150k_pipeline/")[2] for n in archive.namelist()}
         assert not any(SECRET.encode() in archive.read(name) for name in archive.namelist())
+    names = contents(wheel)
     kept = [
         p for p in (CHECKOUT / "conf").rglob("*") if p.suffix == ".yml" and "local" not in str(p)
     ]
@@ -88,7 +113,32 @@ def test_the_wheel_has_all_that_it_needs_and_nothing_of_the_user(wheel):
         if p.suffix in {".py", ".json"} or p.name == "py.typed"
     }
     assert len(kept) > 10 and expected <= names
-    assert {n for n in names - expected if n} == {"conf/local/.gitkeep"}
+    library = {LIBRARY} if COMPILER else set()
+    assert {n for n in names - expected if n} == {"conf/local/.gitkeep"} | library
+
+
+def test_one_wheel_serves_every_later_python(wheel):
+    assert "-cp311-abi3-" in wheel.name
+
+
+def test_without_a_compiler_the_wheel_has_no_library(tmp_path):
+    copy_checkout(tmp_path)
+    found = contents(build_wheel(tmp_path, CC="no-such-compiler"))
+    assert LIBRARY not in found and "vmaf/native.py" in found
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+def test_the_source_distribution_has_all_that_the_library_is_built_from(tmp_path):
+    checkout, unpacked = tmp_path / "checkout", tmp_path / "unpacked"
+    checkout.mkdir()
+    copy_checkout(checkout)
+    build = "from setuptools import build_meta; build_meta.build_sdist('.')"
+    subprocess.run([sys.executable, "-c", build], cwd=checkout, check=True, capture_output=True)
+    (archive,) = checkout.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        files.extractall(unpacked, filter="data")
+    (folder,) = unpacked.iterdir()
+    assert LIBRARY in contents(build_wheel(folder))
 
 
 def test_extract_in_a_folder_with_nothing_in_it(installed, tmp_path, tiny_clips):
