@@ -1,14 +1,16 @@
-"""What extraction costs: identity plan, full plan and decoding alone, and everything but scoring.
+"""What extraction costs: each engine and plan, decoding alone, and everything but scoring.
 
 Usage::
 
-    python benchmarks/extract.py plans [--clips DIR] [--limit N]
+    python benchmarks/extract.py plans [--clips DIR] [--limit N] [--rounds 5]
     python benchmarks/extract.py isolation [--clips DIR] [--limit N]
     python benchmarks/extract.py agreement [--clips DIR] [--limit N] [--first FRAMES]
     python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
 
-``plans`` runs each of them on the same clips in turn and prints CPU seconds per clip (children
-included) and ratios. ``isolation`` prints what it costs to probe and score clips in a helper
+``plans`` runs decoding alone and the engines ``native`` and ``embedded`` on the same clips in turn,
+several rounds of it, and prints medians: CPU seconds per clip (children included), ratios, and the
+clip with the most scoring per frame. So it does with the whole ``kedro run``; the full plan runs
+once. ``isolation`` prints what it costs to probe and score clips in a helper
 instead of in the process itself. ``agreement`` prints how much identity and full plan differ, on
 whole clips or on their first frames. ``overhead`` journals a whole corpus with scoring replaced by
 a no-op.
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import json
 import os
 import platform
@@ -30,8 +33,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from k150k_pipeline.isolation import own_helper
 from k150k_pipeline.media.ffmpeg import decode_arguments, find_ffmpeg
@@ -42,9 +47,11 @@ from k150k_pipeline.schemas.parameters import ExtractParameters, SampleParameter
 from k150k_pipeline.vmaf import make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
+from k150k_pipeline.vmaf.native import usual_frames
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
 
 PROJECT = Path(__file__).resolve().parents[1]
+ENGINES: tuple[Literal["native"], Literal["embedded"]] = ("native", "embedded")
 
 
 def main() -> None:
@@ -55,6 +62,8 @@ def main() -> None:
         command = commands.add_parser(name)
         command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
         command.add_argument("--limit", type=int)
+        if name == "plans":
+            command.add_argument("--rounds", type=int, default=5)
         if name == "agreement":
             command.add_argument(
                 "--first", type=int, help="number of frames to score; default: all"
@@ -70,7 +79,8 @@ def main() -> None:
     with clip_folder(options.clips) as folder:
         paths = sorted(folder.glob("*.mp4"))[: options.limit]
         if options.command == "plans":
-            compare_plans(paths)
+            compare_engines([probe(path) for path in paths], options.rounds)
+            compare_runs(paths, options.rounds)
         elif options.command == "isolation":
             compare_isolation(paths)
         else:
@@ -103,37 +113,92 @@ def clip_folder(given: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def compare_plans(paths: list[Path]) -> None:
-    """Run decoding, identity and full on each clip in turn; print cost per clip and ratios."""
-    engine = make_engine(VmafParameters())
-    ffmpeg = find_ffmpeg()
-
-    def decode(clip: ClipInfo) -> None:
-        arguments = decode_arguments(ffmpeg, clip, threads=1)
-        target = ["-map", f"0:{clip.stream_index}", "-fps_mode", "passthrough", "-f", "null", "-"]
-        if run_tool([*arguments, *target], timeout_s=600).returncode:
-            raise RuntimeError(f"cannot decode {clip.path}")
-
+def compare_engines(clips: list[ClipInfo], rounds: int) -> None:
+    """Run every job on each clip in turn, in several rounds; print costs per clip and ratios."""
+    native, embedded = (make_engine(VmafParameters(backend=name)) for name in ENGINES)
     jobs: dict[str, Callable[[ClipInfo], object]] = {
         "decode": decode,
-        "identity": lambda clip: engine.score(clip, IDENTITY),
-        "full": lambda clip: engine.score(clip, FULL),
+        "decode, PyAV": lambda clip: sum(1 for _ in usual_frames(clip)),
+        "native": lambda clip: native.score(clip, IDENTITY),
+        "embedded": lambda clip: embedded.score(clip, IDENTITY),
     }
-    cpu = dict.fromkeys(jobs, 0.0)
-    wall = dict.fromkeys(jobs, 0.0)
-    for path in paths:
-        clip = probe(path)
+    for job in jobs.values():
+        job(clips[0])  # what is loaded once is not counted
+    costs = {name: np.empty((rounds, len(clips))) for name in jobs}
+    for number, (place, clip) in itertools.product(range(rounds), enumerate(clips)):
         for name, job in jobs.items():
-            started, used = time.perf_counter(), cpu_seconds()
-            job(clip)
-            wall[name] += time.perf_counter() - started
-            cpu[name] += cpu_seconds() - used
-    print(f"clips: {len(paths)}, one after the other, vmaf.threads=1")
-    for name in jobs:
-        per_clip = cpu[name] / len(paths), wall[name] / len(paths)
-        print(f"{name:9} {per_clip[0]:8.3f} CPU-s/clip {per_clip[1]:8.3f} s/clip")
-    print(f"full / identity   {cpu['full'] / cpu['identity']:6.1f}")
-    print(f"identity / decode {cpu['identity'] / cpu['decode']:6.2f}")
+            costs[name][number, place] = cost_of(functools.partial(job, clip))
+    full = np.array([cost_of(functools.partial(embedded.score, clip, FULL)) for clip in clips])
+    print(f"clips: {len(clips)}, one after the other, vmaf.threads=1; medians of {rounds} rounds")
+    medians = {name: np.median(cost, axis=0) for name, cost in costs.items()}
+    for name, median in {**medians, "full, once": full}.items():
+        print(f"{name:12} {median.mean():8.3f} CPU-s/clip")
+    for one, other in (("native", "decode"), ("embedded", "decode"), ("native", "embedded")):
+        ratios = medians[one] / medians[other]
+        print(
+            f"{one} / {other}: mean {ratios.mean():.2f}, {ratios.min():.2f} to {ratios.max():.2f}"
+        )
+    print(f"full / embedded: {full.sum() / medians['embedded'].sum():.1f}")
+    print_worst(clips, medians["native"] - medians["decode, PyAV"])
+
+
+def decode(clip: ClipInfo) -> None:
+    """Decode a clip with ffmpeg, to nowhere."""
+    arguments = decode_arguments(find_ffmpeg(), clip, threads=1)
+    target = ["-map", f"0:{clip.stream_index}", "-fps_mode", "passthrough", "-f", "null", "-"]
+    if run_tool([*arguments, *target], timeout_s=600).returncode:
+        raise RuntimeError(f"cannot decode {clip.path}")
+
+
+def print_worst(clips: list[ClipInfo], seconds: npt.NDArray[np.float64]) -> None:
+    """Print the clip that takes the most seconds of native scoring per frame."""
+    frames = [sum(1 for _ in usual_frames(clip)) for clip in clips]
+    milliseconds = 1000 * seconds / frames
+    worst = int(milliseconds.argmax())
+    print(
+        f"native scoring, without decoding: mean {milliseconds.mean():.2f} ms/frame, worst "
+        f"{milliseconds[worst]:.2f} ({clips[worst].path.name})"
+    )
+
+
+def compare_runs(paths: list[Path], rounds: int) -> None:
+    """Extract the clips by ``kedro run`` with either engine in turn; print costs per clip."""
+    costs: dict[str, list[float]] = {name: [] for name in ENGINES}
+    with tempfile.TemporaryDirectory() as folder:
+        project = make_project(Path(folder))
+        make_drop(project / "data/01_raw/konvid-150k", paths)
+        for number, backend in itertools.product(range(rounds), ENGINES):
+            run = functools.partial(run_extract, project, backend, f"{backend}{number}")
+            costs[backend].append(cost_of(run))
+    medians = {backend: float(np.median(cost)) for backend, cost in costs.items()}
+    for backend, cost in medians.items():
+        print(f"kedro run, {backend:9} {cost:8.1f} CPU-s, {cost / len(paths):.3f} per clip")
+    print(f"kedro run, native / embedded: {medians['native'] / medians['embedded']:.2f}")
+
+
+def make_drop(drop: Path, paths: list[Path]) -> None:
+    """Make a scores CSV and a folder of copies of clips."""
+    clips = drop / "k150ka_extracted"
+    clips.mkdir(parents=True)
+    for path in paths:
+        shutil.copy(path, clips)
+    lines = "".join(f"{path.name},3.0\n" for path in paths)
+    drop.joinpath("k150ka_scores.csv").write_text(f"video_name,video_score\n{lines}")
+
+
+def run_extract(project: Path, backend: str, output: str) -> None:
+    """Extract every clip of a project's drop in one worker."""
+    parameters = {
+        "vmaf.backend": backend,
+        "extract.workers": 1,
+        "extract.verify_clips": 0,
+        "extract.max_failure_rate": 1,
+        "out": project / f"{output}.parquet",
+        "journal": project / output,
+    }
+    joined = ",".join(f"{name}={value}" for name, value in parameters.items())
+    command = [sys.executable, "-m", "kedro", "run", "--pipelines=extract", f"--params={joined}"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
 
 
 def compare_isolation(paths: list[Path]) -> None:

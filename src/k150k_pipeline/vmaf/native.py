@@ -32,7 +32,7 @@ _DEPTHS = {
 """Bits of the pixel formats whose luma plane is scored as it is decoded."""
 
 
-class _UnusualError(Exception):
+class UnusualError(Exception):
     """Something about a clip is not as it should be, and the embedded engine has to judge it."""
 
 
@@ -68,7 +68,7 @@ class NativeEngine:
             try:
                 return _score(clip, first)
             except (
-                *(_UnusualError, ClipError, av.error.FFmpegError),
+                *(UnusualError, ClipError, av.error.FFmpegError),
                 *(OSError, ValueError, MemoryError),
             ):
                 pass
@@ -78,7 +78,7 @@ class NativeEngine:
 def _score(clip: ClipInfo, first: int | None) -> ClipScore:
     with frame_scorer(clip.width, clip.height, _DEPTHS[clip.pix_fmt]) as scorer:
         if scorer is None:
-            raise _UnusualError
+            raise UnusualError
         cambi, motion = _score_frames(clip, scorer, first)
     decoded = check_complete(clip, DecodeEvidence(frames=len(cambi), errors=0), first)
     return ClipScore(
@@ -90,7 +90,7 @@ def _score_frames(
     clip: ClipInfo, scorer: FrameScorer, first: int | None
 ) -> tuple[list[float], list[float]]:
     cambi, motion, before = [], [0.0], None
-    for frame in _frames(clip, first):
+    for frame in usual_frames(clip, first):
         plane = frame.planes[0]
         luma = Plane(plane.buffer_ptr, plane.line_size)
         cambi.append(scorer.cambi(luma))
@@ -100,8 +100,13 @@ def _score_frames(
     return cambi, motion
 
 
-def _frames(clip: ClipInfo, first: int | None) -> Iterator[av.VideoFrame]:
-    """Yield the frames of a clip, up to the first of them that is in any way unusual."""
+def usual_frames(clip: ClipInfo, first: int | None = None) -> Iterator[av.VideoFrame]:
+    """Decode the frames of a clip, or its first ones, as long as nothing about them is unusual.
+
+    Raises:
+        UnusualError: libavformat or libavcodec has a remark, or a frame is not like the clip.
+        av.error.FFmpegError: The clip cannot be decoded.
+    """
     number = 0
     with _remarks() as remarks, open_clip(clip.path, strict=True) as container:
         stream = container.streams[clip.stream_index]
@@ -110,11 +115,11 @@ def _frames(clip: ClipInfo, first: int | None) -> Iterator[av.VideoFrame]:
         for packet in container.demux(stream):
             frames = packet.decode()
             if packet.is_corrupt or remarks:
-                raise _UnusualError
+                raise UnusualError
             for frame in frames:
                 shape = (frame.width, frame.height, frame.format.name)
                 if frame.is_corrupt or shape != (clip.width, clip.height, clip.pix_fmt):
-                    raise _UnusualError
+                    raise UnusualError
                 yield frame
                 number += 1
                 if number == first:
