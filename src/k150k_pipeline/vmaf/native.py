@@ -25,6 +25,10 @@ from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import FrameValues
 from k150k_pipeline.vmaf.plans import IDENTITY, Plan, complete, unmeasurable_features
 
+_CODECS = ("h264",)
+"""Codecs that are scored natively. Of damaged HEVC, VP8 and VP9 streams, PyAV's version of
+libavcodec and ffmpeg's may decode different pictures without a remark of either."""
+
 _DEPTHS = {
     **dict.fromkeys(("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"), 8),
     **dict.fromkeys(("yuv420p10le", "yuv422p10le", "yuv444p10le"), 10),
@@ -64,7 +68,7 @@ class NativeEngine:
         """Score a clip natively if it can be; see :class:`Engine`."""
         plan.require_model(self._model)
         measurable = "cambi" not in unmeasurable_features(clip)
-        if plan == IDENTITY and measurable and clip.pix_fmt in _DEPTHS:
+        if plan == IDENTITY and measurable and clip.codec in _CODECS and clip.pix_fmt in _DEPTHS:
             try:
                 return _score(clip, first)
             except (

@@ -1,0 +1,219 @@
+"""The native engine on damaged clips, without memory, and with a library that crashes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.media import pyav as av
+from k150k_pipeline.media.probe import ClipInfo
+from k150k_pipeline.schemas.parameters import LEAST_MEMORY_MB, ExtractParameters, VmafParameters
+from k150k_pipeline.vmaf import ClipScore, core
+from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
+from k150k_pipeline.vmaf.plans import IDENTITY
+from tests.conftest import CHECKOUT, KEDRO, MakeClip, Project, encode
+from tests.support.ledger import Ledger
+from tests.support.waiting import HANG_GUARD_S
+
+try:
+    core.load_library()
+except EngineError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+KIND = "damaged clips: native, embedded"
+MUTANTS = {False: 30, True: 300}
+MEASURED = ("cambi", "motion", "motion2", "motion3")
+SOURCE = "mandelbrot=s=256x216:r=10,noise=alls=6:allf=t,trim=end_frame=15"
+X264 = ("-c:v", "libx264", "-preset", "fast", "-g", "5", "-bf", "2", "-pix_fmt", "yuv420p")
+SOUND = {
+    "a.mp4": X264,
+    "fragments.mp4": (*X264, "-movflags", "frag_keyframe+empty_moov"),
+    "a.mkv": X264,
+    "a.avi": X264,
+    "a.ts": X264,
+    "a.flv": X264,
+    "cavlc.mp4": (*X264, "-tune", "fastdecode"),
+    "slices.mkv": (*X264, "-x264-params", "slices=4"),
+    "ten.mp4": (*X264[:-1], "yuv420p10le"),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return undamaged clips by name."""
+    folder = tmp_path_factory.mktemp("sound")
+    return {
+        name: encode(folder / name, SOURCE, *options).read_bytes()
+        for name, options in SOUND.items()
+    }
+
+
+def scorer(backend: str, memory_limit_mb: int | None = None) -> IsolatedScorer:
+    extract = ExtractParameters()
+    return IsolatedScorer(
+        VmafParameters.model_validate({"backend": backend}),
+        memory_limit_mb or extract.memory_limit_mb,
+        extract.probe_timeout_s,
+    )
+
+
+def damaged(content: bytes, draw: random.Random) -> bytes:
+    body, at = bytearray(content), draw.randrange(len(content))
+    length = draw.choice((1, 16, 188, 2000))
+    match draw.randrange(7):
+        case 0:
+            for _ in range(draw.choice((1, 3, 30))):
+                body[draw.randrange(len(body))] ^= 1 << draw.randrange(8)
+        case 1:
+            body[at : at + length] = draw.randbytes(length)
+        case 2:
+            body[at : at + length] = bytes(length)
+        case 3:
+            del body[at:]
+        case 4:
+            del body[at : at + length]
+        case 5:
+            body[at:at] = body[at : at + length]
+        case 6:
+            body += draw.randbytes(length)
+    return bytes(body)
+
+
+def outcome(engine: IsolatedScorer, clip: ClipInfo) -> ClipScore | tuple[str, str]:
+    try:
+        return engine.score(clip, IDENTITY)
+    except ClipError as error:
+        return error.stage, error.reason
+
+
+def mutants(sound: dict[str, bytes], folder: Path) -> Iterator[tuple[str, ClipInfo]]:
+    """Yield damaged clips that can be opened."""
+    number, prober = 0, scorer("embedded")
+    while True:
+        name = list(sound)[number % len(sound)]
+        number += 1
+        path = folder / f"{number} {name}"
+        path.write_bytes(damaged(sound[name], random.Random(f"mutant {number}")))
+        try:
+            yield path.name, prober.probe(path)
+        except ClipError:
+            continue
+        finally:
+            path.unlink()
+
+
+def test_damaged_clips_have_the_values_or_the_failure_of_the_embedded_engine(
+    sound: dict[str, bytes], tmp_path: Path, ledger: Ledger
+) -> None:
+    native, embedded = scorer("native"), scorer("embedded")
+    scored_natively = 0
+    clips = mutants(sound, tmp_path)
+    for _ in range(MUTANTS[ledger.full]):
+        name, clip = next(clips)
+        with ledger.case(KIND, name):
+            found, expected = outcome(native, clip), outcome(embedded, clip)
+            if isinstance(found, tuple) or isinstance(expected, tuple):
+                assert found == expected
+                continue
+            assert (found.frames, found.whole) == (expected.frames, expected.whole)
+            for feature in MEASURED:
+                np.testing.assert_allclose(
+                    found.values[feature], expected.values[feature], rtol=0, atol=1e-6
+                )
+            scored_natively += not np.array_equal(
+                found.values["cambi"].round(6), found.values["cambi"]
+            )
+    assert scored_natively
+
+
+def test_a_clip_that_memory_is_too_short_for_fails_as_with_the_embedded_engine(
+    make_clip: MakeClip,
+) -> None:
+    path = make_clip("-x264-params", "threads=1", source="testsrc2=s=8000x4000:r=25:d=0.08")
+    clip = scorer("embedded").probe(path)
+    found, expected = (outcome(scorer(b, LEAST_MEMORY_MB), clip) for b in ("native", "embedded"))
+    assert found == expected
+    assert found[1] == "memory"
+
+
+CRASHING = """
+#include <signal.h>
+#include <stdint.h>
+#include "k150k_core.h"
+#undef k150k_cambi
+double k150k_cambi(k150k_scorer *scorer, const void *luma, ptrdiff_t stride) {
+    double sound_cambi(k150k_scorer *, const void *, ptrdiff_t);
+    if (*(const uint8_t *)luma == POISON) raise(SIGSEGV);
+    return sound_cambi(scorer, luma, stride);
+}
+"""
+
+
+def build_crashing_library(target: Path, poison: int, folder: Path) -> None:
+    """Build the library with a kernel that crashes on pictures that begin with a sample."""
+    source = folder / "crashing.c"
+    source.write_text(CRASHING)
+    flags = ("-std=c11", "-O1", "-ffp-contract=off", "-Wno-psabi", "-shared", "-fPIC")
+    include = f"-I{CHECKOUT / 'core/include'}"
+    objects = []
+    for path, define in (
+        (CHECKOUT / "core/src/kernels.c", "-Dk150k_cambi=sound_cambi"),
+        (CHECKOUT / "core/src/scorer.c", "-Dk150k_cambi=sound_cambi"),
+        (source, f"-DPOISON={poison}"),
+    ):
+        objects.append(str(folder / f"{path.stem}.o"))
+        command = [COMPILER, *flags, include, define, "-c", str(path), "-o", objects[-1]]
+        subprocess.run(command, check=True)
+    subprocess.run([COMPILER, "-shared", *objects, "-lm", "-o", str(target)], check=True)
+
+
+def first_sample(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return int(next(container.decode(video=0)).to_ndarray()[0, 0])
+
+
+@pytest.mark.serial
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+def test_a_kernel_that_crashes_costs_the_clip(
+    project: Project, tiny_clips: Path, tmp_path: Path
+) -> None:
+    names = project.add_clips(tiny_clips)
+    evil = encode(project.clips / "evil.mp4", "color=white:s=256x256:r=25:d=0.2", *X264)
+    project.write_scores(dict.fromkeys([*names, evil.name], 3.0))
+    poison = first_sample(evil)
+    assert poison not in [first_sample(project.clips / name) for name in names]
+    source = shutil.copytree(
+        CHECKOUT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("_core*", "__pycache__")
+    )
+    build_crashing_library(source / "k150k_pipeline/vmaf/_core.so", poison, tmp_path)
+    arguments = project.extract(
+        params="vmaf.backend=native,extract.workers=2,extract.max_failure_rate=1"
+    )
+    run = subprocess.run(
+        [*KEDRO, *arguments],
+        cwd=project.root,
+        env={**os.environ, "PYTHONPATH": str(source)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=HANG_GUARD_S,
+    )
+    assert run.returncode == 0 and "Traceback" not in run.stdout, run.stdout
+    assert project.table()["clip_name"].tolist() == names
+    failures = pd.read_csv(project.failures)
+    assert failures[["clip_name", "stage", "reason"]].to_numpy().tolist() == [
+        ["evil.mp4", "score", "crashed"]
+    ]
+    scoring = json.loads(project.report.read_text())["scoring"]
+    assert scoring["backend"] == "native"
