@@ -90,7 +90,8 @@ def plan_extraction(
         scores, where=where, scale=extract.score_scale, bad_rows=extract.bad_labels
     )
     mos, present = planning.match_labels(labels.mos, clips.names())
-    scoring = describe_scoring(make_engine(decide_backend(vmaf)).identify(), extract.plan)
+    vmaf = decide_backend(vmaf)
+    scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
     key = fingerprint(scoring)
 
     scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
