@@ -43,8 +43,9 @@ class EncodeParameters(Parameters):
 
     strategy: Strategy = "auto"
     """How a clip is encoded and scored: ``loopback`` is one process, ``stepwise`` one per step.
-    ``auto`` is ``stepwise`` with ``vmaf.backend=cpu`` or ``cuda``, else ``loopback``. Both give the same scores and sizes. Change it to ``stepwise`` when you need the time of each encode,
-    or the ffmpeg is older than 7.1."""
+    ``auto`` is ``stepwise`` with ``vmaf.backend=cpu`` or ``cuda``, else ``loopback``. Both give the
+    same scores and sizes. Change it to ``stepwise`` when you need the time of each encode, or the
+    ffmpeg is older than 7.1."""
 
     keep_encodes: bool = False
     """Keep every encode as an elementary stream. Clips that are done are not encoded again. Change
