@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from k150k_pipeline.vmaf import ClipScore, core
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import IDENTITY
 from tests.conftest import CHECKOUT, KEDRO, MakeClip, Project, encode
+from tests.support.damaged_clips import X264, damaged, make_sound
 from tests.support.ledger import Ledger
 from tests.support.waiting import HANG_GUARD_S
 
@@ -34,29 +34,11 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 KIND = "damaged clips: native, embedded"
 MUTANTS = {False: 30, True: 300}
 MEASURED = ("cambi", "motion", "motion2", "motion3")
-SOURCE = "mandelbrot=s=256x216:r=10,noise=alls=6:allf=t,trim=end_frame=15"
-X264 = ("-c:v", "libx264", "-preset", "fast", "-g", "5", "-bf", "2", "-pix_fmt", "yuv420p")
-SOUND = {
-    "a.mp4": X264,
-    "fragments.mp4": (*X264, "-movflags", "frag_keyframe+empty_moov"),
-    "a.mkv": X264,
-    "a.avi": X264,
-    "a.ts": X264,
-    "a.flv": X264,
-    "cavlc.mp4": (*X264, "-tune", "fastdecode"),
-    "slices.mkv": (*X264, "-x264-params", "slices=4"),
-    "ten.mp4": (*X264[:-1], "yuv420p10le"),
-}
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Return undamaged clips by name."""
-    folder = tmp_path_factory.mktemp("sound")
-    return {
-        name: encode(folder / name, SOURCE, *options).read_bytes()
-        for name, options in SOUND.items()
-    }
+    return make_sound(tmp_path_factory.mktemp("sound"))
 
 
 def scorer(backend: str, memory_limit_mb: int | None = None) -> IsolatedScorer:
@@ -66,28 +48,6 @@ def scorer(backend: str, memory_limit_mb: int | None = None) -> IsolatedScorer:
         memory_limit_mb or extract.memory_limit_mb,
         extract.probe_timeout_s,
     )
-
-
-def damaged(content: bytes, draw: random.Random) -> bytes:
-    body, at = bytearray(content), draw.randrange(len(content))
-    length = draw.choice((1, 16, 188, 2000))
-    match draw.randrange(7):
-        case 0:
-            for _ in range(draw.choice((1, 3, 30))):
-                body[draw.randrange(len(body))] ^= 1 << draw.randrange(8)
-        case 1:
-            body[at : at + length] = draw.randbytes(length)
-        case 2:
-            body[at : at + length] = bytes(length)
-        case 3:
-            del body[at:]
-        case 4:
-            del body[at : at + length]
-        case 5:
-            body[at:at] = body[at : at + length]
-        case 6:
-            body += draw.randbytes(length)
-    return bytes(body)
 
 
 def outcome(engine: IsolatedScorer, clip: ClipInfo) -> ClipScore | tuple[str, str]:
@@ -104,7 +64,7 @@ def mutants(sound: dict[str, bytes], folder: Path) -> Iterator[tuple[str, ClipIn
         name = list(sound)[number % len(sound)]
         number += 1
         path = folder / f"{number} {name}"
-        path.write_bytes(damaged(sound[name], random.Random(f"mutant {number}")))
+        path.write_bytes(damaged(sound[name], number))
         try:
             yield path.name, prober.probe(path)
         except ClipError:

@@ -1,18 +1,22 @@
-"""The C library under the address and undefined-behaviour sanitizers, on made-up pictures."""
+"""The C library under the address and undefined-behaviour sanitizers."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import CHECKOUT
+from tests.support.damaged_clips import damaged, make_sound
 from tests.support.ledger import Ledger
 
 CORE = CHECKOUT / "core"
 PICTURES = {False: 200, True: 12_000}
+MUTANTS = {False: 60, True: 600}
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = (
     *("-std=c11", "-O1", "-g", "-ffp-contract=off"),
@@ -21,22 +25,79 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="module")
-def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the program that scores made-up pictures."""
+def build(target: Path, *arguments: str) -> Path:
+    """Build a program or library that has the sources of the scoring core."""
     if COMPILER is None:
         pytest.skip("no C compiler")
-    program = tmp_path_factory.mktemp("core") / "fuzz"
-    sources = [*sorted(CORE.glob("src/*.c")), CORE / "tests/fuzz.c"]
-    command = [COMPILER, *FLAGS, f"-I{CORE / 'include'}", *map(str, sources), "-o", str(program)]
+    sources = map(str, sorted(CORE.glob("src/*.c")))
+    command = [COMPILER, *FLAGS, f"-I{CORE / 'include'}", *sources, *arguments, "-o", str(target)]
     built = subprocess.run([*command, "-lm"], capture_output=True, text=True)
     if "cannot find" in built.stderr and "san" in built.stderr:
         pytest.skip("the compiler has no sanitizers")
     assert built.returncode == 0, built.stderr
-    return program
+    return target
+
+
+@pytest.fixture(scope="module")
+def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the program that scores made-up pictures."""
+    return build(tmp_path_factory.mktemp("core") / "fuzz", str(CORE / "tests/fuzz.c"))
 
 
 def test_no_picture_makes_it_read_or_write_elsewhere(fuzz: Path, ledger: Ledger) -> None:
     number = PICTURES[ledger.full]
     run = subprocess.run([fuzz, "0", str(number)], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, f"{number} pictures\n"), run.stdout + run.stderr
+
+
+SCORE_ALL = """
+import sys
+from pathlib import Path
+from k150k_pipeline.errors import ClipError
+from k150k_pipeline.media.probe import probe
+from k150k_pipeline.vmaf import native
+scored = tried = 0
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        clip = probe(path)
+        tried += 1
+        native._score(clip, None)
+        scored += 1
+    except (ClipError, native.UnusualError, native.av.error.FFmpegError, KeyError):
+        pass
+print(tried, scored)
+"""
+"""Scores the clips of a folder natively, as far as they decode, and prints how many it tried."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sanitizer is preloaded")
+def test_no_damaged_clip_makes_it_read_or_write_elsewhere(ledger: Ledger, tmp_path: Path) -> None:
+    source, clips = tmp_path / "src", tmp_path / "clips"
+    ignored = shutil.ignore_patterns("_core*", "__pycache__")
+    shutil.copytree(CHECKOUT / "src", source, ignore=ignored)
+    build(source / "k150k_pipeline/vmaf/_core.so", "-shared", "-fPIC")
+    (tmp_path / "sound").mkdir()
+    sound = make_sound(tmp_path / "sound")
+    clips.mkdir()
+    for number in range(MUTANTS[ledger.full]):
+        name = list(sound)[number % len(sound)]
+        (clips / f"{number}{name}").write_bytes(damaged(sound[name], number))
+    preloaded = [
+        subprocess.run([COMPILER, f"-print-file-name={name}"], capture_output=True, text=True)
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(source),
+        "LD_PRELOAD": " ".join(found.stdout.strip() for found in preloaded),
+        "ASAN_OPTIONS": "detect_leaks=0",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", SCORE_ALL, str(clips)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    tried, scored = map(int, run.stdout.split())
+    assert tried > MUTANTS[ledger.full] // 4 and scored
