@@ -181,8 +181,8 @@ class VmafParameters(Parameters):
     model: VmafModel = BUILT_IN_MODEL
 
     threads: Annotated[int, Field(ge=1, le=64)] = 1
-    """Threads of the decoder and of libvmaf, per clip. Change it when fewer clips are due than
-    there are cores."""
+    """Threads of the decoder and of libvmaf, per clip. ``native`` always has one. Change it when
+    fewer clips are due than there are cores."""
 
     ffmpeg: Path | None = None
     """The ffmpeg binary; null: that of the ``imageio-ffmpeg`` wheel. ``embedded`` decodes and
