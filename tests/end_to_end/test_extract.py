@@ -79,7 +79,7 @@ def test_clips_that_may_lack_their_end_are_named(project, tiny_clips, make_clip)
 
 
 def test_parquet_says_what_it_was_made_with(corpus):
-    corpus.run()
+    corpus.run(params="vmaf.backend=embedded")
     metadata = json.loads(pq.read_schema(corpus.features).metadata[b"k150k"])
     ((key, scored),) = metadata["rows_scored_with"].items()
     assert metadata["schema_version"] == 1 and metadata["package"].startswith("k150k-pipeline ")

@@ -208,7 +208,7 @@ def test_identity_agrees_with_full(engine, make_clip):
 
 def test_values_do_not_depend_on_threads(make_clip):
     path = make_clip()
-    one, three = (make_engine(VmafParameters(threads=n)) for n in (1, 3))
+    one, three = (make_engine(VmafParameters(backend="embedded", threads=n)) for n in (1, 3))
     assert scored(one, path) == scored(three, path)
 
 
@@ -221,7 +221,7 @@ def test_small_clip_keeps_empty_columns(engine, make_clip):
 
 
 def test_time_limit(make_clip):
-    engine = make_engine(VmafParameters(clip_timeout_s=0.001))
+    engine = make_engine(VmafParameters(backend="embedded", clip_timeout_s=0.001))
     with pytest.raises(ClipError, match="timeout"):
         engine.score(probe(make_clip()), IDENTITY)
 

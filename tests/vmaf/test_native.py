@@ -85,6 +85,16 @@ def test_first_frames(make_clip: MakeClip, engine: Engine, first: int) -> None:
     np.testing.assert_allclose(scored.values["motion2"], expected.values["motion2"], atol=6e-7)
 
 
+@pytest.mark.parametrize(("width", "height"), [(4096, 1996), (4096, 1998)])
+def test_pictures_up_to_the_size_that_libvmaf_accepts(
+    make_clip: MakeClip, engine: Engine, width: int, height: int
+) -> None:
+    clip = probe(make_clip(source=f"testsrc2=s={width}x{height}:r=25:d=0.04"))
+    found, expected = (outcome(e, clip.path) for e in (NativeEngine(VmafParameters()), engine))
+    assert found == expected
+    assert (len(found) == 2) is (width + height > 6092)
+
+
 def test_what_the_library_does_not_score_is_scored_by_the_embedded_engine(
     make_clip: MakeClip, engine: Engine, engine_used: list[str]
 ) -> None:
@@ -173,8 +183,22 @@ def test_instruction_sets_agree_to_the_bit() -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "depth"),
-    [(215, 215, 8), (216, 15, 8), (0, 216, 8), (-5, 300, 8), (20000, 300, 8), (320, 240, 12)],
+    [
+        *[(215, 215, 8), (216, 15, 8), (0, 216, 8), (-5, 300, 8), (20000, 300, 8), (320, 240, 12)],
+        (8400, 8400, 8),  # a window would have more pixels than are counted
+    ],
 )
 def test_sizes_and_depths_that_cannot_be_scored_yield_no_scorer(width, height, depth) -> None:
     with core.frame_scorer(width, height, depth) as scorer:
         assert scorer is None
+
+
+def test_the_largest_windows_are_scored() -> None:
+    """One colour and a step in it: no window can have more pixels of one value."""
+    picture = np.full((2400, 14399), 100, np.uint8)
+    picture[:, 7000:] += 1
+    memory, luma = planes(picture, 14399)
+    assert memory
+    with core.frame_scorer(14399, 2400, 8) as scorer:
+        assert scorer is not None
+        assert 0 < scorer.cambi(luma) < 10

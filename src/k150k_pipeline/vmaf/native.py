@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from typing import ClassVar
 
 import numpy as np
@@ -28,6 +29,9 @@ from k150k_pipeline.vmaf.plans import IDENTITY, Plan, complete, unmeasurable_fea
 _CODECS = ("h264",)
 """Codecs that are scored natively. Of damaged HEVC, VP8 and VP9 streams, PyAV's version of
 libavcodec and ffmpeg's may decode different pictures without a remark of either."""
+
+_MOST_SIDES = 6092
+"""Width and height together of the largest pictures that libvmaf's cambi accepts."""
 
 _DEPTHS = {
     **dict.fromkeys(("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"), 8),
@@ -54,21 +58,19 @@ class NativeEngine:
     def identify(self) -> EngineIdentity:
         """Try out the embedded engine; see :class:`Engine`."""
         embedded = self._embedded.identify()
-        codec = ".".join(map(str, av.library_versions["libavcodec"]))
         return EngineIdentity(
             backend="native",
             engine=f"k150k-core {VERSION}, else {embedded.engine}",
             version=embedded.version,
             libvmaf=embedded.libvmaf,
-            decoder=f"libavcodec {codec}, else {embedded.decoder}",
+            decoder=f"PyAV {metadata.version('av')}, else {embedded.decoder}",
             model=embedded.model,
         )
 
     def score(self, clip: ClipInfo, plan: Plan, first: int | None = None) -> ClipScore:
         """Score a clip natively if it can be; see :class:`Engine`."""
         plan.require_model(self._model)
-        measurable = "cambi" not in unmeasurable_features(clip)
-        if plan == IDENTITY and measurable and clip.codec in _CODECS and clip.pix_fmt in _DEPTHS:
+        if plan == IDENTITY and _is_usual(clip):
             try:
                 return _score(clip, first)
             except (
@@ -77,6 +79,15 @@ class NativeEngine:
             ):
                 pass
         return self._embedded.score(clip, plan, first)
+
+
+def _is_usual(clip: ClipInfo) -> bool:
+    return (
+        clip.codec in _CODECS
+        and clip.pix_fmt in _DEPTHS
+        and clip.width + clip.height <= _MOST_SIDES
+        and "cambi" not in unmeasurable_features(clip)
+    )
 
 
 def _score(clip: ClipInfo, first: int | None) -> ClipScore:
