@@ -16,6 +16,7 @@ from k150k_pipeline.errors import EngineError
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import core, decide_backend, make_engine
+from k150k_pipeline.vmaf.scoring import may_share_a_table
 from tests.conftest import CHECKOUT, KEDRO, Project
 from tests.support.waiting import HANG_GUARD_S
 
@@ -106,6 +107,33 @@ def test_without_the_library_auto_is_the_embedded_engine_and_native_is_refused(
     status, output = run("native")
     assert status == 1 and "the scoring core is not built" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ({}, True),
+        ({"backend": "native", "engine": "k150k-core 9", "decoder": "PyAV 99"}, True),
+        ({"backend": "cpu"}, False),
+        ({"backend": "native", "libvmaf": "2"}, False),
+        ({"backend": "native", "version": "2"}, False),
+        ({"backend": "native", "model": "other"}, False),
+        ({"backend": "native", "plan": "full"}, False),
+        ({"backend": "native", "scoring_rules": 2}, False),
+        ({"backend": "native", "schema_version": 2}, False),
+    ],
+)
+def test_rows_share_a_table_if_all_but_the_engine_is_equal(change, shared):
+    names = ("engine", "version", "libvmaf", "decoder", "model", "plan")
+    embedded = {"backend": "embedded", **dict.fromkeys(names, "1")}
+    embedded |= {"scoring_rules": 1, "schema_version": 1}
+    assert may_share_a_table(embedded, {**embedded, **change}) is shared
+    assert may_share_a_table({**embedded, **change}, embedded) is shared
+
+
+def test_two_engines_of_the_fork_share_no_table():
+    assert not may_share_a_table({"backend": "cpu"}, {"backend": "cuda"})
+    assert not may_share_a_table({}, {"backend": "embedded"})
 
 
 def test_a_process_without_the_library_refuses_native(library: Path) -> None:
