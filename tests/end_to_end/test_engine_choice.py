@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from k150k_pipeline.errors import EngineError
+from k150k_pipeline.mos.engines import mixed
+from k150k_pipeline.schemas.engines import scoring_class
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import core, decide_backend, make_engine
-from k150k_pipeline.vmaf.scoring import may_share_a_table
 from tests.conftest import CHECKOUT, KEDRO, Project
 from tests.support.waiting import HANG_GUARD_S
 
@@ -25,6 +26,7 @@ try:
 except EngineError as error:
     pytest.skip(str(error), allow_module_level=True)
 
+OF_THE_RUN = {"plan", "scoring_rules", "schema_version"}
 AUTO = VmafParameters(backend="auto")
 
 
@@ -127,13 +129,16 @@ def test_rows_share_a_table_if_all_but_the_engine_is_equal(change, shared):
     names = ("engine", "version", "libvmaf", "decoder", "model", "plan")
     embedded = {"backend": "embedded", **dict.fromkeys(names, "1")}
     embedded |= {"scoring_rules": 1, "schema_version": 1}
-    assert may_share_a_table(embedded, {**embedded, **change}) is shared
-    assert may_share_a_table({**embedded, **change}, embedded) is shared
+    other = {**embedded, **change}
+    assert (scoring_class(other) == scoring_class(embedded)) is shared
+    assert (mixed({"a": embedded, "b": other}) is None) is (
+        shared or bool(change.keys() & OF_THE_RUN)
+    )
 
 
 def test_two_engines_of_the_fork_share_no_table():
-    assert not may_share_a_table({"backend": "cpu"}, {"backend": "cuda"})
-    assert not may_share_a_table({}, {"backend": "embedded"})
+    assert scoring_class({"backend": "cpu"}) != scoring_class({"backend": "cuda"})
+    assert scoring_class({}) != scoring_class({"backend": "cpu"})
 
 
 def test_a_process_without_the_library_refuses_native(library: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from k150k_pipeline.schemas.engines import scoring_class
+
 Engines = dict[str, Any]
 """Description of an engine by fingerprint, with the number of its rows under ``rows``."""
 
@@ -37,7 +39,7 @@ def engines_of_file(path: Path) -> Engines:
 
 def mixed(engines: Engines) -> str | None:
     """Return a warning if the rows of a table were scored by several engines."""
-    if len(set(map(_identity, engines.values()))) < 2:
+    if len(set(map(_class, engines.values()))) < 2:
         return None
     return (
         f"The features were scored by several engines, which may differ: {in_words(engines)}. "
@@ -53,8 +55,8 @@ def disagreement(found: Engines, trained: Engines, what: str) -> str | None:
         trained: Engines of the training table; empty if unknown.
         what: Whose features these are, for the message.
     """
-    known = set(map(_identity, trained.values()))
-    other = {key: engine for key, engine in found.items() if _identity(engine) not in known}
+    known = set(map(_class, trained.values()))
+    other = {key: engine for key, engine in found.items() if _class(engine) not in known}
     if not known or (found and not other):
         return None
     if not found:
@@ -87,6 +89,11 @@ def _name(engine: Any) -> str:
 
 def _parts(engine: Any) -> Iterable[str]:
     return dict.fromkeys(part for part in _identity(engine) if part)
+
+
+def _class(engine: Any) -> tuple[str, ...]:
+    """Return what two engines with equal values have in common."""
+    return _identity(scoring_class(engine) if isinstance(engine, Mapping) else engine)
 
 
 def _identity(engine: Any) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ from k150k_pipeline.pipelines.feature_extraction.outputs import is_row
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.repair import repair_done, repair_output
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
+from k150k_pipeline.schemas.engines import scoring_class
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
-from k150k_pipeline.vmaf.scoring import may_share_a_table
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,8 @@ def _accepted_fingerprints(
         known -= legacy.FINGERPRINTS
     if extract.on_engine_change == "mix":
         return known
-    equal = {other for other in known if may_share_a_table(scorings[other], scoring)}
+    own = scoring_class(scoring)
+    equal = {other for other in known if scoring_class(scorings[other]) == own}
     older = known & legacy.FINGERPRINTS
     if not older:
         return equal
