@@ -149,10 +149,12 @@ def test_extract_in_a_folder_with_nothing_in_it(installed, tmp_path, tiny_clips)
     pd.DataFrame({"video_name": names, "video_score": 3.0}).to_csv(scores, index=False)
     before = installed.files()
     params = (
-        f"clips_dir={tiny_clips},scores={scores},out={out},extract.verify_clips=0,extract.shards=2"
+        f"clips_dir={tiny_clips},scores={scores},out={out},extract.verify_clips=0,extract.shards=2,"
+        "vmaf.backend=auto"
     )
     run = ("run", "--pipelines=extract", "--params", params)
     output = installed.k150k(folder, *run)
+    assert f"Engine: {'native' if COMPILER else 'embedded'}" in output
     assert "8 of 8 clips have a row" in output and "Kedro is sending" not in output
     assert pd.read_parquet(out)["clip_name"].tolist() == names
     assert [path.name for path in folder.iterdir()] == ["data"]
