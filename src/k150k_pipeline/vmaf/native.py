@@ -1,9 +1,7 @@
 """Backend ``native``: PyAV decodes, and the C library of ``core/`` scores the planes in place.
 
-It has the embedded engine beside it, for all that the library does not do: the full plan, sizes
-and pixel formats that it does not read, and every clip that does not decode without a remark. So
-each refusal is that of the embedded engine, and a clip is scored natively only if nothing about it
-is unusual.
+A clip is scored natively only if nothing about it is unusual. The embedded engine scores all other
+clips, and the full plan. So each refusal is that of the embedded engine.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ _DEPTHS = {
 
 
 class UnusualError(Exception):
-    """Something about a clip is not as it should be, and the embedded engine has to judge it."""
+    """Something about a clip is unusual: the embedded engine has to judge it."""
 
 
 class NativeEngine:
