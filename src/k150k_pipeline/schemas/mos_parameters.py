@@ -189,7 +189,7 @@ class GateParameters(Parameters):
     """Fewest clips that a model is judged on. Change it when you require another value."""
 
     column_share: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of the ceiling's PLCC from which one column is named as a leak. Change it when a column
+    """Share of the ceiling's PLCC at which one column is suspect. Change it when a column
     is known to be this good: raise it."""
 
 
