@@ -50,7 +50,13 @@ def point_of_death(corpus, number: int, draw: random.Random) -> Callable[[], boo
     )
 
 
-@pytest.mark.parametrize("whole_tree", [True, False], ids=["whole tree", "parent alone"])
+@pytest.mark.parametrize(
+    "whole_tree",
+    [
+        pytest.param(True, id="whole tree", marks=pytest.mark.thorough),
+        pytest.param(False, id="parent alone"),
+    ],
+)
 def test_kills_all_along_a_run(corpus, whole_tree, ledger):
     kills = ledger.kills()
     corpus.run()

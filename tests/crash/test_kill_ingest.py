@@ -115,6 +115,7 @@ def test_kills_all_along_a_download(download, ledger):
     assert mid_transfer >= kills // 2, "the kills missed the part that matters"
 
 
+@pytest.mark.thorough
 def test_dead_worker_of_a_download_is_replaced(download):
     download.run()
     expected = download.rows()

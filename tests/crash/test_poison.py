@@ -89,6 +89,7 @@ def test_one_command_ends_by_itself_with_every_sound_row(corpus):
     assert len(corpus.table()) == HEALTHY + 4
 
 
+@pytest.mark.thorough
 def test_kills_that_persist_end_the_run_non_zero_and_are_no_attempts(corpus):
     add(corpus, "killed.mp4")
     tolerant = "extract.max_failure_rate=1,extract.max_attempts=1"
@@ -147,11 +148,12 @@ def at_work_on(run: Victim, clip: str) -> list[psutil.Process]:
     return workers
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("number", "reason", "attempts"),
     [
         (signal.SIGKILL, "killed", 0),
-        pytest.param(signal.SIGSEGV, "crashed", 1, marks=pytest.mark.thorough),
+        (signal.SIGSEGV, "crashed", 1),
     ],
 )
 def test_dead_worker_costs_the_clip_that_it_was_at(corpus, number, reason, attempts):
@@ -253,6 +255,7 @@ def test_helper_itself_runs_out_of_memory(make_clip):
         assert helper.call(task, score_clip, VmafParameters(), clip, IDENTITY, None).frames == 9
 
 
+@pytest.mark.thorough
 def test_ingest_of_evil_clips(project, tmp_path):
     names = ["sound.mp4", "poison.mp4", "killed.mp4", "hanging.mp4"]
     for name in names:

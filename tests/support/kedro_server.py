@@ -36,13 +36,18 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _MESSAGE_BYTES = 1 << 17
 # No onnxruntime: it starts a thread that no fork has, and for which it waits at its end.
 _IMPORTED = (
+    "fsspec.implementations.local",
     "kedro.framework.cli",
     "kedro.framework.session",
     "kedro.runner",
+    "kedro_telemetry.plugin",
+    "kedro_viz.integrations.kedro.hooks",
     "kedro_viz.launchers.cli.main",
     "matplotlib.backends.backend_agg",
     "matplotlib.pyplot",
     "onnx",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
     "sklearn.ensemble",
     "sklearn.inspection",
     "sklearn.linear_model",
