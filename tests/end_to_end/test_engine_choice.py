@@ -14,9 +14,9 @@ import pytest
 
 from k150k_pipeline.errors import EngineError
 from k150k_pipeline.mos.engines import mixed
-from k150k_pipeline.schemas.engines import scoring_class
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.schemas.scoring_class import scoring_class
 from k150k_pipeline.vmaf import core, decide_backend, make_engine
 from tests.conftest import CHECKOUT, KEDRO, Project
 from tests.support.waiting import HANG_GUARD_S

@@ -6,8 +6,8 @@ import pytest
 
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.files import Damage
 from k150k_pipeline.journal.index import index_rows
-from k150k_pipeline.journal.reading import Damage
 from k150k_pipeline.journal.watch import JournalTail
 from tests.support.damage import JOURNAL, shards
 

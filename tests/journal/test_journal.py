@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Failure, Journal
-from k150k_pipeline.journal.reading import Damage
+from k150k_pipeline.journal.files import Damage
 
 names = st.text(min_size=1, max_size=30).filter(
     lambda n: not any(0xD800 <= ord(c) < 0xE000 for c in n)

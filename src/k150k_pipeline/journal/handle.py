@@ -12,7 +12,7 @@ from typing import Any
 
 from k150k_pipeline.durable import write_json
 from k150k_pipeline.errors import JournalError
-from k150k_pipeline.journal.reading import (
+from k150k_pipeline.journal.files import (
     Check,
     Damage,
     Header,

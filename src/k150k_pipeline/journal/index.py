@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from k150k_pipeline.errors import JournalError
+from k150k_pipeline.journal.files import line_name, opened, read_header
 from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.precedence import RowChoice
-from k150k_pipeline.journal.reading import line_name, opened, read_header
 from k150k_pipeline.journal.records import Entry, decode_entry
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from k150k_pipeline.journal.files import opened, read_header
 from k150k_pipeline.journal.handle import TAKEN_OVER, Journal
-from k150k_pipeline.journal.reading import opened, read_header
 from k150k_pipeline.journal.records import decode_entry
 
 

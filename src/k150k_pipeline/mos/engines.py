@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from k150k_pipeline.schemas.engines import scoring_class
+from k150k_pipeline.schemas.scoring_class import scoring_class
 
 Engines = dict[str, Any]
 """Description of an engine by fingerprint, with the number of its rows under ``rows``."""

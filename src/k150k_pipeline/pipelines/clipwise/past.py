@@ -10,7 +10,7 @@ from typing import Any
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, due_clips
-from k150k_pipeline.journal.reading import Damage
+from k150k_pipeline.journal.files import Damage
 from k150k_pipeline.pipelines.clipwise.plan import RunPlan
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.isolation import ClipTask, HelperPool
 from k150k_pipeline.journal import Entry, Journal, Payload
+from k150k_pipeline.journal.files import Damage
 from k150k_pipeline.journal.fingerprint import fingerprint
-from k150k_pipeline.journal.reading import Damage
 from k150k_pipeline.journal.worker import try_again_when_killed
 from k150k_pipeline.media.extra import read_extra
 from k150k_pipeline.media.identity import FileIdentity

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.datasets import ClipFolder
-from k150k_pipeline.errors import InputError, LostRowsError
+from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.fingerprint import fingerprint
@@ -81,10 +81,7 @@ def plan_extraction(
         LostRowsError: ``.done`` lists clips that have no row anywhere.
     """
     started_at = time.time()
-    outputs.load_sidecar(extract)  # to refuse a bad one before the first clip
-    if extract.extra_columns:
-        records_of(journal).scorings()  # for the same reason
-    PLANS[extract.plan].require_model(vmaf.model)
+    _refuse_bad_inputs(journal, extract, vmaf)
     where = scores.attrs.get("path", labels_name)
     labels = read_labels(
         scores, where=where, scale=extract.score_scale, bad_rows=extract.bad_labels
@@ -93,24 +90,14 @@ def plan_extraction(
     vmaf = decide_backend(vmaf)
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
     key = fingerprint(scoring)
-
     scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
 
     def look(files: RowFiles) -> Changes:
         return planning.compare_files(files, present, clips, journal, scorer, extract)
 
     past = planning.read_past(journal, key, scoring, extract, look)
-    progress = past.progress
-
-    wanted = sorted(name for name in mos if name in present or name in progress.done)
-    if not wanted:
-        raise InputError(
-            f"none of the {len(mos)} labels names a clip: labelled are {sorted(mos)[:3]}, and "
-            f"{clips.describe()}"
-        )
-    if not present:
-        logger.warning("Only rows of earlier runs are used: %s", clips.describe())
-    due, attempts = read_due(wanted[: extract.limit], progress, extract.max_attempts)
+    wanted = planning.wanted_clips(mos, present, past.progress.done, clips)
+    due, attempts = read_due(wanted[: extract.limit], past.progress, extract.max_attempts)
     plan = ExtractionPlan(
         corpus=corpus,
         fingerprint=key,
@@ -119,7 +106,7 @@ def plan_extraction(
         mos={name: mos[name] for name in wanted},
         due=due,
         attempts=attempts,
-        done_before=sum(1 for name in wanted if name in progress.done),
+        done_before=sum(1 for name in wanted if name in past.progress.done),
         recovered=past.recovered,
         clips_without_label=sorted(present - mos.keys()),
         labels_without_clip=sorted(mos.keys() - set(wanted)),
@@ -133,6 +120,14 @@ def plan_extraction(
     )
     planning.announce(journal, plan, extract)
     return plan
+
+
+def _refuse_bad_inputs(journal: Journal, extract: ExtractParameters, vmaf: VmafParameters) -> None:
+    """Refuse what would end the run after hours: a bad sidecar, record or model."""
+    outputs.load_sidecar(extract)
+    if extract.extra_columns:
+        records_of(journal).scorings()
+    PLANS[extract.plan].require_model(vmaf.model)
 
 
 def verify_plans(

@@ -12,7 +12,7 @@ from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError, LostRowsError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, survey
-from k150k_pipeline.journal.reading import Damage
+from k150k_pipeline.journal.files import Damage
 from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import refuse_foreign_rows
@@ -23,8 +23,8 @@ from k150k_pipeline.pipelines.feature_extraction.outputs import is_row
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.repair import repair_done, repair_output
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
-from k150k_pipeline.schemas.engines import scoring_class
 from k150k_pipeline.schemas.parameters import ExtractParameters
+from k150k_pipeline.schemas.scoring_class import scoring_class
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 
 logger = logging.getLogger(__name__)
@@ -140,6 +140,25 @@ def match_labels(
             )
         matched[name] = value
     return matched, present
+
+
+def wanted_clips(
+    mos: Mapping[str, float], present: Collection[str], done: Collection[str], clips: ClipFolder
+) -> list[str]:
+    """Return the clips that have a label and either a file or a row.
+
+    Raises:
+        InputError: There are none.
+    """
+    wanted = sorted(name for name in mos if name in present or name in done)
+    if not wanted:
+        raise InputError(
+            f"none of the {len(mos)} labels names a clip: labelled are {sorted(mos)[:3]}, and "
+            f"{clips.describe()}"
+        )
+    if not present:
+        logger.warning("Only rows of earlier runs are used: %s", clips.describe())
+    return wanted
 
 
 def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters) -> None:

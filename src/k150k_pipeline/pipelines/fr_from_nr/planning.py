@@ -17,8 +17,8 @@ from k150k_pipeline.fr_from_nr import NrInputRow, NrToFrAdapter, rows_of
 from k150k_pipeline.fr_from_nr.isolated_sweep import make_adapter
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.journal.due import Progress, survey
+from k150k_pipeline.journal.files import Check, Damage
 from k150k_pipeline.journal.fingerprint import fingerprint
-from k150k_pipeline.journal.reading import Check, Damage
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan

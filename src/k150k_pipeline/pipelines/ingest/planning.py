@@ -14,9 +14,9 @@ from typing import get_type_hints
 from k150k_pipeline.download.state import FILE_NAME, DownloadState
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
+from k150k_pipeline.journal.files import Damage
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.precedence import latest
-from k150k_pipeline.journal.reading import Damage
 from k150k_pipeline.media.facts import ClipFacts
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan, Label
