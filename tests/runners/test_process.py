@@ -7,6 +7,8 @@ import itertools
 import os
 import signal
 import sys
+import threading
+from multiprocessing import get_context
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -14,6 +16,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from k150k_pipeline import pipeline_registry
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.runners.pool import exit_code
 from k150k_pipeline.runners.process import ProcessRunner, worker_limits
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
@@ -108,6 +111,22 @@ def test_first_failure_ends_the_run_though_nodes_run_and_wait(start, tmp_path, s
     assert events(tmp_path)[-1].startswith(error)
     assert "-hold" not in events(tmp_path)
     assert run.survivors() == []
+
+
+def test_exit_code_is_known_though_another_thread_waits_for_the_process_too():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(60):
+            process = get_context("fork").Process(target=signal.pause, daemon=True)
+            process.start()
+            waiting = threading.Thread(target=process.join)
+            waiting.start()
+            process.terminate()
+            assert exit_code(process) == -signal.SIGTERM
+            waiting.join()
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("reach", [os.kill, os.killpg], ids=["parent alone", "whole group"])

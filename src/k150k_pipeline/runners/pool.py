@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -110,10 +111,22 @@ class _Worker:
     def _autopsy(self, oom_kills: int) -> Death:
         code = 1
         for process in self._processes:
-            process.join(_END_TIMEOUT_S)
-            code = process.exitcode or code
+            code = exit_code(process) or code
         reason = reason_of_death(code, oom_kills)
         return reason, f"its worker process ended with {describe_end(code)}"
+
+
+def exit_code(process: BaseProcess) -> int | None:
+    """Return the exit code of a process that ends; None if it does not end soon.
+
+    The thread of its pool waits for it too. Whichever thread comes second finds no such child, and
+    the code only a moment later (https://github.com/python/cpython/issues/130895).
+    """
+    process.join(_END_TIMEOUT_S)
+    end = time.monotonic() + _END_TIMEOUT_S
+    while process.exitcode is None and time.monotonic() < end:
+        time.sleep(0.001)
+    return process.exitcode
 
 
 @dataclass
