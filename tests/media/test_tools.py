@@ -84,6 +84,35 @@ def test_signal_that_ffmpeg_catches(number, verbosity):
     assert caught.value.reason == "killed" and f"signal {int(number)}" in caught.value.detail
 
 
+def test_signal_that_ffmpeg_catches_while_it_opens_its_input(tmp_path):
+    """ffmpeg ends with exit status 0 then, as if it had done its work."""
+    os.mkfifo(tmp_path / "clip.mp4")
+    command = [find_ffmpeg(), "-nostdin", "-v", "level+verbose", "-i", str(tmp_path / "clip.mp4")]
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(run_tool, [*command, "-f", "null", "-"], timeout_s=HANG_GUARD_S)
+        wait_until(lambda: any(catches(p, signal.SIGTERM) for p in psutil.Process().children()))
+        for process in psutil.Process().children():
+            if catches(process, signal.SIGTERM):
+                process.terminate()
+        # Open at both ends, so that neither side waits for the other, before the signal or after.
+        with os.fdopen(os.open(tmp_path / "clip.mp4", os.O_RDWR), "wb") as clip:
+            clip.write(b"begun")
+            clip.flush()
+            with pytest.raises(ToolError, match="exit status 0 of") as caught:
+                run.result()
+    assert caught.value.reason == "killed"
+
+
+def test_title_of_a_clip_that_reads_like_a_signal(make_clip):
+    title = "Exiting normally, received signal 15."
+    path = make_clip(
+        "-metadata", f"title={title}", "-metadata", f"comment=a\n{title}\n[info] {title}"
+    )
+    command = [find_ffmpeg(), "-nostdin", "-v", "level+verbose", "-i", str(path), "-f", "null", "-"]
+    result = run_tool(command, timeout_s=HANG_GUARD_S)
+    assert result.returncode == 0 and result.stderr.count(title) >= 3
+
+
 def catches(process: psutil.Process, number: int) -> bool:
     """Return whether a process is an ffmpeg that has installed its handler of a signal."""
     try:

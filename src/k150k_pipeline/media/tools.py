@@ -23,9 +23,14 @@ from k150k_pipeline.isolation.deaths import (
 )
 
 _CAUGHT = re.compile(
-    r"Exiting normally, received signal \d+|Received > \d+ system signals, hard exiting"
+    r"^(?:\[info\] )?Exiting normally, received signal \d+\.$"
+    r"|Received > \d+ system signals, hard exiting$",
+    re.MULTILINE,
 )
-"""Message of an ffmpeg that catches a signal and ends with an exit status of its own."""
+"""Line of an ffmpeg that catches a signal and ends with an exit status of its own.
+
+While it opens its input, that status may be 0. Titles of clips stand in other lines.
+"""
 
 
 class ToolError(Exception):
@@ -102,15 +107,14 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
             _kill_group(process)
     text = stderr.decode("utf-8", errors="replace")
     result = ToolResult(tuple(argv), process.returncode, stdout, text)
-    if result.returncode:
-        _refuse_death(result, oom_kills)
+    _refuse_death(result, oom_kills)
     return result
 
 
 def _refuse_death(result: ToolResult, oom_kills: int) -> None:
     if caught := _CAUGHT.search(result.stderr):
         raise ToolError(KILLED, f"{caught[0]}: {result.describe()}")
-    if result.returncode < 0 or lacks_memory(result.stderr):
+    if result.returncode < 0 or (result.returncode and lacks_memory(result.stderr)):
         reason = reason_of_death(result.returncode, oom_kills, result.stderr)
         raise ToolError(reason, result.describe())
 
