@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# One process more than there are cores: tests also wait, for disks and for processes that end.
+SHARED_OUT = --dist=loadgroup --numprocesses=$(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() + 1))')
 
 .PHONY: help install sample viz docs test crash lint notebooks benchmark clean
 
@@ -32,10 +34,10 @@ docs: install          ## write docs/parameters.md, the base YAML and the pictur
 	$(BIN)/python scripts/draw_house.py
 
 test: install          ## run the tests
-	$(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest $(SHARED_OUT) $(PYTEST_ARGS)
 
 crash: install         ## kill, damage, fill and poison runs in every way: up to an hour
-	$(BIN)/pytest tests/crash --crash=full --numprocesses=logical --maxprocesses=8 --dist=loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'crash or thorough' --crash=full $(SHARED_OUT) $(PYTEST_ARGS)
 
 lint: install          ## style, types, import contracts
 	$(BIN)/ruff check .

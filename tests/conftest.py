@@ -28,6 +28,7 @@ settings.register_profile("any speed", deadline=None, suppress_health_check=[Hea
 settings.load_profile("any speed")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+CRASH = CHECKOUT / "tests/crash"
 SHARED = CHECKOUT.parent / "shared"
 FEW_SHARDS = "\n".join(f"{name}: {{shards: 8}}" for name in ("extract", "ingest", "fr_from_nr"))
 
@@ -52,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give all tests marked ``serial`` to one of the processes that share the tests."""
     pass_over_thorough(config, items)
     for item in items:
+        if item.path.is_relative_to(CRASH):
+            item.add_marker(pytest.mark.crash)
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
 

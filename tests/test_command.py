@@ -95,7 +95,7 @@ def test_an_ignored_signal_stays_ignored(number):
         signal.signal(number, before)
 
 
-@pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03"])
+@pytest.mark.parametrize("keys", [b"\x03", pytest.param(b"\x03\x03", marks=pytest.mark.thorough)])
 def test_ctrl_c_in_a_terminal_says_what_is_kept(project, tiny_clips, keys):
     project.add_clips(tiny_clips, copies=8)
     run = TerminalRun([*KEDRO, *project.extract()], project.root, 100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import pytest
 
@@ -11,6 +11,11 @@ from tests.support.http_server import ScriptedServer
 
 CHUNKS = 8
 """Tests that share the cases of a scenario under ``--crash=full``."""
+
+
+def sampled(names: Iterable[str], sample: Collection[str]) -> list[object]:
+    """Return parameters of which those outside the sample are tried by ``make crash`` alone."""
+    return [n if n in sample else pytest.param(n, marks=pytest.mark.thorough) for n in names]
 
 
 @pytest.fixture(scope="session")

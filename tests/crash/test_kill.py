@@ -101,6 +101,7 @@ def test_interrupt_stops_at_once_and_leaves_no_process(corpus, tiny_clips):
     assert len(corpus.table()) == len(clip_names(corpus))
 
 
+@pytest.mark.thorough
 def test_full_disk_ends_the_run_with_its_reason_and_loses_nothing(corpus):
     """A limit on file sizes stands in for a disk that fills up in the middle of a line."""
     corpus.run()

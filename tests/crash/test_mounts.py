@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.conftest import CHUNKS
+from tests.crash.conftest import CHUNKS, sampled
 from tests.crash.undisturbed import SCENARIOS, Place, Scenarios, Undisturbed
 from tests.support.ledger import Ledger
 from tests.support.mounts import PrivateMounts, private_mounts
@@ -48,12 +48,10 @@ def filling_up(mounts: PrivateMounts, run: Undisturbed, room: int) -> Iterator[P
         mounts.remove(folder)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", sampled(SCENARIOS, ["extract"]))
 def test_disk_that_fills_up(
     scenarios: Scenarios, mounts: PrivateMounts, ledger: Ledger, name: str, chunk: int
 ) -> None:
-    if not ledger.full and name != "extract":
-        pytest.skip("make crash runs it")
     run = scenarios.get(name)
     needed = pages(run.scratch / "undisturbed/data") - pages(run.scenario.root / "data")
     rooms = range(chunk, needed, CHUNKS) if ledger.full else [needed // 2]
@@ -70,12 +68,10 @@ def test_disk_that_fills_up(
             run.finish(case, mounts.server, place)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", sampled(SCENARIOS, ["extract"]))
 def test_read_only_folder(
     scenarios: Scenarios, mounts: PrivateMounts, ledger: Ledger, name: str
 ) -> None:
-    if not ledger.full and name != "download":
-        pytest.skip("make crash runs it")
     run = scenarios.get(name)
     for folder in FOLDERS if ledger.full else FOLDERS[2:3]:
         root = run.copy("read_only")

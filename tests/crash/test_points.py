@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.crash.conftest import CHUNKS
+from tests.crash.conftest import CHUNKS, sampled
 from tests.crash.undisturbed import SCENARIOS, Place, Scenarios, Undisturbed
 from tests.support.faults import (
     Action,
@@ -32,8 +32,8 @@ from tests.support.ledger import Ledger
 
 T = TypeVar("T")
 
-SAMPLE = 2
-"""Kills of a scenario that are tried without ``--crash=full``."""
+SAMPLE = {"extract": 2, "fr_from_nr": 2}
+"""Kills that are tried without ``--crash=full``, by scenario."""
 
 PAIRS = 2
 """Runs of a chunk that are killed once more when they resume."""
@@ -126,11 +126,11 @@ def share(cases: list[T], chunk: int, sample: int, ledger: Ledger) -> list[T]:
     return random.Random(len(cases)).sample(cases, sample)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_kill_at_every_call(scenario: Traced, ledger: Ledger, chunk: int) -> None:
+@pytest.mark.parametrize("name", sampled(SCENARIOS, SAMPLE))
+def test_kill_at_every_call(scenario: Traced, ledger: Ledger, name: str, chunk: int) -> None:
     run = scenario.run
     cases = [(point, action) for point in scenario.calls for action in kills_at(point)]
-    for point, action in share(cases, chunk, SAMPLE, ledger):
+    for point, action in share(cases, chunk, SAMPLE.get(name, 0), ledger):
         place = Place.here(run.copy("killed"))
         title = f"{action.name} at {point.number} {point.call.name} {point.path}"
         with ledger.case(f"syscall points: {run.scenario.name}", title) as case:
@@ -165,10 +165,8 @@ def errors_at(calls: list[Point]) -> list[tuple[Point, Action, int]]:
     return [(point, *ERRORS[i % len(ERRORS)]) for i, point in enumerate(calls[::2])]
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", sampled(SCENARIOS, ["fr_from_nr"]))
 def test_error_of_every_call(scenario: Traced, ledger: Ledger, name: str, chunk: int) -> None:
-    if not ledger.full and name not in ("download", "fr_from_nr"):
-        pytest.skip("make crash runs it")
     run = scenario.run
     for point, action, error in share(errors_at(scenario.disk_calls), chunk, 1, ledger):
         place = Place.here(run.copy("failed"))
@@ -180,7 +178,7 @@ def test_error_of_every_call(scenario: Traced, ledger: Ledger, name: str, chunk:
             run.finish(case, kedro_server(), place)
 
 
-@pytest.mark.parametrize("name", ["takeover"])
+@pytest.mark.parametrize("name", sampled(["takeover"], []))
 def test_kill_while_rows_are_taken_over_leaves_no_file(scenario: Traced, ledger: Ledger) -> None:
     run = scenario.run
     point = next(p for p in scenario.calls if p.call == Call.rename and "shard-legacy" in p.path)

@@ -18,8 +18,7 @@ ROUNDS = (("extract", 0), ("extract", 2), ("extract", 4), ("ingest", 0), ("fr_fr
 """Each is the whole grid on a pipeline, where a number of clips is done before the signal comes."""
 
 SAMPLE = {
-    ("extract", 0): (("group", "SIGHUP"), ("everyone", "SIGTERM"), ("tool", "SIGTERM")),
-    ("ingest", 0): (("manager", "SIGKILL"),),
+    ("extract", 0): (("everyone", "SIGTERM"), ("tool", "SIGTERM")),
 }
 STOPPING = {"SIGTERM", "SIGINT", "SIGINT twice", "SIGHUP"}
 ENDED_AS_A_WHOLE = {"parent", "group", "everyone"}

@@ -273,7 +273,7 @@ SITUATIONS: list[Situation] = [
     journal_removed,
     other_host_and_process_numbers,
 ]
-SAMPLE = (second_run_is_refused, clip_deleted_while_it_is_scored)
+SAMPLE = (second_run_is_refused,)
 
 
 @pytest.mark.parametrize(

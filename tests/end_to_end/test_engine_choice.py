@@ -87,7 +87,7 @@ def test_without_the_library_auto_is_the_embedded_engine_and_native_is_refused(
 ):
     project.add_clips(tiny_clips)
     source = shutil.copytree(
-        CHECKOUT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("_core*", "__pycache__")
+        CHECKOUT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("_core*")
     )
 
     def run(backend: str) -> tuple[int, str]:

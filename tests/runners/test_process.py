@@ -101,7 +101,9 @@ def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_
     ("scenario", "error"),
     [
         ("die", "WorkerDiedError: a worker process died"),
-        ("die late", "WorkerDiedError: a worker process died"),
+        pytest.param(
+            *("die late", "WorkerDiedError: a worker process died"), marks=pytest.mark.thorough
+        ),
         ("fail", "ValueError: no such luck"),
     ],
 )

@@ -21,7 +21,6 @@ from kedro.framework.project import configure_project
 from kedro.io import MemoryDataset, SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline, node, pipeline
 
-from k150k_pipeline.pipelines.clipwise import Bound
 from k150k_pipeline.runners import ProcessRunner
 from k150k_pipeline.runners.pool import WorkerPool
 from tests.support.waiting import wait_until
@@ -75,7 +74,7 @@ def fail(folder: Path, _block: Any) -> None:
 
 def copies(function: Callable[..., None], count: int, namespace: str) -> Pipeline:
     nodes = [
-        node(Bound(function, {}), ["folder", f"params:{namespace}"], None, name=f"node_{i}")
+        node(function, ["folder", f"params:{namespace}"], None, name=f"node_{i}")
         for i in range(count)
     ]
     return pipeline(nodes, namespace=namespace, inputs={"folder"}, parameters={namespace})
@@ -84,8 +83,8 @@ def copies(function: Callable[..., None], count: int, namespace: str) -> Pipelin
 def chain(function: Callable[..., str], namespace: str) -> Pipeline:
     inputs = ["folder", f"params:{namespace}"]
     nodes = [
-        node(Bound(function, {}), inputs, "first", name="node_0"),
-        node(Bound(function, {}), [*inputs, "first"], "second", name="node_1"),
+        node(function, inputs, "first", name="node_0"),
+        node(function, [*inputs, "first"], "second", name="node_1"),
     ]
     return pipeline(nodes, namespace=namespace, inputs={"folder"}, parameters={namespace})
 

@@ -3,8 +3,8 @@
 
 The fork is built from source, its CUDA half needs a GPU and its toolkit, and neither is there in
 continuous integration. This script has the fork's command line and writes a log under the fork's
-key names. It is a real process with real scores: the libvmaf in the ffmpeg of imageio-ffmpeg
-reads the raw YUV that it is given. What it cannot show is that the fork itself behaves so.
+key names. It is a real process with real scores: the libvmaf in the ffmpeg that ``STAND_IN_FFMPEG``
+names reads the raw YUV that it is given. What it cannot show is that the fork itself behaves so.
 
 Where the fork differs from that libvmaf, and what is done here:
 
@@ -59,8 +59,6 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-
-import imageio_ffmpeg
 
 Metrics = dict[str, float | None]
 Misbehaviour = dict[str, Any]
@@ -275,7 +273,7 @@ def run_libvmaf(arguments: argparse.Namespace, names: set[str], model: str) -> l
     # Descriptors are inherited under no name but the one in /proc/self, and ffmpeg is another self.
     with Path(arguments.reference).open() as r, Path(arguments.distorted).open() as d:
         command = [
-            imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error",
+            os.environ["STAND_IN_FFMPEG"], "-nostdin", "-v", "error",
             *raw_input(arguments, r.fileno()), *raw_input(arguments, d.fileno()),
             "-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-",
         ]  # fmt: skip
