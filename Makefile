@@ -29,8 +29,9 @@ viz: sample            ## draw the pipelines into build/, with previews of the s
 	KEDRO_ENV=sample PYTHONWARNINGS=ignore::UserWarning:kedro_viz.api.rest.responses.pipelines \
 		$(BIN)/kedro viz build --include-previews
 
-docs: install          ## write docs/parameters.md, the base YAML and the picture of docs/architecture.md
+docs: install          ## write docs/parameters.md, the base YAML, docs/schemas and the picture of docs/architecture.md
 	$(BIN)/python scripts/write_parameters.py
+	$(BIN)/python scripts/write_schemas.py
 	$(BIN)/python scripts/draw_house.py
 
 test: install          ## run the tests

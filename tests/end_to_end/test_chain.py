@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from jsonschema import validate
 
 from tests.conftest import CHECKOUT, Project, copy_project
 
@@ -120,3 +121,19 @@ def test_after_a_scores_csv_the_message_says_how_to_go_on(tmp_path, tiny_clips):
     made = tmp_path / "data/04_feature/full_features_konvid_150k.parquet"
     assert pd.read_parquet(made).equals(pd.read_parquet(tmp_path / TABLE))
     assert (tmp_path / TABLE).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "schema"),
+    [
+        ("data/02_intermediate/konvid_150k.jsonl", "corpus.schema.json"),
+        ("data/05_model_input/k150k_fr_corpus.jsonl", "fr_corpus.schema.json"),
+    ],
+)
+def test_each_line_is_what_its_json_schema_describes(followed, file, schema):
+    described = json.loads((CHECKOUT / "docs/schemas" / schema).read_text("utf-8"))
+    lines = (followed.root / file).read_text("utf-8").splitlines()
+    assert len(lines) >= 8
+    for line in map(json.loads, lines):
+        validate(line, described)
+        assert list(line) == list(described["properties"])

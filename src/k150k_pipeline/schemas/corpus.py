@@ -20,11 +20,11 @@ class CorpusRow(BaseModel):
     Attributes:
         src: File name of the clip.
         src_sha256: SHA-256 of its bytes; empty where clips were not probed.
-        src_size_bytes: Its size.
-        width: Width in pixels, before any rotation tag.
-        height: Height in pixels, before any rotation tag.
-        framerate: Frames per second on average.
-        duration_s: Length in seconds.
+        src_size_bytes: Its size in bytes; 0 where clips were not probed.
+        width: Width in pixels, before any rotation tag; 0 where clips were not probed.
+        height: Height in pixels, before any rotation tag; 0 where clips were not probed.
+        framerate: Frames per second on average; 0 where unknown.
+        duration_s: Length in seconds; 0 where unknown.
         pix_fmt: Pixel format in ffmpeg's names.
         encoder_upstream: Codec of the upload, such as ``h264``.
         mos: Mean opinion score, 1–5.
