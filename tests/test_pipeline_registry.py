@@ -38,10 +38,11 @@ def test_names(register):
     assert set(register()) == names
 
 
-def test_extract_reads_scores_and_clips_and_makes_features_and_report(register):
+def test_extract_reads_scores_and_clips_and_makes_features_card_and_report(register):
     extract = register(extract={"shards": 3})["extract"]
     assert data_inputs(extract) == {"k150ka_scores", "k150ka_clips", "k150ka_journal"}
-    assert extract.outputs() == {"k150ka_features", "k150ka_failures", "k150ka_report"}
+    outputs = {f"k150ka_{x}" for x in ("features", "failures", "report", "data_card")}
+    assert extract.outputs() == outputs
     assert shards_of(extract) == 3
     assert {node.namespace for node in extract.nodes} == {"extract", "extract.score"}
 

@@ -20,6 +20,7 @@ from k150k_pipeline.datasets import (
     AtomicJSONLinesDataset,
     AtomicParquetDataset,
     ClipFolderDataset,
+    DataCardDataset,
     FolderDataset,
     JournalDataset,
     ModelSetDataset,
@@ -165,3 +166,42 @@ def test_datasets_travel_to_workers(tmp_path):
         JournalDataset(path=path, output={"filepath": path}),
     ):
         assert str(pickle.loads(pickle.dumps(dataset))) == str(dataset)
+
+
+def test_a_data_card_is_beside_its_table_and_comes_back(tmp_path):
+    card = DataCardDataset(filepath=str(tmp_path / "x/full.v2.parquet"))
+    assert card.path == tmp_path / "x/full.v2.data_card.md"
+    with pytest.raises(DatasetError, match=r"--pipelines=extract makes it"):
+        card.load()
+    for text in ("# a\n", "# b – ü\n"):
+        card.save(text)
+        assert card.load() == text
+    assert [path.name for path in card.path.parent.iterdir()] == ["full.v2.data_card.md"]
+
+
+@pytest.mark.parametrize(
+    "mine", [b"# My notes\n", b"", b"\xff\xfe", b"<!-- Made by k150k-pipeline"]
+)
+def test_a_card_of_someone_else_is_kept(tmp_path, mine, caplog):
+    card = DataCardDataset(filepath=str(tmp_path / "full.parquet"))
+    card.path.write_bytes(mine)
+    for text in ("# a\n", "# b\n"):
+        card.save(text)
+    assert card.load() == "# b\n"
+    kept = sorted(tmp_path.glob("*.original*"))
+    assert [path.read_bytes() for path in kept] == [mine]
+    assert caplog.text.count("is kept as full.data_card.md.original") == 1
+
+
+def test_a_card_that_is_not_text_is_named(tmp_path):
+    card = DataCardDataset(filepath=str(tmp_path / "full.parquet"))
+    card.path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DatasetError, match=r"full\.data_card\.md is not UTF-8"):
+        card.load()
+
+
+def test_a_card_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    card = DataCardDataset(filepath=str(tmp_path / "file/full.parquet"))
+    with pytest.raises(DatasetError, match=r"/file cannot be written: File exists\. "):
+        card.save("# a\n")

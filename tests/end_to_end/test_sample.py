@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,8 @@ import pytest
 
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.pipelines.sample.nodes import LABEL_WITHOUT_CLIP, RECIPES, clip_name
+from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
+from k150k_pipeline.schemas.features import FEATURES
 from tests.conftest import Project, copy_project
 
 pytestmark = pytest.mark.xdist_group("sample")  # the two runs are made once
@@ -68,7 +72,8 @@ def test_scores_are_the_means_of_five_votes(runs):
 
 def test_made_again_it_is_the_same_to_the_last_byte(runs):
     def digests(root: Path) -> dict[str, str]:
-        files = [*root.glob("01_raw/**/*"), *root.glob("04_feature/*.parquet")]
+        made = (*root.glob("04_feature/*.parquet"), *root.glob("04_feature/*.data_card.md"))
+        files = [*root.glob("01_raw/**/*"), *made]
         return {
             str(f.relative_to(root)): hashlib.sha256(f.read_bytes()).hexdigest()
             for f in files
@@ -76,7 +81,29 @@ def test_made_again_it_is_the_same_to_the_last_byte(runs):
         }
 
     assert digests(runs[0]) == digests(runs[1])
-    assert len(digests(runs[0])) >= 16
+    assert len(digests(runs[0])) >= 17
+
+
+def test_the_card_beside_the_table_describes_it(runs):
+    card = (runs[0] / "04_feature/full_features_k150k.data_card.md").read_text("utf-8")
+    table = pd.read_parquet(runs[0] / "04_feature/full_features_k150k.parquet")
+    assert f"{len(table)} clips and 48 columns" in card
+    assert "Of 13 clips with a label, 1 failed and have no row" in card
+    assert re.search(
+        r"^\| `psnr_y_mean` .* \| dB \| 0 to 72 \| 60 to 72 \| 0 \|$", card, re.MULTILINE
+    )
+    empty = rf"^\| `psnr_hvs_mean` .* \| – \| {len(table)} \|$"
+    assert re.search(empty, card, re.MULTILINE)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_values_are_within_what_the_card_calls_possible(runs, feature):
+    table = pd.read_parquet(runs[0] / "04_feature/full_features_k150k.parquet")
+    note = FEATURE_NOTES[feature]
+    values = table[f"{feature}_mean"].dropna()
+    assert len(values) in (0, len(table))
+    assert (values >= (-math.inf if note.low is None else note.low)).all()
+    assert (values <= (math.inf if note.high is None else note.high) + 1e-5).all()
 
 
 def test_user_files_named_on_the_command_line_are_never_written(project, tmp_path):

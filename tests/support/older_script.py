@@ -85,7 +85,7 @@ def run_without_engine(
         broken_lines=[], started_at=0.0, changed_clips=[], unknown_files=0, superseded={},
     )  # fmt: skip
     tally = Tally(ok=len(due), failed=0, syncs=0, sync_seconds=0.0)
-    table, _, report, merged = merge_extraction(plan, journal, block, tally)
+    table, _, report, _, merged = merge_extraction(plan, journal, block, tally)
     AtomicParquetDataset(filepath=str(journal.output)).save(table)
     account_for_clips(merged, journal, block)
     return report

@@ -29,6 +29,7 @@ from k150k_pipeline.pipelines.clipwise import (
 )
 from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, counting
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
+from k150k_pipeline.pipelines.feature_extraction.data_card import data_card
 from k150k_pipeline.pipelines.feature_extraction.describing import (
     describe_clips,
     extra_table,
@@ -224,14 +225,15 @@ def to_payload(score: ClipScore) -> Payload:
 
 def merge_extraction(
     plan: ExtractionPlan, journal: Journal, extract: ExtractParameters, tally: Tally
-) -> tuple[pa.Table, pd.DataFrame, Report, Report]:
-    """Derive the features table, the failures table and the report from the journal.
+) -> tuple[pa.Table, pd.DataFrame, Report, str, Report]:
+    """Derive the features table, the failures table, report and data card from the journal.
 
     An output that this package did not write is kept under another name before it is replaced.
 
     Returns:
         Arrow table of 48 columns sorted by clip name; failures table, one row per clip without a
-        row; report; the report again, which is saved last, when the others are on the disk.
+        row; report; data card in Markdown; the report again, which is saved last, when the others
+        are on the disk.
 
     Raises:
         LostRowsError: The number of rows is not that of earlier runs plus that of this run; no
@@ -255,7 +257,9 @@ def merge_extraction(
     _refuse_wrong_count(journal, report["counts"])
     keep_originals(journal, extract, table["clip_name"].to_pylist())
     logger.info("%s", report["summary"])
-    return outputs.join_sidecar(table, sidecar, extract), failures, report, report
+    features = outputs.join_sidecar(table, sidecar, extract)
+    card = data_card(features, plan.corpus, report["counts"])
+    return features, failures, report, card, report
 
 
 def merge_with_extra(
@@ -264,7 +268,7 @@ def merge_with_extra(
     extract: ExtractParameters,
     tally: Tally,
     clips: ClipFolder,
-) -> tuple[pa.Table, pd.DataFrame, Report, pa.Table, Report]:
+) -> tuple[pa.Table, pd.DataFrame, Report, str, pa.Table, Report]:
     """Merge, and derive the table of extra columns too.
 
     Returns:
@@ -279,9 +283,9 @@ def merge_with_extra(
     progress = survey(entries, plan.fingerprint, plan.accepted)
     names = sorted(plan.mos.keys() & progress.done)
     facts = describe_clips(names, clips, journal, extract)
-    features, failures, report, merged = merge_extraction(plan, journal, extract, tally)
+    features, failures, report, card, merged = merge_extraction(plan, journal, extract, tally)
     names = features["clip_name"].to_pylist()
-    return features, failures, report, extra_table(names, facts, extract), merged
+    return features, failures, report, card, extra_table(names, facts, extract), merged
 
 
 def account_for_clips(report: Report, journal: Journal, extract: ExtractParameters) -> None:

@@ -22,12 +22,12 @@ def create_pipeline(corpus: str, labels: str, shards: int, *, extra: bool) -> Pi
 
     Returns:
         Inputs: the labels, ``<corpus>_clips`` and ``<corpus>_journal``; outputs
-        ``<corpus>_features``, ``<corpus>_failures``, ``<corpus>_report`` and, when asked for,
-        ``<corpus>_extra``.
+        ``<corpus>_features``, ``<corpus>_failures``, ``<corpus>_report``, ``<corpus>_data_card``
+        and, when asked for, ``<corpus>_extra``.
     """
     clips, journal = f"{corpus}_clips", f"{corpus}_journal"
     make_plan = Bound(nodes.plan_extraction, {"corpus": corpus, "labels_name": labels})
-    outputs = [f"{corpus}_{x}" for x in ("features", "failures", "report")]
+    outputs = [f"{corpus}_{x}" for x in ("features", "failures", "report", "data_card")]
     outputs += [f"{corpus}_extra"] if extra else []
     plan, verified = f"{corpus}_plan", f"{corpus}_verified"
     tally, merged = f"{corpus}_tally", f"{corpus}_merged"

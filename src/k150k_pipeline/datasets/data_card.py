@@ -1,0 +1,61 @@
+"""The data card beside a features table."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from kedro.io import DatasetError
+
+from k150k_pipeline.datasets.atomic import AtomicFileDataset
+from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
+from k150k_pipeline.durable import keep, naming, write_text
+
+logger = logging.getLogger(__name__)
+
+_MADE = "<!-- Made by k150k-pipeline: every extract run writes it anew. -->\n\n"
+
+
+class DataCardDataset(AtomicFileDataset):
+    """A Markdown file beside a features table, ``.data_card.md`` in place of its suffix.
+
+    Args:
+        filepath: Path of the features table.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        path = Path(filepath)
+        super().__init__(
+            filepath=str(path.with_name(f"{path.stem}.data_card.md")), metadata=metadata
+        )
+
+    def load(self) -> str:
+        """Return the card.
+
+        Raises:
+            DatasetError: The file does not exist, or is not UTF-8.
+        """
+        try:
+            return self._filepath.read_text("utf-8").removeprefix(_MADE)
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self._filepath} does not exist: --pipelines=extract makes it"
+            ) from error
+        except ValueError as error:
+            raise DatasetError(
+                f"{self._filepath} is not UTF-8 ({error}): --pipelines=extract makes it anew"
+            ) from error
+
+    @unwritable_as_dataset_error()
+    def save(self, data: str) -> None:
+        """Replace the file; one that this package did not write is kept under another name."""
+        with naming(self._filepath):
+            if self._filepath.is_file() and not self._is_ours():
+                kept = keep(self._filepath).name
+                logger.warning("%s is kept as %s and replaced", self._filepath, kept)
+        write_text(self._filepath, _MADE + data)
+
+    def _is_ours(self) -> bool:
+        with self._filepath.open("rb") as file:
+            return file.read(len(_MADE)) == _MADE.encode()
