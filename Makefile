@@ -1,11 +1,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SITE := build/site-venv
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # One process more than there are cores: tests also wait, for disks and for processes that end.
 SHARED_OUT = --dist=loadgroup --numprocesses=$(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() + 1))')
 
-.PHONY: help install sample viz docs test crash lint notebooks benchmark clean
+.PHONY: help install sample viz docs site test crash lint notebooks benchmark clean
 
 help:                  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +34,15 @@ docs: install          ## write docs/parameters.md, the base YAML, docs/schemas 
 	$(BIN)/python scripts/write_parameters.py
 	$(BIN)/python scripts/write_schemas.py
 	$(BIN)/python scripts/draw_house.py
+
+site: $(SITE)/.installed  ## make the documentation site in build/site
+	$(SITE)/bin/python scripts/build_site.py
+
+$(SITE)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["docs"], sep="\n")' > $(SITE)/docs.txt
+	$(SITE)/bin/python -m pip --quiet --disable-pip-version-check install -r $(SITE)/docs.txt
+	touch $@
 
 test: install          ## run the tests
 	$(BIN)/pytest $(SHARED_OUT) $(PYTEST_ARGS)

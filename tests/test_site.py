@@ -1,0 +1,100 @@
+"""The site that ``make site`` makes: all documents and modules are in it, and faults are found.
+
+Zensical itself is not in the environment of the tests.
+"""
+
+from __future__ import annotations
+
+import runpy
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+
+SITE = runpy.run_path(str(CHECKOUT / "scripts/build_site.py"))
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    SITE["stage"](folder / "source", folder / "python")
+    return folder
+
+
+def paths(entries: object) -> Iterator[str]:
+    """Yield the pages of a navigation, as it is or as it is read back from TOML."""
+    if isinstance(entries, str):
+        yield entries
+    else:
+        inner = entries.values() if isinstance(entries, Mapping) else entries
+        for entry in inner:
+            yield from paths(entry)
+
+
+def test_every_document_is_in_the_navigation_once(staged):
+    source = staged / "source"
+    found = sorted(paths(SITE["navigation"](source)))
+    assert found == sorted(str(path.relative_to(source)) for path in source.rglob("*.md"))
+    documents = {str(p.relative_to(CHECKOUT)) for p in (CHECKOUT / "docs").rglob("*.md")}
+    assert documents | {"README.md", "CONTRIBUTING.md", "core/README.md"} <= set(found)
+
+
+def test_every_public_module_has_a_page(staged):
+    pages = {path.stem for path in (staged / "source/reference").iterdir()}
+    assert {"k150k_pipeline", "k150k_pipeline.vmaf", "k150k_pipeline.vmaf.plans"} <= pages
+    files = (CHECKOUT / "src/k150k_pipeline").glob("**/*.py")
+    assert len(pages) == len([path for path in files if path.name != "__main__.py"])
+
+
+def test_the_settings_are_toml_with_the_whole_navigation(staged):
+    navigation = SITE["navigation"](staged / "source")
+    settings = tomllib.loads(SITE["settings"](navigation))
+    assert sorted(paths(settings["project"]["nav"])) == sorted(paths(navigation))
+    assert settings["project"]["plugins"]["mkdocstrings"]["handlers"]["python"]["options"]
+
+
+def test_roles_of_docstrings_become_code(staged):
+    text = "".join(path.read_text("utf-8") for path in (staged / "python").rglob("*.py"))
+    assert ":func:`" not in text and ":class:`" not in text and "``merge_extraction``" in text
+
+
+def test_staging_again_leaves_nothing_old(staged):
+    stray = staged / "source/reference/gone.md"
+    stray.write_text("# gone\n")
+    SITE["stage"](staged / "source", staged / "python")
+    assert not stray.exists()
+
+
+@pytest.mark.parametrize(
+    ("element", "fault"),
+    [
+        ('<a href="b.html">', None),
+        ('<a href="b.html#there">', None),
+        ('<a href="b.html#gone">', "leads to b.html#gone"),
+        ('<a href="c.html">', "leads to c.html"),
+        ('<a href="#here"><p id="here">', None),
+        ('<a href="#nowhere">', "leads to #nowhere"),
+        ('<a href="folder/">', None),
+        ('<a href="../outside.py">', "leads to ../outside.py"),
+        ('<a href="mailto:a@example.org">', None),
+        ('<a href="https://example.org/gone">', None),
+        ('<img src="a%20b.png">', None),
+        ('<img src="gone.png">', "leads to gone.png"),
+        ('<img src="https://example.org/a.png">', "loads https://example.org/a.png"),
+        ('<script src="//example.org/a.js">', "loads //example.org/a.js"),
+        ('<link rel="stylesheet" href="http://example.org/a.css">', "loads http://example.org"),
+        ('<link rel="canonical" href="https://example.org/">', None),
+    ],
+)
+def test_faults_of_a_page_are_found(tmp_path, element, fault):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/index.html").write_text("<p>")
+    (tmp_path / "a b.png").write_bytes(b"")
+    (tmp_path / "b.html").write_text('<h1 id="there">b</h1>')
+    (tmp_path / "a.html").write_text(f"<html>{element}</html>")
+    found = list(SITE["faults"](tmp_path))
+    assert len(found) == (fault is not None)
+    assert not fault or (found[0].startswith("a.html ") and fault in found[0])
