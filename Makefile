@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # One process more than there are cores: tests also wait, for disks and for processes that end.
 SHARED_OUT = --dist=loadgroup --numprocesses=$(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() + 1))')
 
-.PHONY: help install sample viz docs site test crash lint notebooks benchmark clean
+.PHONY: help install sample viz picture docs site test crash lint notebooks benchmark clean
 
 help:                  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ sample: install        ## make a synthetic drop and extract its features
 viz: sample            ## draw the pipelines into build/, with previews of the sample
 	KEDRO_ENV=sample PYTHONWARNINGS=ignore::UserWarning:kedro_viz.api.rest.responses.pipelines \
 		$(BIN)/kedro viz build --include-previews
+
+picture: sample        ## draw the picture of the README from the sample
+	$(BIN)/python scripts/draw_sample.py
 
 docs: install          ## write docs/parameters.md, the base YAML, docs/schemas and the picture of docs/architecture.md
 	$(BIN)/python scripts/write_parameters.py

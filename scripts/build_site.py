@@ -24,11 +24,12 @@ COPIED = (
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "CITATION.cff",
     "LICENSE",
     "core/README.md",
     "docs/**/*.*",
 )
-REFERENCE = ("parameters", "files", "flags", "backends")
+REFERENCE = ("parameters", "files", "flags", "backends", "hardware")
 EXPLANATION = ("architecture", "reliability")
 
 Navigation = Mapping[str, "str | Navigation"]

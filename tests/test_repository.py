@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import tomllib
 
+import pandas as pd
 import pytest
 import yaml
 
+from k150k_pipeline.pipelines.sample.nodes import RECIPES, clip_name
 from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "src/k150k_pipeline"
 CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text("utf-8")
 MAKEFILE = (CHECKOUT / "Makefile").read_text("utf-8")
 HOOKS = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]
+DRAWING = runpy.run_path(str(CHECKOUT / "scripts/draw_sample.py"))
 FORMS = sorted((CHECKOUT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
 
 
@@ -74,3 +78,30 @@ def test_an_issue_form_is_complete(path):
         assert field["type"] in {"input", "textarea", "dropdown", "checkboxes"}
         assert field["attributes"]["label"]
         assert field["type"] not in {"dropdown", "checkboxes"} or field["attributes"]["options"]
+
+
+def test_the_readme_is_short_and_shows_the_picture():
+    readme = (CHECKOUT / "README.md").read_text("utf-8")
+    assert len(readme.splitlines()) <= 120
+    assert "](docs/pictures/sample.svg)" in readme
+
+
+def test_the_picture_has_a_row_for_each_clip_of_the_sample_and_a_title_for_each_column():
+    picture = (CHECKOUT / "docs/pictures/sample.svg").read_text("utf-8")
+    texts = re.findall(r"<text [^>]*>([^<]*)</text>", picture)
+    contents = [recipe.content for recipe in RECIPES]
+    assert [text for text in texts if text in contents] == contents
+    assert set(DRAWING["COLUMNS"].values()) <= set(texts)
+    assert texts.count("no row") == len(DRAWING["COLUMNS"]) * sum(r.cut for r in RECIPES)
+
+
+def test_the_same_features_give_the_same_picture(tmp_path):
+    names = [clip_name(number) for number, recipe in enumerate(RECIPES, 1) if not recipe.cut]
+    features = pd.DataFrame({"clip_name": names})
+    for column in DRAWING["COLUMNS"]:
+        features[column] = [97.0 + index / 10 for index in range(len(names))]
+    for name in ("a/1.svg", "a/2.svg"):
+        DRAWING["save"](DRAWING["draw"](features), tmp_path / name)
+    first, second = (tmp_path / name for name in ("a/1.svg", "a/2.svg"))
+    assert first.read_bytes() == second.read_bytes()
+    assert b">98.1<" in first.read_bytes() and str(tmp_path).encode() not in first.read_bytes()

@@ -17,6 +17,7 @@ from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset, ModelSetD
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.pipeline_shape import set_shape
+from k150k_pipeline.pipelines.sample.words import SAMPLE_REPORT, describe_sample
 from k150k_pipeline.progress import ProgressReporter
 
 logger = logging.getLogger(__name__)
@@ -109,9 +110,10 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Release the locks, and log where the outputs are."""
+        """Release the locks, and log where the outputs are; after the sample, what to try next."""
         self.stop()
         _log_outputs(pipeline, catalog)
+        _explain_sample(pipeline, catalog)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
@@ -181,3 +183,10 @@ def _log_outputs(pipeline: Pipeline, catalog: DataCatalog) -> None:
     files = [f"  {n}: {f.path}" for n, f in outputs.items() if isinstance(f, AtomicFileDataset)]
     if files:
         logger.info("\n".join(["Written:", *files]))
+
+
+def _explain_sample(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    if "sample" in _pipelines(pipeline) and SAMPLE_REPORT in pipeline.all_outputs():
+        report = catalog.get(SAMPLE_REPORT)
+        if isinstance(report, AtomicFileDataset):
+            logger.info("%s", describe_sample(report.path))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 
 from k150k_pipeline.media.probe import probe
 from k150k_pipeline.pipelines.sample.nodes import LABEL_WITHOUT_CLIP, RECIPES, clip_name
+from k150k_pipeline.pipelines.sample.words import NEXT, describe_sample
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
 from k150k_pipeline.schemas.features import FEATURES
 from tests.conftest import Project, copy_project
@@ -22,17 +24,33 @@ pytestmark = pytest.mark.xdist_group("sample")  # the two runs are made once
 SHORT = "--params=sample.seconds=0.4,extract.verify_clips=1"
 
 
+@dataclass(frozen=True)
+class SampleRun:
+    """A project that ran the sample, and what the run printed."""
+
+    project: Project
+    output: str
+
+    @property
+    def data(self) -> Path:
+        return self.project.root / "data/sample"
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[SampleRun]:
     """Return two projects that ran the sample, one in a single process and one in several."""
-    roots = []
+    runs = []
     for name, several in (("first", False), ("second", True)):
-        root = tmp_path_factory.mktemp(name)
-        project = Project(copy_project(root))
+        project = Project(copy_project(tmp_path_factory.mktemp(name)))
         run = ("run", "--env=sample", "--pipeline=extract", SHORT)
-        project.kedro(*run, default_runner=several)
-        roots.append(root / "data/sample")
-    return roots
+        runs.append(SampleRun(project, project.kedro(*run, default_runner=several)))
+    return runs
+
+
+@pytest.fixture(scope="module")
+def runs(made: list[SampleRun]) -> list[Path]:
+    """Return the folders of data of these runs."""
+    return [run.data for run in made]
 
 
 def test_one_row_per_good_clip_and_the_corrupt_one_reported(runs):
@@ -82,6 +100,42 @@ def test_made_again_it_is_the_same_to_the_last_byte(runs):
 
     assert digests(runs[0]) == digests(runs[1])
     assert len(digests(runs[0])) >= 17
+
+
+def test_the_last_words_name_the_faults_the_report_and_what_to_try(made):
+    for run in made:
+        words = "".join(run.output.rpartition("The sample has two faults on purpose")[1:])
+        assert f"{clip_name(len(RECIPES))} is cut off" in words
+        assert f"{LABEL_WITHOUT_CLIP} has a label and no clip" in words
+        assert str(run.data / "08_reporting/k150ka_report.json") in words
+        assert re.findall(r"^  kedro (.+?) +#", words, re.MULTILINE) == [c for c, _ in NEXT]
+
+
+@pytest.mark.parametrize("command", [command for command, _ in NEXT])
+def test_what_is_suggested_works(made, command):
+    first, *rest = command.split(" --params ")
+    short = [",".join([SHORT, *rest])] if first.startswith("run") else []
+    made[0].project.kedro(*first.split(), *short)
+
+
+@pytest.mark.parametrize(
+    ("called", "named"),
+    [
+        (".venv/bin/kedro", ".venv/bin/kedro"),
+        ("/a/k150k", "/a/k150k"),
+        ("/a/kedro/__main__.py", "kedro"),
+        ("", "kedro"),
+    ],
+)
+def test_commands_begin_as_the_run_was_called(called, named):
+    words = describe_sample(Path("report.json"), [called, "run"])
+    assert f"\n  {named} extract-status --env=sample  " in words
+
+
+def test_nothing_is_called_deliberate_where_no_sample_is_extracted(project, tiny_clips):
+    project.add_clips(tiny_clips)
+    assert "on purpose" not in project.run(params="extract.limit=1")
+    assert "on purpose" not in project.kedro("run", "--env=sample", "--pipelines=sample", SHORT)
 
 
 def test_the_card_beside_the_table_describes_it(runs):

@@ -1,0 +1,72 @@
+"""Draw the features of the sample run into docs/pictures/sample.svg: ``make picture``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from k150k_pipeline.pipelines.sample.nodes import RECIPES, clip_name
+
+PROJECT = Path(__file__).resolve().parents[1]
+TABLE = Path("data/sample/04_feature/full_features_k150k.parquet")
+PICTURE = Path("docs/pictures/sample.svg")
+
+COLUMNS = {
+    "mos": "MOS (made up)",
+    "cambi_mean": "cambi: banding",
+    "motion_mean": "motion",
+    "vmaf_mean": "vmaf",
+}
+"""Titles of the panels by column."""
+
+_BAR, _TEXT, _MISSING = "#4878a8", "#333333", "#b03030"
+_FIRST = {"mos": 1.0, "vmaf_mean": 97.0}
+"""Where an axis begins, if not at 0."""
+
+
+def draw(features: pd.DataFrame) -> Figure:
+    """Return the picture: a row for each clip of the sample, a panel for each column.
+
+    Args:
+        features: The features table of a run on the sample; a clip without a row has no bars.
+    """
+    names = [clip_name(number) for number in range(1, len(RECIPES) + 1)]
+    rows = features.set_index("clip_name").reindex(names)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(COLUMNS), sharey=True)
+    for panel, (column, title) in zip(panels, COLUMNS.items(), strict=True):
+        _draw_panel(panel, rows[column], title, _FIRST.get(column, 0.0))
+    panels[0].set_yticks(range(len(names)), [recipe.content for recipe in RECIPES], fontsize=8)
+    panels[0].invert_yaxis()
+    return figure
+
+
+def _draw_panel(panel: Axes, values: pd.Series[float], title: str, first: float) -> None:
+    panel.barh(range(len(values)), values.fillna(first) - first, left=first, color=_BAR, height=0.7)
+    for row, value in enumerate(values):
+        missing = pd.isna(value)
+        text, colour = ("no row", _MISSING) if missing else (f"{value:.1f}", _TEXT)
+        at = (first if missing else value, row)
+        panel.annotate(
+            text, at, (3, 0), textcoords="offset points", va="center", fontsize=7, color=colour
+        )
+    panel.set_xlim(first, values.max() + 0.25 * (values.max() - first))
+    panel.set_title(title, fontsize=9, color=_TEXT)
+    panel.tick_params(labelsize=7, length=0, colors=_TEXT)
+    panel.spines[["top", "right", "bottom"]].set_visible(False)
+    panel.set_xticks([])
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the picture as SVG; the same features give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"svg.hashsalt": "k150k", "svg.fonttype": "none"}):
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+if __name__ == "__main__":
+    save(draw(pd.read_parquet(PROJECT / TABLE)), PROJECT / PICTURE)

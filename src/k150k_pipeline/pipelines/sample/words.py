@@ -1,0 +1,44 @@
+"""What a user is told at the end of a run on the sample."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from k150k_pipeline.pipelines.sample.nodes import LABEL_WITHOUT_CLIP, RECIPES, clip_name
+
+NEXT = (
+    ("extract-status --env=sample", "how far the runs are"),
+    ("run --env=sample --pipelines=mos_head", "a MOS model of these clips, and its verdict"),
+    (
+        "run --env=sample --pipelines=fr_from_nr --params fr_from_nr.limit=2",
+        "two clips at five CRFs",
+    ),
+)
+"""Commands to try after the sample was made, and what each shows."""
+
+SAMPLE_REPORT = "k150ka_report"
+"""Dataset of the report that counts the faults of the sample."""
+
+_PROGRAMS = ("kedro", "k150k")
+
+
+def describe_sample(report: Path, argv: Sequence[str] | None = None) -> str:
+    """Return that the faults of the sample are deliberate, where its report is, and what to try.
+
+    Args:
+        report: The report of the run.
+        argv: Command line of the run, that of this process by default; its program is named.
+    """
+    cut = next(number for number, recipe in enumerate(RECIPES, start=1) if recipe.cut)
+    called = (argv or sys.argv)[0]
+    program = called if Path(called).name in _PROGRAMS else _PROGRAMS[0]
+    lines = [
+        f"The sample has two faults on purpose: {clip_name(cut)} is cut off in the middle,",
+        f"  and {LABEL_WITHOUT_CLIP} has a label and no clip. Both are counted in the report:",
+        f"  {report}",
+        "Try next:",
+        *(f"  {program} {command}   # {shows}" for command, shows in NEXT),
+    ]
+    return "\n".join(lines)
