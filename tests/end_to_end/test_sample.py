@@ -108,7 +108,9 @@ def test_the_last_words_name_the_faults_the_report_and_what_to_try(made):
         assert f"{clip_name(len(RECIPES))} is cut off" in words
         assert f"{LABEL_WITHOUT_CLIP} has a label and no clip" in words
         assert str(run.data / "08_reporting/k150ka_report.json") in words
-        assert re.findall(r"^  kedro (.+?) +#", words, re.MULTILINE) == [c for c, _ in NEXT]
+        assert re.findall(r"^  (?:python -m )?kedro (.+?) +#", words, re.MULTILINE) == [
+            c for c, _ in NEXT
+        ]
 
 
 @pytest.mark.parametrize("command", [command for command, _ in NEXT])
@@ -123,7 +125,9 @@ def test_what_is_suggested_works(made, command):
     [
         (".venv/bin/kedro", ".venv/bin/kedro"),
         ("/a/k150k", "/a/k150k"),
-        ("/a/kedro/__main__.py", "kedro"),
+        ("/a/kedro/__main__.py", "python -m kedro"),
+        ("/a/k150k_pipeline/__main__.py", "python -m k150k_pipeline"),
+        ("/a/pytest/__main__.py", "kedro"),
         ("", "kedro"),
     ],
 )

@@ -22,6 +22,7 @@ SAMPLE_REPORT = "k150ka_report"
 """Dataset of the report that counts the faults of the sample."""
 
 _PROGRAMS = ("kedro", "k150k")
+_MODULES = ("kedro", "k150k_pipeline")
 
 
 def describe_sample(report: Path, argv: Sequence[str] | None = None) -> str:
@@ -32,8 +33,7 @@ def describe_sample(report: Path, argv: Sequence[str] | None = None) -> str:
         argv: Command line of the run, that of this process by default; its program is named.
     """
     cut = next(number for number, recipe in enumerate(RECIPES, start=1) if recipe.cut)
-    called = (argv or sys.argv)[0]
-    program = called if Path(called).name in _PROGRAMS else _PROGRAMS[0]
+    program = _program((argv or sys.argv)[0])
     lines = [
         f"The sample has two faults on purpose: {clip_name(cut)} is cut off in the middle,",
         f"  and {LABEL_WITHOUT_CLIP} has a label and no clip. Both are counted in the report:",
@@ -42,3 +42,11 @@ def describe_sample(report: Path, argv: Sequence[str] | None = None) -> str:
         *(f"  {program} {command}   # {shows}" for command, shows in NEXT),
     ]
     return "\n".join(lines)
+
+
+def _program(called: str) -> str:
+    """Return how the program of a run can be called again."""
+    path = Path(called)
+    if path.name == "__main__.py" and path.parent.name in _MODULES:
+        return f"python -m {path.parent.name}"
+    return called if path.name in _PROGRAMS else _PROGRAMS[0]
