@@ -18,12 +18,14 @@ from k150k_pipeline.vmaf import make_engine
 from k150k_pipeline.vmaf.plans import FULL, IDENTITY
 from k150k_pipeline.vmaf.verify import VERIFIED_FRAMES
 
+EMBEDDED = VmafParameters(backend="embedded")
+
 
 class Biased:
     """The real engine, but for one feature of the full plan."""
 
-    def __init__(self, parameters, feature: str, by: float) -> None:
-        self.engine = make_engine(parameters)
+    def __init__(self, feature: str, by: float) -> None:
+        self.engine = make_engine(EMBEDDED)
         self.feature, self.by = feature, by
         self.scored, self.frames = [], []
         self.probe = probe
@@ -38,9 +40,9 @@ class Biased:
         return replace(score, values=biased)
 
 
-def plan_of(due: list[str]) -> ExtractionPlan:
+def plan_of(due: list[str], backend: str = "embedded") -> ExtractionPlan:
     return ExtractionPlan(
-        corpus="k150ka", fingerprint="f", accepted=[], scoring={"backend": "embedded"},
+        corpus="k150ka", fingerprint="f", accepted=[], scoring={"backend": backend},
         mos=dict.fromkeys(due, 3.0), due=due, attempts={}, done_before=0, recovered=0,
         clips_without_label=[], labels_without_clip=[], bad_labels=[], changed_clips=[],
         unknown_files=0, superseded={}, torn_lines=0, broken_lines=[], started_at=0.0,
@@ -51,13 +53,14 @@ def plan_of(due: list[str]) -> ExtractionPlan:
 def verify(tiny_clips, tmp_path, monkeypatch):
     names = sorted(path.name for path in tiny_clips.iterdir())
 
-    def run(feature: str, by: float, **parameters):
-        engine = Biased(VmafParameters(), feature, by)
+    def run(feature: str, by: float, backend: str = "embedded", **parameters):
+        engine = Biased(feature, by)
         monkeypatch.setattr(nodes, "IsolatedScorer", lambda *_: engine)
         extract = ExtractParameters(**parameters)
         journal = Journal(tmp_path / str(extract.verify_seed), tmp_path / "out.parquet")
         clips = ClipFolder(tiny_clips)
-        agreed = nodes.verify_plans(plan_of(names), clips, journal, extract, VmafParameters())
+        plan = plan_of(names, backend)
+        agreed = nodes.verify_plans(plan, clips, journal, extract, VmafParameters())
         return agreed, engine.scored, read_verdicts(journal)
 
     return run
@@ -70,6 +73,13 @@ def test_disagreement_stops_the_run_and_shows_both_values(verify, feature, by):
     message = str(caught.value)
     assert f"{feature}_mean: identity plan " in message and "full plan " in message
     assert "disagree on the first 6 frames of orig_" in message and "extract.plan=full" in message
+
+
+@pytest.mark.parametrize("feature", ["cambi", "motion"])
+def test_less_than_a_printed_digit_is_permitted_to_the_native_engine_alone(verify, feature):
+    with pytest.raises(InputError, match=f"{feature}_mean: .* \\(tolerance 0\\)"):
+        verify(feature, 9e-7, verify_clips=1)
+    assert len(verify(feature, 9e-7, "native", verify_clips=1)[0]) == 1
 
 
 def test_agreement_is_journaled_and_not_paid_for_twice(verify):
@@ -100,7 +110,7 @@ def test_verification_says_what_it_does(verify, caplog):
 
 def test_no_more_than_the_first_frames_are_scored(make_clip, tmp_path, monkeypatch):
     clip = make_clip(source="testsrc2=s=256x256:r=25:d=1.6")
-    engine = Biased(VmafParameters(), "vmaf", 0.0)
+    engine = Biased("vmaf", 0.0)
     monkeypatch.setattr(nodes, "IsolatedScorer", lambda *_: engine)
     journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
     arguments = ClipFolder(clip.parent), journal, ExtractParameters(), VmafParameters()

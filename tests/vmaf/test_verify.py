@@ -9,7 +9,7 @@ import pytest
 from k150k_pipeline.media.probe import ClipInfo
 from k150k_pipeline.schemas.features import FEATURES
 from k150k_pipeline.vmaf import ClipScore
-from k150k_pipeline.vmaf.verify import TOLERANCES, compare_plans
+from k150k_pipeline.vmaf.verify import NATIVE_TOLERANCES, PRINTED_DIGIT, TOLERANCES, compare_plans
 
 CLIP = ClipInfo(Path("a.mp4"), 0, 960, 540, "yuv420p", 8, False, 5, "h264")
 SCORE = ClipScore(CLIP, 5, {f: np.arange(5.0) for f in FEATURES})
@@ -30,6 +30,14 @@ def test_a_difference_beyond_the_tolerance_is_named_with_both_values(feature):
 @pytest.mark.parametrize("feature", ["adm2", "vif_scale3", "vmaf", "psnr_y"])
 def test_a_difference_within_the_tolerance_is_agreement(feature):
     assert compare_plans(SCORE, moved(feature, TOLERANCES[feature] * 0.9)) == []
+
+
+@pytest.mark.parametrize("feature", ["cambi", "motion", "motion2", "motion3"])
+def test_one_printed_digit_in_a_measured_feature_is_permitted_to_the_native_engine_alone(feature):
+    other = moved(feature, PRINTED_DIGIT * 0.9)
+    assert compare_plans(SCORE, other)[0].column == f"{feature}_mean"
+    assert compare_plans(SCORE, other, NATIVE_TOLERANCES) == []
+    assert compare_plans(SCORE, moved(feature, PRINTED_DIGIT * 1.5), NATIVE_TOLERANCES)
 
 
 def test_nan_agrees_with_nan_alone():

@@ -15,10 +15,13 @@ VERIFIED_FRAMES = 24
 """Number of frames of a clip that are compared, from the first on."""
 
 PRINTED_DIGIT = 1e-6
-"""One unit in the last digit that libvmaf prints; the native engine has more digits."""
+"""One unit in the last digit that libvmaf prints."""
+
+_MEASURED = (*EXTRACTOR_FEATURES["cambi"], *EXTRACTOR_FEATURES["motion"])
 
 TOLERANCES: Mapping[str, float] = {
     **dict.fromkeys(FEATURES, PRINTED_DIGIT),
+    **dict.fromkeys(_MEASURED, 0.0),
     **dict.fromkeys(EXTRACTOR_FEATURES["adm"], 2e-4),
     **dict.fromkeys(EXTRACTOR_FEATURES["vif"], 2e-4),
     "vmaf": 2e-2,
@@ -28,6 +31,10 @@ TOLERANCES: Mapping[str, float] = {
 In adm, vif and vmaf, filmed clips stay below a tenth of it, and nearly flat synthetic gradients
 reach half of it (docs/decisions/0004-identity-plan.md).
 """
+
+NATIVE_TOLERANCES: Mapping[str, float] = {**TOLERANCES, **dict.fromkeys(_MEASURED, PRINTED_DIGIT)}
+"""The same where the native engine runs the identity plan: its values have more digits than those
+that libvmaf prints under the full plan."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,19 @@ class Disagreement:
         )
 
 
-def compare_plans(identity: ClipScore, full: ClipScore) -> list[Disagreement]:
+def compare_plans(
+    identity: ClipScore, full: ClipScore, tolerances: Mapping[str, float] = TOLERANCES
+) -> list[Disagreement]:
     """Return the columns of a clip in which the two plans disagree."""
     disagreements = [
-        Disagreement(f"{feature}_{statistic}", left, right, TOLERANCES[feature])
+        Disagreement(f"{feature}_{statistic}", left, right, tolerances[feature])
         for (statistic, feature), left, right in zip(
             [(s, f) for s in ("mean", "std") for f in FEATURES],
             aggregate(identity.values),
             aggregate(full.values),
             strict=True,
         )
-        if not _agree(left, right, TOLERANCES[feature])
+        if not _agree(left, right, tolerances[feature])
     ]
     if identity.frames != full.frames:
         disagreements.append(Disagreement("frames", identity.frames, full.frames, 0))

@@ -47,6 +47,7 @@ from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 from k150k_pipeline.vmaf.plans import PLANS, refuse_small
 from k150k_pipeline.vmaf.scoring import describe_scoring
+from k150k_pipeline.vmaf.verify import NATIVE_TOLERANCES, TOLERANCES
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,8 @@ def verify_plans(
     threads = max(vmaf.threads, min(usable_cores(), _VERIFYING_THREADS))
     faster = plan.with_engine(vmaf).model_copy(update={"threads": threads})
     scorer = IsolatedScorer(faster, extract.memory_limit_mb, extract.probe_timeout_s)
-    if agreed := verify_on(plan.due, clips, scorer, extract):
+    tolerances = NATIVE_TOLERANCES if faster.backend == "native" else TOLERANCES
+    if agreed := verify_on(plan.due, clips, scorer, extract, tolerances):
         add_verdict(journal, plan.fingerprint, agreed)
     return agreed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Mapping
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError
@@ -18,7 +19,11 @@ _TRIES_PER_CLIP = 10
 
 
 def verify_on(
-    due: list[str], clips: ClipFolder, scorer: IsolatedScorer, extract: ExtractParameters
+    due: list[str],
+    clips: ClipFolder,
+    scorer: IsolatedScorer,
+    extract: ExtractParameters,
+    tolerances: Mapping[str, float],
 ) -> list[str]:
     """Score the first frames of a few due clips under both plans.
 
@@ -27,6 +32,7 @@ def verify_on(
         clips: Folder of the clips.
         scorer: What probes and scores them.
         extract: Block ``extract``; ``verify_clips`` is their number, ``verify_seed`` draws them.
+        tolerances: Largest permitted difference per feature.
 
     Returns:
         Names of the clips on which both plans agree; empty if none of those drawn can be scored.
@@ -42,7 +48,7 @@ def verify_on(
     agreed: list[str] = []
     tries = min(len(due), _TRIES_PER_CLIP * extract.verify_clips)
     for name in random.Random(extract.verify_seed).sample(due, tries):
-        if _plans_agree(scorer, clips, name, extract):
+        if _plans_agree(scorer, clips, name, extract, tolerances):
             agreed.append(name)
             logger.info("Verified %d of %d clips: the plans agree on %s", len(agreed), wanted, name)
         if len(agreed) == wanted:
@@ -53,7 +59,11 @@ def verify_on(
 
 
 def _plans_agree(
-    scorer: IsolatedScorer, clips: ClipFolder, name: str, extract: ExtractParameters
+    scorer: IsolatedScorer,
+    clips: ClipFolder,
+    name: str,
+    extract: ExtractParameters,
+    tolerances: Mapping[str, float],
 ) -> bool:
     try:
         clip = scorer.probe(clips.find(name))
@@ -63,7 +73,7 @@ def _plans_agree(
     except ClipError as error:
         logger.info("Plans not compared on a clip that cannot be scored: %s", error)
         return False
-    if disagreements := compare_plans(identity, full):
+    if disagreements := compare_plans(identity, full, tolerances):
         raise InputError(
             f"the identity plan and the full plan disagree on the first {identity.frames} frames "
             f"of {name}: "
