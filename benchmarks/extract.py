@@ -247,7 +247,7 @@ def cost_of(job: Callable[[], object]) -> float:
 
 def print_agreement(paths: list[Path], first: int | None) -> None:
     """Print, per feature, how much a clip's mean and deviation differ between the two plans."""
-    engine = make_engine(VmafParameters(threads=os.cpu_count() or 1))
+    engine = make_engine(VmafParameters(backend="embedded", threads=os.cpu_count() or 1))
     differences = []
     for path in paths:
         clip = probe(path)

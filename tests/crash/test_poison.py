@@ -54,7 +54,7 @@ def add(project, *names: str) -> None:
 
 
 def command(project, params: str = "", evil: bool = True) -> list[str]:
-    ffmpeg = f",vmaf.ffmpeg={project.ffmpeg}" if evil else ""
+    ffmpeg = f",vmaf.backend=embedded,vmaf.ffmpeg={project.ffmpeg}" if evil else ""
     return [*KEDRO, *project.extract(params=f"{LIMITS}{ffmpeg}{params and f',{params}'}")]
 
 

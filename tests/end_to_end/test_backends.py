@@ -14,7 +14,7 @@ from tests.support.binaries import write_stand_in
 @pytest.mark.parametrize("backend", ["cpu", "cuda"])
 def test_backend_yields_the_same_table(project, tiny_clips, tmp_path, backend):
     names = project.add_clips(tiny_clips)
-    project.run()
+    project.run(params="vmaf.backend=embedded")
     embedded = project.table()
     cpu = write_stand_in(tmp_path / "cpu/vmaf")
     cuda = write_stand_in(tmp_path / "cuda/vmaf", cuda=True)

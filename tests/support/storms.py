@@ -101,7 +101,8 @@ class Job:
         """Return the arguments of a run."""
         own = {
             "extract": (
-                f"vmaf.ffmpeg={self.ffmpeg},extract.verify_clips=0,extract.max_failure_rate=1"
+                f"vmaf.backend=embedded,vmaf.ffmpeg={self.ffmpeg},extract.verify_clips=0"
+                ",extract.max_failure_rate=1"
             ),
             "ingest": "ingest.min_rows=1,ingest.integrity=decode",
             "fr_from_nr": (

@@ -173,7 +173,7 @@ class VmafParameters(Parameters):
     ``clip_timeout_s`` do not.
     """
 
-    backend: Literal["auto", "native", "embedded", "cpu", "cuda"] = "embedded"
+    backend: Literal["auto", "native", "embedded", "cpu", "cuda"] = "auto"
     """Engine that scores; docs/backends.md compares them. ``auto`` is ``native`` where the package
     was installed with a C compiler, else ``embedded``; both give the same values. Change it when
     you have built the fork's ``vmaf`` and want its values."""
