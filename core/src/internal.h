@@ -13,6 +13,7 @@
 
 enum {
     BLOCK = 16,      /* columns that are counted together */
+    WORD = 64,       /* columns or values that are looked at together, a bit for each */
     CONTRASTS = 4,   /* steps of luma, at 10 bits, that cambi looks for */
     SCALES = 5,
     MASK_RADIUS = 3, /* of the square in which flat pixels are counted */
@@ -20,6 +21,9 @@ enum {
     SAMPLE = 2048,   /* values that a guess is made from */
     TAPS = 5         /* rows and columns that motion smooths over */
 };
+
+/* The bits of a word at which its blocks begin. */
+#define FIRST_OF_BLOCKS UINT64_C(0x0001000100010001)
 
 /* One block of samples, in the vector types of GCC and Clang: each compiles to what there is. */
 typedef uint8_t bytes __attribute__((vector_size(BLOCK)));
@@ -34,6 +38,12 @@ typedef struct {
     uint8_t start, length;
     uint16_t unused;
 } run;
+
+/* Values above two bounds. */
+typedef struct {
+    int above, from; /* above the higher one; above the lower one or at it */
+    double sum;      /* of those above the higher one */
+} tally;
 
 /* The functions of one instruction set. */
 typedef struct {

@@ -141,7 +141,7 @@ static void lay_out(k150k_scorer *s, arena *from) {
     s->counts = take(from, blocks * (size_t)(s->values + CONTRASTS) * BLOCK, 2);
     s->runs = take(from, window * stride, sizeof *s->runs);
     s->run_counts = take(from, window, sizeof *s->run_counts);
-    s->contrasts = take(from, stride * rows + 2 * BLOCK, sizeof *s->contrasts);
+    s->contrasts = take(from, stride * rows + BLOCK + WORD, sizeof *s->contrasts);
     s->sample = take(from, SAMPLE + 1, sizeof *s->sample);
     s->differences = take(from, TAPS * stride, sizeof *s->differences);
     s->smoothed = take(from, stride, sizeof *s->smoothed);
