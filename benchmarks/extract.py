@@ -2,18 +2,20 @@
 
 Usage::
 
-    python benchmarks/extract.py plans [--clips DIR] [--limit N] [--rounds 5]
+    python benchmarks/extract.py plans [--clips DIR] [--limit N] [--rounds 5] [--no-full]
     python benchmarks/extract.py isolation [--clips DIR] [--limit N]
     python benchmarks/extract.py agreement [--clips DIR] [--limit N] [--first FRAMES]
     python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
 
 ``plans`` runs decoding alone and the engines ``native`` and ``embedded`` on the same clips in turn,
 several rounds of it, and prints medians: CPU seconds per clip (children included), ratios, and the
-clip with the most scoring per frame. So it does with the whole ``kedro run``; the full plan runs
-once. ``isolation`` prints what it costs to probe and score clips in a helper
-instead of in the process itself. ``agreement`` prints how much identity and full plan differ, on
-whole clips or on their first frames. ``overhead`` journals a whole corpus with scoring replaced by
-a no-op.
+clip with the most scoring per frame. So it does with the whole ``kedro run``, on four copies of
+each clip and on one clip, so that what a clip adds is known apart from the start. The full plan
+runs once and takes most of the time; ``--no-full`` leaves it out. The machine has to be idle, and
+one core is enough: ``taskset -c 1 python benchmarks/extract.py plans --clips DIR --no-full``.
+``isolation`` prints what it costs to probe and score clips in a helper instead of in the process
+itself. ``agreement`` prints how much identity and full plan differ, on whole clips or on their
+first frames. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
 """
 
 from __future__ import annotations
@@ -53,12 +55,15 @@ from k150k_pipeline.vmaf.plans import FULL, IDENTITY
 
 PROJECT = Path(__file__).resolve().parents[1]
 PR_SET_CHILD_SUBREAPER = 36
+COPIES = 4
 ENGINES: tuple[Literal["native"], Literal["embedded"]] = ("native", "embedded")
 
 
 def main() -> None:
     """Parse the command line and run one benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("plans", "isolation", "agreement"):
         command = commands.add_parser(name)
@@ -66,6 +71,7 @@ def main() -> None:
         command.add_argument("--limit", type=int)
         if name == "plans":
             command.add_argument("--rounds", type=int, default=5)
+            command.add_argument("--no-full", dest="full", action="store_false")
         if name == "agreement":
             command.add_argument(
                 "--first", type=int, help="number of frames to score; default: all"
@@ -81,7 +87,10 @@ def main() -> None:
     with clip_folder(options.clips) as folder:
         paths = sorted(folder.glob("*.mp4"))[: options.limit]
         if options.command == "plans":
-            compare_engines([probe(path) for path in paths], options.rounds)
+            clips = [probe(path) for path in paths]
+            compare_engines(clips, options.rounds)
+            if options.full:
+                print_full(clips)
             compare_runs(paths, options.rounds)
         elif options.command == "isolation":
             compare_isolation(paths)
@@ -130,18 +139,26 @@ def compare_engines(clips: list[ClipInfo], rounds: int) -> None:
     for number, (place, clip) in itertools.product(range(rounds), enumerate(clips)):
         for name, job in jobs.items():
             costs[name][number, place] = cost_of(functools.partial(job, clip))
-    full = np.array([cost_of(functools.partial(embedded.score, clip, FULL)) for clip in clips])
     print(f"clips: {len(clips)}, one after the other, vmaf.threads=1; medians of {rounds} rounds")
     medians = {name: np.median(cost, axis=0) for name, cost in costs.items()}
-    for name, median in {**medians, "full, once": full}.items():
+    for name, median in medians.items():
         print(f"{name:12} {median.mean():8.3f} CPU-s/clip")
     for one, other in (("native", "decode"), ("embedded", "decode"), ("native", "embedded")):
         ratios = medians[one] / medians[other]
         print(
             f"{one} / {other}: mean {ratios.mean():.2f}, {ratios.min():.2f} to {ratios.max():.2f}"
         )
-    print(f"full / embedded: {full.sum() / medians['embedded'].sum():.1f}")
     print_worst(clips, medians["native"] - medians["decode, PyAV"])
+
+
+def print_full(clips: list[ClipInfo]) -> None:
+    """Print what the full plan of the engine ``embedded`` costs per clip, beside its other plan."""
+    engine = make_engine(VmafParameters(backend="embedded"))
+    identity, full = (
+        sum(cost_of(functools.partial(engine.score, clip, plan)) for clip in clips) / len(clips)
+        for plan in (IDENTITY, FULL)
+    )
+    print(f"full, once   {full:8.3f} CPU-s/clip, {full / identity:.1f} times embedded")
 
 
 def decode(clip: ClipInfo) -> None:
@@ -165,35 +182,45 @@ def print_worst(clips: list[ClipInfo], seconds: npt.NDArray[np.float64]) -> None
 
 def compare_runs(paths: list[Path], rounds: int) -> None:
     """Extract the clips by ``kedro run`` with either engine in turn; print costs per clip."""
-    costs: dict[str, list[float]] = {name: [] for name in ENGINES}
+    count = COPIES * len(paths)
+    jobs = list(itertools.product(ENGINES, (count, 1)))
+    costs = {job: np.empty(rounds) for job in jobs}
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder))
         make_drop(project / "data/01_raw/konvid-150k", paths)
-        for number, backend in itertools.product(range(rounds), ENGINES):
-            run = functools.partial(run_extract, project, backend, f"{backend}{number}")
-            costs[backend].append(cost_of(run))
-    medians = {backend: float(np.median(cost)) for backend, cost in costs.items()}
-    for backend, cost in medians.items():
-        each = cost / len(paths)
-        print(f"kedro run, {backend:9} {cost:8.1f} CPU-s, its start included; {each:.3f} per clip")
-    print(f"kedro run, native / embedded: {medians['native'] / medians['embedded']:.2f}")
+        for number, (backend, limit) in itertools.product(range(rounds), jobs):
+            output = f"{backend}{limit}_{number}"
+            run = functools.partial(run_extract, project, backend, limit, output)
+            costs[backend, limit][number] = cost_of(run)
+    each = {}
+    for backend in ENGINES:
+        whole, start = (float(np.median(costs[backend, limit])) for limit in (count, 1))
+        each[backend] = (whole - start) / (count - 1)
+        print(
+            f"kedro run, {backend:9} {whole:7.1f} CPU-s for {count} clips, {start:.1f} for one: "
+            f"{each[backend]:.3f} for each further clip"
+        )
+    print(f"kedro run, native / embedded: {each['native'] / each['embedded']:.2f} a further clip")
 
 
 def make_drop(drop: Path, paths: list[Path]) -> None:
     """Make a scores CSV and a folder of copies of clips."""
     clips = drop / "k150ka_extracted"
     clips.mkdir(parents=True)
-    for path in paths:
-        shutil.copy(path, clips)
-    lines = "".join(f"{path.name},3.0\n" for path in paths)
+    names = []
+    for copy, path in itertools.product(range(COPIES), paths):
+        names.append(f"{copy}_{path.name}")
+        shutil.copy(path, clips / names[-1])
+    lines = "".join(f"{name},3.0\n" for name in names)
     drop.joinpath("k150ka_scores.csv").write_text(f"video_name,video_score\n{lines}")
 
 
-def run_extract(project: Path, backend: str, output: str) -> None:
-    """Extract every clip of a project's drop in one worker."""
+def run_extract(project: Path, backend: str, limit: int, output: str) -> None:
+    """Extract the first clips of a project's drop in one worker."""
     parameters = {
         "vmaf.backend": backend,
         "extract.workers": 1,
+        "extract.limit": limit,
         "extract.verify_clips": 0,
         "extract.max_failure_rate": 1,
         "out": project / f"{output}.parquet",
