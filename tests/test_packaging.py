@@ -149,8 +149,7 @@ def test_extract_in_a_folder_with_nothing_in_it(installed, tmp_path, tiny_clips)
     pd.DataFrame({"video_name": names, "video_score": 3.0}).to_csv(scores, index=False)
     before = installed.files()
     params = (
-        f"clips_dir={tiny_clips},scores={scores},out={out},extract.verify_clips=0,extract.shards=2,"
-        "vmaf.backend=auto"
+        f"clips_dir={tiny_clips},scores={scores},out={out},extract.verify_clips=0,extract.shards=2"
     )
     run = ("run", "--pipelines=extract", "--params", params)
     output = installed.k150k(folder, *run)

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 from k150k_pipeline.errors import EngineError
+from k150k_pipeline.isolation import own_helper
 from k150k_pipeline.mos.engines import mixed
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.schemas.scoring_class import scoring_class
 from k150k_pipeline.vmaf import core, decide_backend, make_engine
+from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
+from k150k_pipeline.vmaf.plans import IDENTITY
 from tests.conftest import CHECKOUT, KEDRO, Project
 from tests.support.waiting import HANG_GUARD_S
 
@@ -26,8 +29,11 @@ try:
 except EngineError as error:
     pytest.skip(str(error), allow_module_level=True)
 
+MEMORY_MB = 1111
+"""A memory limit of no other test, so that the helper is none of theirs."""
 OF_THE_RUN = {"plan", "scoring_rules", "schema_version"}
-AUTO = VmafParameters(backend="auto")
+AUTO = VmafParameters()
+NATIVE = VmafParameters(backend="native")
 
 
 @pytest.fixture
@@ -42,6 +48,13 @@ def library(tmp_path: Path, monkeypatch):
     make_engine.cache_clear()
 
 
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return a copy of the package without the library, to put before it on the path."""
+    ignored = shutil.ignore_patterns("_core*")
+    return Path(shutil.copytree(CHECKOUT / "src", tmp_path / "src", ignore=ignored))
+
+
 def rows_by_backend(project: Project) -> Counter[str]:
     report = json.loads(project.report.read_text())
     return Counter({s["backend"]: s["rows"] for s in report["rows_scored_with"].values()})
@@ -54,8 +67,9 @@ def test_rows_of_both_stand_in_one_table_and_stay_as_they_are(project, tiny_clip
     native = project.table()
     project.run(params="vmaf.backend=embedded,extract.limit=5")
     assert rows_by_backend(project) == {"native": 3, "embedded": 2}
-    assert "Engine: native\n" in without_wraps(project.run(params="vmaf.backend=auto"))
+    assert without_wraps(project.run()).count("Engine: native\n") == 1
     assert rows_by_backend(project) == {"native": 6, "embedded": 2}
+    assert json.loads(project.report.read_text())["scoring"]["backend"] == "native"
     table = project.table()
     assert table["clip_name"].tolist() == names
     assert table[:3].equals(native)
@@ -83,12 +97,9 @@ def test_the_native_engine_is_verified_against_the_full_plan_of_the_embedded_one
 
 
 def test_without_the_library_auto_is_the_embedded_engine_and_native_is_refused(
-    project, tiny_clips, tmp_path
+    project, tiny_clips, source
 ):
     project.add_clips(tiny_clips)
-    source = shutil.copytree(
-        CHECKOUT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("_core*")
-    )
 
     def run(backend: str) -> tuple[int, str]:
         arguments = project.extract(params=f"vmaf.backend={backend},extract.limit=1")
@@ -143,7 +154,20 @@ def test_two_engines_of_the_fork_share_no_table():
 
 def test_a_process_without_the_library_refuses_native(library: Path) -> None:
     with pytest.raises(EngineError, match=f"not built in {library.parent}: install .* compiler"):
-        make_engine(AUTO.model_copy(update={"backend": "native"}))
+        make_engine(NATIVE)
+
+
+def test_a_worker_without_the_library_ends_a_run_that_was_planned_for_native(
+    tiny_clips: Path, source: Path, monkeypatch
+) -> None:
+    monkeypatch.syspath_prepend(source)  # a helper executes Python anew, with this path
+    scorer = IsolatedScorer(NATIVE, MEMORY_MB, 60)
+    try:
+        clip = scorer.probe(min(tiny_clips.iterdir()))
+        with pytest.raises(EngineError, match=f"core is not built in {source}.*: install the pack"):
+            scorer.score(clip, IDENTITY)
+    finally:
+        own_helper(MEMORY_MB).close()
 
 
 @pytest.mark.parametrize("content", ["", "junk", "another library"])
@@ -154,7 +178,7 @@ def test_a_library_that_cannot_be_loaded_is_named(library: Path, content: str) -
     else:
         library.write_text(content)
     with pytest.raises(EngineError, match=r"cannot be loaded: .*_core\.abi3\.so"):
-        make_engine(AUTO.model_copy(update={"backend": "native"}))
+        make_engine(NATIVE)
     assert decide_backend(AUTO).backend == "embedded"
 
 

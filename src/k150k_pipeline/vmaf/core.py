@@ -18,7 +18,7 @@ VERSION = 1
 _FOLDER = Path(__file__).parent
 _FASTEST = -1
 _ADVICE = (
-    "install the package again where there is a C compiler (make install), or set "
+    "install the package again where there is a C compiler (make --always-make install), or set "
     "vmaf.backend=embedded"
 )
 
