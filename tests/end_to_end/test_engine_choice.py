@@ -87,6 +87,13 @@ def test_another_plan_is_still_refused(project, tiny_clips):
     assert "1 rows with" in output and "plan='identity' (now 'full')" in without_wraps(output)
 
 
+def test_under_the_full_plan_auto_is_the_embedded_engine(project, tiny_clips):
+    project.add_clips(tiny_clips)
+    output = project.run(params="extract.plan=full,extract.limit=1")
+    assert without_wraps(output).count("Engine: embedded, for plan full\n") == 1
+    assert rows_by_backend(project) == {"embedded": 1}
+
+
 def test_the_native_engine_is_verified_against_the_full_plan_of_the_embedded_one(
     project, tiny_clips
 ):

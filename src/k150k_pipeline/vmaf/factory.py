@@ -6,7 +6,7 @@ import functools
 import logging
 
 from k150k_pipeline.errors import EngineError
-from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.schemas.parameters import PlanName, VmafParameters
 from k150k_pipeline.vmaf.core import load_library
 from k150k_pipeline.vmaf.embedded import EmbeddedEngine
 from k150k_pipeline.vmaf.engine import Engine
@@ -25,12 +25,15 @@ _ENGINES: dict[
 }
 
 
-def decide_backend(parameters: VmafParameters) -> VmafParameters:
-    """Replace ``auto`` by the engine that this machine has, and log which engine scores.
+def decide_backend(parameters: VmafParameters, plan: PlanName = "identity") -> VmafParameters:
+    """Replace ``auto`` by the engine that scores under a plan here, and log which engine it is.
 
     A run decides once, when it is planned, so that all its processes use one engine.
     """
-    decided, why = _decide(parameters)
+    if parameters.backend == "auto" and plan == "full":
+        decided, why = parameters.model_copy(update={"backend": "embedded"}), ", for plan full"
+    else:
+        decided, why = _decide(parameters)
     logger.info("Engine: %s%s", decided.backend, why)
     return decided
 

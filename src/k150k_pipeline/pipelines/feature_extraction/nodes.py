@@ -89,7 +89,7 @@ def plan_extraction(
         scores, where=where, scale=extract.score_scale, bad_rows=extract.bad_labels
     )
     mos, present = planning.match_labels(labels.mos, clips.names())
-    vmaf = decide_backend(vmaf)
+    vmaf = decide_backend(vmaf, extract.plan)
     scoring = describe_scoring(make_engine(vmaf).identify(), extract.plan)
     key = fingerprint(scoring)
     scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
