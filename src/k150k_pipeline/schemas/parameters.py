@@ -186,8 +186,9 @@ class VmafParameters(Parameters):
 
     ffmpeg: Path | None = None
     """The ffmpeg binary; null: that of the ``imageio-ffmpeg`` wheel. ``embedded`` decodes and
-    scores with it and needs its libvmaf filter; ``cpu`` and ``cuda`` only decode with it. Change it
-    when that binary does not run on your system."""
+    scores with it and needs its libvmaf filter, and so does ``native`` with the clips that it
+    leaves to ``embedded``; ``cpu`` and ``cuda`` only decode with it. Change it when that binary
+    does not run on your system."""
 
     cpu_binary: Path = Path("core/build-cpu/tools/vmaf")
     """The fork's ``vmaf`` that scores on the CPU. A CUDA build works too. Change it when it was
