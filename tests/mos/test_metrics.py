@@ -107,33 +107,3 @@ def test_fit_that_does_not_converge_is_nan():
     random = np.random.default_rng(0)
     scores = metrics.score(*random.normal(size=(2, 50)), FitParameters(max_evaluations=5))
     assert math.isnan(scores["plcc_logistic"]) and math.isfinite(scores["plcc"])
-
-
-def test_intervals_cover_and_widen_with_fewer_contents():
-    random = np.random.default_rng(2)
-    true = random.normal(3, 0.4, 600)
-    predicted = true + 0.4 * random.normal(size=600)
-    alone = metrics.bootstrap(predicted, true, [str(i) for i in range(600)], draws=200, seed=0)
-    low, high = alone["plcc"]
-    assert low < metrics.plcc(predicted, true) < high and high - low < 0.15
-    twice = metrics.bootstrap(
-        np.tile(predicted, 3), np.tile(true, 3), [str(i) for i in range(600)] * 3, draws=200, seed=0
-    )
-    assert twice["plcc"] == pytest.approx(alone["plcc"], abs=0.02), "copies are no new evidence"
-
-
-def test_intervals_are_percentiles_of_the_same_metrics():
-    """Resampled here in the plainest way, with the same draws."""
-    random = np.random.default_rng(6)
-    true = np.round(random.normal(3, 0.4, 90), 1)
-    predicted, groups = true + random.normal(size=90), [f"g{i // 3}" for i in range(90)]
-    found = metrics.bootstrap(predicted, true, groups, draws=40, seed=3)
-    names = sorted(set(groups))
-    again, values = np.random.default_rng(3), {name: [] for name in found}
-    for _ in range(40):
-        chosen = again.integers(30, size=30)
-        rows = [r for c in chosen for r in range(90) if groups[r] == names[c]]
-        for name in values:
-            values[name].append(getattr(metrics, name)(predicted[rows], true[rows]))
-    for name, expected in values.items():
-        assert found[name] == pytest.approx(np.percentile(expected, [2.5, 97.5]), abs=1e-12)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import METRICS, bootstrap, plcc, rmse, score, srocc
+from k150k_pipeline.mos.intervals import bootstrap
+from k150k_pipeline.mos.metrics import METRICS, plcc, rmse, score, srocc
 from k150k_pipeline.mos.models import Head, fit_head
 from k150k_pipeline.mos.splits import Fold, Splits, Texts
 from k150k_pipeline.mos.table import METADATA_COLUMNS, VMAF_COLUMN, uninformative

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from scipy import optimize, stats
 
-from k150k_pipeline.mos.types import Floats, Integers, Metric, Scores
+from k150k_pipeline.mos.types import Floats, Metric, Scores
 from k150k_pipeline.schemas.mos_parameters import FitParameters
 
 METRICS: tuple[Metric, ...] = (
@@ -85,70 +85,6 @@ def score(predicted: Floats, true: Floats, fit: FitParameters) -> Scores:
         "rmse": rmse(predicted, true),
         "rmse_logistic": rmse(mapped, true),
     }
-
-
-def bootstrap(
-    predicted: Floats, true: Floats, groups: Sequence[str], *, draws: int, seed: int
-) -> dict[str, list[float]]:
-    """Return 95 % intervals by resampling contents, as clips of one content are not independent.
-
-    Args:
-        predicted: Predictions, shape (clips,).
-        true: MOS, shape (clips,).
-        groups: Content of each clip.
-        draws: Number of resamples.
-        seed: Seed of the resampling.
-
-    Returns:
-        Lower and upper end per metric, without the two after the logistic fit; NaN where a metric
-        is undefined.
-    """
-    random = np.random.default_rng(seed)
-    order, starts, sizes = _members(groups)
-    metrics: Mapping[str, Callable[[Floats, Floats], float]] = {
-        "plcc": _pearson, "srocc": _spearman, "krocc": krocc, "rmse": rmse,
-    }  # fmt: skip
-    drawn: dict[str, list[float]] = {name: [] for name in metrics}
-    for _ in range(draws):
-        chosen = random.integers(len(starts), size=len(starts))
-        rows = order[_ranges(starts[chosen], sizes[chosen])]
-        for name, metric in metrics.items():
-            drawn[name].append(metric(predicted[rows], true[rows]))
-    return {name: _interval(values) for name, values in drawn.items()}
-
-
-def _members(groups: Sequence[str]) -> tuple[Integers, Integers, Integers]:
-    """Return the row numbers ordered by group, and each group's start and size in that order."""
-    _, codes, sizes = np.unique(
-        np.asarray(groups, dtype=str), return_inverse=True, return_counts=True
-    )
-    return np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes, sizes
-
-
-def _ranges(starts: Integers, sizes: Integers) -> Integers:
-    """Return the numbers ``start, start + 1, …`` of all ranges in one array."""
-    before = np.cumsum(sizes) - sizes
-    ranges: Integers = np.arange(sizes.sum()) + np.repeat(starts - before, sizes)
-    return ranges
-
-
-def _pearson(x: Floats, y: Floats) -> float:
-    """Return Pearson's correlation without a p-value, which a bootstrap would wait for."""
-    dx, dy = x - x.mean(), y - y.mean()
-    # Sums, not dot products: those start all threads of BLAS for one vector.
-    scale = np.sqrt((dx * dx).sum() * (dy * dy).sum())
-    return float((dx * dy).sum() / scale) if scale else float("nan")
-
-
-def _spearman(x: Floats, y: Floats) -> float:
-    return _pearson(stats.rankdata(x), stats.rankdata(y))
-
-
-def _interval(values: list[float]) -> list[float]:
-    known = np.asarray(values)[np.isfinite(values)]
-    if not len(known):
-        return [float("nan"), float("nan")]
-    return [float(end) for end in np.percentile(known, [2.5, 97.5])]
 
 
 def _correlate(
