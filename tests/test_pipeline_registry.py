@@ -136,7 +136,8 @@ def test_protocol_has_no_shard_without_a_split(register, protocol, shards):
 
 def test_mos_head_reads_features_and_corpus_and_makes_a_model_set(register):
     head = register()["mos_head"]
-    assert data_inputs(head) == {"konvid_150k_features", "konvid_150k_corpus"}
+    wanted = {"konvid_150k_features", "konvid_150k_corpus", "mos_head_finished"}
+    assert data_inputs(head) == wanted
     assert {"mos_model_set", "mos_head_report"} <= head.outputs()
 
 
@@ -144,10 +145,10 @@ def test_mos_head_reads_features_and_corpus_and_makes_a_model_set(register):
 def test_what_comes_after_kedro_run_reads_what_it_makes(register, corpus):
     pipelines = register(ingest={"corpus": corpus.replace("_", "-")})
     made = pipelines["__default__"].all_outputs()
-    assert data_inputs(pipelines["mos_head"]) == {f"{corpus}_features", f"{corpus}_corpus"}
-    assert data_inputs(pipelines["enrich"]) == data_inputs(pipelines["protocol"])
-    assert data_inputs(pipelines["protocol"]) == {f"{corpus}_features"}
-    assert data_inputs(pipelines["mos_head"]) <= made
+    head = data_inputs(pipelines["mos_head"]) - {"mos_head_finished"}
+    assert head == {f"{corpus}_features", f"{corpus}_corpus"} and head <= made
+    assert data_inputs(pipelines["enrich"]) == {f"{corpus}_features"}
+    assert data_inputs(pipelines["protocol"]) == {f"{corpus}_features", "protocol_finished"}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,8 @@ def test_which_table_comes_next(parameters, table):
 
 def test_a_given_table_is_read_and_never_written_by_extract(register):
     pipelines = register(features="/a.parquet")
-    assert data_inputs(pipelines["mos_head"]) == {"given_features", "konvid_150k_corpus"}
+    wanted = {"given_features", "konvid_150k_corpus", "mos_head_finished"}
+    assert data_inputs(pipelines["mos_head"]) == wanted
     assert pipelines["enrich"].outputs() == {"given_enriched", "enrich_summary"}
     for name in ("__default__", "extract"):
         assert not {"given_features", "given_enriched"} & pipelines[name].datasets()
@@ -174,7 +176,8 @@ def test_a_given_table_is_read_and_never_written_by_extract(register):
 def test_sample_environment_makes_the_table_of_mos_head_on_the_way(register):
     head = register(sample={"enabled": True})["mos_head"]
     journals = {"konvid_150k_journal", "konvid_150k_ingest_journal"}
-    assert data_inputs(head) <= journals | {"konvid_150k_drop", "konvid_150k_clips"}
+    others = {"konvid_150k_drop", "konvid_150k_clips", "mos_head_finished"}
+    assert data_inputs(head) <= journals | others
 
 
 def test_commands_that_train_nothing_import_no_training_library():

@@ -101,7 +101,7 @@ def test_a_line_every_so_many_clips_and_one_at_the_end(journal, lines):
         write(journal, 3, 0)
         assert lines.next().startswith(f"k150ka: {expected} clips: ")
     write(journal, 2, 0)
-    assert reporter.stop() == 8
+    assert reporter.stop()["clips"] == 8
     (last,) = lines.rest()
     assert last.startswith("k150ka: 8 of 10 clips: ") and "0 failed, ETA" in last
 
@@ -114,7 +114,7 @@ def test_the_last_clip_is_a_line_at_once(journal, lines):
     while "2 of 2 clips" not in lines.next():
         continue
     assert "1 failed, ETA 0:00:00" in lines.seen[-1]
-    assert reporter.stop() == 1 and lines.rest() == []
+    assert reporter.stop()["clips"] == 1 and lines.rest() == []
 
 
 def test_off_a_terminal_there_are_lines_though_no_clip_finishes(journal, lines):
@@ -135,14 +135,14 @@ def test_a_run_without_journals_says_that_it_works(lines):
     reporter = ProgressReporter({}, poll_s=0.01, line_every_s=0.02)
     reporter.start()
     assert lines.next().startswith("still working")
-    assert reporter.stop() == 0
+    assert reporter.stop()["clips"] == 0
 
 
 def test_a_run_with_nothing_due_says_nothing(journal, lines):
     reporter = ProgressReporter({"k150ka": journal})
     reporter.start()
     announce(journal, 0)
-    assert reporter.stop() == 0 and lines.rest() == []
+    assert reporter.stop()["clips"] == 0 and lines.rest() == []
 
 
 def test_what_an_earlier_run_announced_and_finished_does_not_count(journal, lines):
@@ -150,7 +150,7 @@ def test_what_an_earlier_run_announced_and_finished_does_not_count(journal, line
     write(journal, 5, 0)
     reporter = ProgressReporter({"k150ka": journal}, poll_s=0.01)
     reporter.start()
-    assert reporter.stop() == 0 and lines.rest() == []
+    assert reporter.stop()["clips"] == 0 and lines.rest() == []
 
 
 CROWD = """

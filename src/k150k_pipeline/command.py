@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -162,12 +163,13 @@ def _name_file(error: OSError) -> str:
 
 
 def _kept() -> str:
-    """Stop what the hooks started; return a line on the clips that the run finished, if any."""
+    """Stop what the hooks started; return a line on what the run has finished, if anything."""
     hooks = [hook for hook in settings.HOOKS if isinstance(hook, ProjectHooks)]
     for hook in hooks:
         hook.stop()
-    if finished := sum(hook.finished for hook in hooks):
-        return f"\n{finished} clips of this run are kept: the same command goes on from there"
+    finished = sum((hook.finished for hook in hooks), Counter[str]())
+    if kept := " and ".join(f"{count} {part}" for part, count in finished.items() if count):
+        return f"\n{kept} of this run are kept: the same command goes on from there"
     return ""
 
 

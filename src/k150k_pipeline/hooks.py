@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,15 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from k150k_pipeline.datasets import AtomicFileDataset, JournalDataset, ModelSetDataset
+from k150k_pipeline.datasets import (
+    AtomicFileDataset,
+    FinishedPartsDataset,
+    JournalDataset,
+    ModelSetDataset,
+)
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.mos.finished import Finished
 from k150k_pipeline.pipeline_shape import set_shape
 from k150k_pipeline.pipelines.sample.words import SAMPLE_REPORT, describe_sample
 from k150k_pipeline.progress import ProgressReporter
@@ -61,8 +68,8 @@ class ProjectHooks:
     def __init__(self) -> None:
         self._locks: list[RunLock] = []
         self._reporter: ProgressReporter | None = None
-        self.finished = 0
-        """Number of clips that the run has finished, counted when it ends."""
+        self.finished = Counter[str]()
+        """Number of clips, folds and splits that the run has finished, counted when it ends."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -84,7 +91,7 @@ class ProjectHooks:
             OutputInUseError: Another run works on the same output.
         """
         self.stop()  # a run that is interrupted in a notebook calls no closing hook
-        self.finished = 0
+        self.finished = Counter()
         _refuse_missing_entries(pipeline, catalog)
         _refuse_folders(pipeline, catalog)
         journals = _journals(pipeline, catalog)
@@ -92,7 +99,9 @@ class ProjectHooks:
             lock = RunLock(path)
             lock.acquire()
             self._locks.append(lock)
-        self._reporter = ProgressReporter({name: j.journal for name, j in journals.items()})
+        self._reporter = ProgressReporter(
+            {name: j.journal for name, j in journals.items()}, _counted(pipeline, catalog)
+        )
         logger.info("Running %s", ", ".join(sorted(_pipelines(pipeline))))
         self._reporter.start()
 
@@ -121,7 +130,7 @@ class ProjectHooks:
         self.stop()
 
     def stop(self) -> None:
-        """Stop to show progress, count the finished clips, and release the locks."""
+        """Stop to show progress, count what is finished, and release the locks."""
         if self._reporter is not None:
             self.finished = self._reporter.stop()
             self._reporter = None
@@ -164,6 +173,16 @@ def _journals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, JournalData
         name.removesuffix("_journal"): dataset
         for name, dataset in datasets.items()
         if isinstance(dataset, JournalDataset)
+    }
+
+
+def _counted(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, Finished]:
+    """Return the finished parts of a run by the name of the pipeline."""
+    datasets = {name: catalog.get(name) for name in sorted(pipeline.datasets())}
+    return {
+        name.removesuffix("_finished"): dataset.finished
+        for name, dataset in datasets.items()
+        if isinstance(dataset, FinishedPartsDataset)
     }
 
 

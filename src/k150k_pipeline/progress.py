@@ -1,11 +1,13 @@
-"""The progress of a run, read from its journals: bars on a terminal, elsewhere lines of the log."""
+"""The progress of a run, read from its files: bars on a terminal, elsewhere lines of the log."""
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +25,8 @@ from rich.table import Column
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.watch import JournalTail
+from k150k_pipeline.mos.finished import Finished
+from k150k_pipeline.mos.steps import StepsTail
 from k150k_pipeline.terminal import DRAWING, console, log_above
 
 logger = logging.getLogger(__name__)
@@ -69,9 +73,9 @@ class _Job:
         return self.run is not None and self.finished >= self.due
 
     @property
-    def kept(self) -> int:
+    def kept(self) -> Counter[str]:
         """Number of clips that the run finished without a failure."""
-        return self._tail.poll().ok
+        return Counter({"clips": self._tail.poll().ok})
 
     def update(self) -> None:
         """Read the new lines of the journal."""
@@ -102,11 +106,67 @@ class _Job:
         return f"{self.name}: {self.finished} of {self.due} clips: {self.describe()}"
 
 
+class _CountedJob:
+    """The progress of a run that counts its steps, such as the fits of a model.
+
+    Attributes:
+        name: Name of the pipeline.
+        run: The first announcement of the run; None until then.
+        finished: Number of steps done or skipped.
+        logged: Number of these when the last line was written.
+    """
+
+    def __init__(self, name: str, finished: Finished) -> None:
+        self.name = name
+        self.run: dict[str, Any] | None = None
+        self.finished = self.logged = 0
+        self._tail = StepsTail(finished)
+        self._started = 0.0
+
+    @property
+    def due(self) -> int:
+        return int(self.run["due"]) if self.run else 0
+
+    @property
+    def complete(self) -> bool:
+        return self.run is not None and self.finished >= self.due
+
+    @property
+    def kept(self) -> Counter[str]:
+        """Number of parts that the run finished, by what they are."""
+        return self._tail.poll().kept
+
+    def update(self) -> None:
+        """Read the new lines of the file of steps."""
+        seen = self._tail.poll()
+        if self.run is None and seen.due:
+            self._started = time.monotonic()
+            self.run = {"due": seen.due, "flush_every": math.inf}
+        self.finished = seen.done + seen.skipped
+
+    def describe(self) -> str:
+        """Return what is kept from earlier runs, and the last step or, if known, the time left."""
+        seen = self._tail.seen
+        rate = seen.done / max(time.monotonic() - self._started, 1e-3)
+        left = f"ETA {eta(max(self.due - self.finished, 0), rate)}" if seen.even else seen.note
+        kept = f"{seen.skipped} kept from before" if seen.skipped else ""
+        return ", ".join(filter(None, [kept, left]))
+
+    def line(self) -> str:
+        """Return the progress as a line of the log."""
+        count = f"{self.name}: {self.finished} of {self.due} {self._tail.seen.unit}"
+        return ": ".join(filter(None, [count, self.describe()]))
+
+
+_AnyJob = _Job | _CountedJob
+
+
 class ProgressReporter:
     """A thread that shows the progress of a run.
 
     Args:
         journals: Journals that the run writes, by name; may be empty.
+        counted: Folders of finished parts whose steps the run counts, by name.
         poll_s: Seconds between two readings of the journals.
         line_every_s: Off a terminal, the most seconds without a line.
     """
@@ -114,11 +174,13 @@ class ProgressReporter:
     def __init__(
         self,
         journals: Mapping[str, Journal],
+        counted: Mapping[str, Finished] | None = None,
         *,
         poll_s: float = 0.5,
         line_every_s: float = 30.0,
     ) -> None:
-        self._jobs = [_Job(name, journal) for name, journal in journals.items()]
+        self._jobs: list[_AnyJob] = [_Job(name, journal) for name, journal in journals.items()]
+        self._jobs += [_CountedJob(name, parts) for name, parts in (counted or {}).items()]
         self._poll_s = poll_s
         self._line_every_s = line_every_s
         self._started = time.monotonic()
@@ -129,12 +191,12 @@ class ProgressReporter:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> int:
-        """Read the journals a last time and end; return how many clips the run has finished."""
+    def stop(self) -> Counter[str]:
+        """Read a last time and end; return how many clips, folds and splits are finished."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        return sum(job.kept for job in self._jobs)
+        return sum((job.kept for job in self._jobs), Counter())
 
     def _watch(self) -> None:
         if console().is_terminal:
@@ -201,7 +263,7 @@ class _Bars:
         with DRAWING:
             self._bar.stop()
 
-    def draw(self, jobs: Iterable[_Job], phase: str | None) -> None:
+    def draw(self, jobs: Iterable[_AnyJob], phase: str | None) -> None:
         """Show the progress of the jobs, and the phase of the run; None hides the phase."""
         with DRAWING:
             for job in jobs:
@@ -209,7 +271,7 @@ class _Bars:
             self._bar.update(self._phase_row, description=phase or "", visible=phase is not None)
             self._bar.refresh()
 
-    def _show(self, job: _Job) -> None:
+    def _show(self, job: _AnyJob) -> None:
         if not job.due:
             return
         if job.name not in self._rows:
@@ -244,7 +306,7 @@ def _progress() -> Progress:
     )
 
 
-def _is_news(job: _Job, ended: bool) -> bool:
+def _is_news(job: _AnyJob, ended: bool) -> bool:
     """Return whether enough has been finished since the last line to write another one."""
     new = job.finished - job.logged
     if job.run is None or not new:

@@ -111,3 +111,11 @@ def test_one_content_has_no_width():
     found = intervals.bootstrap(predicted, true, ["one"] * 12, draws=30, seed=0)
     for name, measure in MEASURES.items():
         assert found[name] == pytest.approx([measure(predicted, true)] * 2, abs=1e-12)
+
+
+def test_without_ranks_the_others_are_the_same():
+    predicted, true = pair("ties", 40, np.random.default_rng(4))
+    groups = [str(i // 2) for i in range(40)]
+    whole = intervals.bootstrap(predicted, true, groups, draws=50, seed=0)
+    part = intervals.bootstrap(predicted, true, groups, draws=50, seed=0, ranks=False)
+    assert part == {name: whole[name] for name in ("plcc", "rmse")}

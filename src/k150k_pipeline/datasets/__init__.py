@@ -13,6 +13,7 @@ from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
 from k150k_pipeline.datasets.data_card import DataCardDataset
 from k150k_pipeline.datasets.extra_columns import ExtraColumnsDataset
 from k150k_pipeline.datasets.features_table import FeaturesDataset
+from k150k_pipeline.datasets.finished_parts import FinishedPartsDataset
 from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset
@@ -30,6 +31,7 @@ __all__ = [
     "DataCardDataset",
     "ExtraColumnsDataset",
     "FeaturesDataset",
+    "FinishedPartsDataset",
     "FolderDataset",
     "JournalDataset",
     "ModelSet",

@@ -12,10 +12,17 @@ from k150k_pipeline.mos.types import Floats, Integers
 
 _BLOCK = 1 << 17  # weights at a time: they fit the cache of a core
 _MIN_PAIRS = 3
+_OF_VALUES, _OF_RANKS = ("plcc", "rmse"), ("srocc", "krocc")
 
 
 def bootstrap(
-    predicted: Floats, true: Floats, groups: Sequence[str], *, draws: int, seed: int
+    predicted: Floats,
+    true: Floats,
+    groups: Sequence[str],
+    *,
+    draws: int,
+    seed: int,
+    ranks: bool = True,
 ) -> dict[str, list[float]]:
     """Return 95 % intervals by resampling contents, as clips of one content are not independent.
 
@@ -25,14 +32,15 @@ def bootstrap(
         groups: Content of each clip.
         draws: Number of resamples.
         seed: Seed of the resampling.
+        ranks: Whether SROCC and KROCC are wanted, which take most of the time.
 
     Returns:
         Lower and upper end per metric, without the two after the logistic fit; NaN where a metric
         is undefined.
     """
     if not (np.isfinite(predicted).all() and np.isfinite(true).all()):
-        return {name: [float("nan")] * 2 for name in ("plcc", "srocc", "krocc", "rmse")}
-    pairs = _Pairs(predicted, true)
+        return {name: [float("nan")] * 2 for name in _OF_RANKS * ranks + _OF_VALUES}
+    pairs = _Pairs(predicted, true, ranks)
     with threadpool_limits(1):  # products this small are slower on all threads of BLAS
         blocks = [pairs.measure(weights) for weights in draw_weights(groups, draws, seed)]
     return {name: _interval(np.concatenate([b[name] for b in blocks])) for name in blocks[0]}
@@ -57,16 +65,14 @@ class _Pairs:
     Args:
         predicted: Predictions, shape (clips,).
         true: MOS, shape (clips,).
+        ranks: Whether SROCC and KROCC are measured too.
     """
 
-    def __init__(self, predicted: Floats, true: Floats) -> None:
+    def __init__(self, predicted: Floats, true: Floats, ranks: bool = True) -> None:
         x, y = predicted - predicted.mean(), true - true.mean()
         self._moments = np.stack([x, y, x * y, x * x, y * y, (predicted - true) ** 2], axis=1)
         self._ranked = _Ranked.of(predicted), _Ranked.of(true)
-        one, other = self._ranked
-        self._both = _Ranked.of(one.codes * other.distinct + other.codes)
-        fewer, more = sorted((one, other), key=lambda ranked: ranked.distinct)
-        self._levels = list(_levels(more.codes, fewer.codes))
+        self._order = _Order(*self._ranked) if ranks else None
 
     def measure(self, weights: Floats) -> dict[str, Floats]:
         """Return each metric of weighted clips, shape (draws,); NaN where it is undefined.
@@ -75,44 +81,60 @@ class _Pairs:
             weights: Whole numbers, shape (draws, clips).
         """
         total = weights.sum(axis=1)
-        sizes = [ranked.sizes(weights) for ranked in (*self._ranked, self._both)]
-        ties = [((size - 1) * size).sum(axis=1) / 2 for size in sizes]
-        pairs = (total - 1) * total / 2
-        unequal = (pairs - ties[0]) * (pairs - ties[1])
-        plcc, rmse = self._of_values(weights, total)
-        agreeing = pairs - ties[0] - ties[1] + ties[2] - 2 * self._discordant(weights)
+        sizes = [ranked.sizes(weights) for ranked in self._ranked]
+        ties = [_pairs(size).sum(axis=1) for size in sizes]
+        vary = np.logical_and(*(_pairs(total) > tied for tied in ties))
         with np.errstate(invalid="ignore", divide="ignore"):
-            krocc = agreeing / np.sqrt(pairs - ties[0]) / np.sqrt(pairs - ties[1])
-        defined = np.where(unequal > 0, 0.0, np.nan)
-        return {
-            "plcc": plcc + defined,
-            "srocc": self._of_ranks(weights, total, sizes) + defined,
-            "krocc": np.where(total < _MIN_PAIRS, np.nan, krocc + defined),
-            "rmse": rmse,
-        }
+            found = self._of_values(weights, total)
+            if self._order is not None:
+                found["srocc"] = self._of_ranks(weights, total, sizes)
+                krocc = self._order.agreement(weights, _pairs(total), *ties)
+                found["krocc"] = np.where(total < _MIN_PAIRS, np.nan, krocc)
+        return {name: np.where(vary | (name == "rmse"), v, np.nan) for name, v in found.items()}
 
-    def _of_values(self, weights: Floats, total: Floats) -> tuple[Floats, Floats]:
+    def _of_values(self, weights: Floats, total: Floats) -> dict[str, Floats]:
         x, y, xy, xx, yy, squares = (weights @ self._moments / total[:, None]).T
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y)), np.sqrt(squares)
+        correlation = (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))
+        return {"plcc": correlation, "rmse": np.sqrt(squares)}
 
     def _of_ranks(self, weights: Floats, total: Floats, sizes: list[Floats]) -> Floats:
         middle = (total[:, None] + 1) / 2
         dx, dy = (
             ranked.spread(np.cumsum(size, axis=1) - size / 2 + 0.5 - middle)
-            for ranked, size in zip(self._ranked, sizes, strict=False)
+            for ranked, size in zip(self._ranked, sizes, strict=True)
         )
-        products = (_weighted(weights, a, b) for a, b in ((dx, dy), (dx, dx), (dy, dy)))
-        covariance, one, other = products
-        with np.errstate(invalid="ignore", divide="ignore"):
-            correlation: Floats = covariance / np.sqrt(one * other)
+        products = [_weighted(weights, a, b) for a, b in ((dx, dy), (dx, dx), (dy, dy))]
+        correlation: Floats = products[0] / np.sqrt(products[1] * products[2])
         return correlation
 
-    def _discordant(self, weights: Floats) -> Floats:
-        found = np.zeros(len(weights))
-        for level in self._levels:
-            found += level.count(weights)
-        return found
+
+class _Order:
+    """In which pairs of clips predictions and MOS have the same order.
+
+    Args:
+        predicted: Predictions.
+        true: MOS.
+    """
+
+    def __init__(self, predicted: _Ranked, true: _Ranked) -> None:
+        self._both = _Ranked.of(predicted.codes * true.distinct + true.codes)
+        fewer, more = sorted((predicted, true), key=lambda ranked: ranked.distinct)
+        self._levels = list(_levels(more.codes, fewer.codes))
+
+    def agreement(self, weights: Floats, pairs: Floats, tied: Floats, tied_too: Floats) -> Floats:
+        """Return Kendall's tau-b of weighted clips, shape (draws,).
+
+        Args:
+            weights: Whole numbers, shape (draws, clips).
+            pairs: Number of pairs, shape (draws,).
+            tied: Number of these with equal predictions, shape (draws,).
+            tied_too: Number of these with equal MOS, shape (draws,).
+        """
+        tied_in_both = _pairs(self._both.sizes(weights)).sum(axis=1)
+        discordant = np.sum([level.count(weights) for level in self._levels], axis=0)
+        difference = pairs - tied - tied_too + tied_in_both - 2 * discordant
+        tau: Floats = difference / np.sqrt(pairs - tied) / np.sqrt(pairs - tied_too)
+        return tau
 
 
 @dataclass(frozen=True)
@@ -196,6 +218,10 @@ def _levels(first: Integers, second: Integers) -> Iterator[_Level]:
 def _take(values: Floats, columns: Integers) -> Floats:
     taken: Floats = np.take(values, columns, axis=1)  # three times as fast as an index
     return taken
+
+
+def _pairs(counts: Floats) -> Floats:
+    return counts * (counts - 1) / 2
 
 
 def _weighted(weights: Floats, one: Floats, other: Floats) -> Floats:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.finished import NOTHING_KEPT, Finished
 from k150k_pipeline.mos.intervals import bootstrap
 from k150k_pipeline.mos.metrics import METRICS, plcc, rmse, score, srocc
 from k150k_pipeline.mos.models import Head, fit_head
+from k150k_pipeline.mos.origins import digest_of_arrays, digest_of_table, surroundings
 from k150k_pipeline.mos.splits import Fold, Splits, Texts
 from k150k_pipeline.mos.table import METADATA_COLUMNS, VMAF_COLUMN, uninformative
 from k150k_pipeline.mos.types import (
@@ -30,6 +33,14 @@ from k150k_pipeline.schemas.mos_parameters import FitParameters, ModelKind, MosH
 
 _BASELINE_KINDS: tuple[ModelKind, ...] = ("ridge", "trees")
 _SHOWN_ALONE = 5
+_FITTED_BY = (
+    __name__,
+    *(f"k150k_pipeline.mos.{module}" for module in ("intervals", "metrics", "models", "table")),
+    "k150k_pipeline.schemas.mos_parameters",
+)
+"""Modules whose code determines the scores of a fold."""
+
+logger = logging.getLogger(__name__)
 
 
 def cross_validate(
@@ -38,13 +49,32 @@ def cross_validate(
     splits: Splits,
     kind: ModelKind,
     parameters: MosHeadParameters,
+    finished: Finished = NOTHING_KEPT,
 ) -> CrossValidation:
-    """Fit and score a kind of model on every fold: each of its seeds, and their ensemble."""
-    scores = [
-        record
-        for fold in splits.folds
-        for record in _score_fold(frame, inputs, fold, splits.contents, kind, parameters)
-    ]
+    """Fit and score a kind of model on every fold: each of its seeds, and their ensemble.
+
+    Args:
+        frame: Rows that the splits refer to.
+        inputs: Candidate input columns.
+        splits: The folds.
+        kind: Kind of regressor.
+        parameters: Block ``mos_head``.
+        finished: Folds of earlier runs, which are not fitted again; those of this run are added.
+    """
+    origin = _origin(frame, inputs, splits, kind, parameters)
+    scores: list[FoldScores] = []
+    for fold in splits.folds:
+        name = f"{kind} {fold.name}"
+        made_from = {**origin, "rows": digest_of_arrays([fold.train, fold.validate])}
+        known = finished.look_up(name, made_from)
+        if known is None:
+            known = _score_fold(frame, inputs, fold, splits.contents, kind, parameters, finished)
+            finished.keep(name, made_from, known)
+            finished.count({"kept": 1, "part": "folds"})
+        else:
+            finished.count({"skipped": len(parameters.seeds)})
+            logger.info("%s is kept from an earlier run and not fitted again", name)
+        scores += known
     ensembles = [record for record in scores if record["seed"] == "ensemble"]
     return {
         "kind": kind,
@@ -135,6 +165,26 @@ def importance(head: Head, frame: pd.DataFrame, parameters: MosHeadParameters) -
     return dict(sorted(rises.items(), key=lambda item: -item[1]))
 
 
+def _origin(
+    frame: pd.DataFrame,
+    inputs: Sequence[str],
+    splits: Splits,
+    kind: ModelKind,
+    parameters: MosHeadParameters,
+) -> dict[str, Any]:
+    """Return what the scores of the folds are made from, besides the rows of each."""
+    return {
+        "kind": kind,
+        "inputs": list(inputs),
+        "table": digest_of_table(frame.assign(content=splits.contents)),
+        "seeds": list(parameters.seeds),
+        "settings": getattr(parameters, kind).model_dump(mode="json"),
+        "bootstrap_draws": parameters.bootstrap_draws,
+        "fit": parameters.fit.model_dump(mode="json"),
+        **surroundings(_FITTED_BY),
+    }
+
+
 def _score_fold(
     frame: pd.DataFrame,
     inputs: Sequence[str],
@@ -142,8 +192,12 @@ def _score_fold(
     contents: Texts,
     kind: ModelKind,
     parameters: MosHeadParameters,
+    finished: Finished,
 ) -> list[FoldScores]:
-    head = fit_head(frame.iloc[fold.train], inputs, kind, parameters, parameters.seeds)
+    def count(seed: int) -> None:
+        finished.count({"done": 1, "note": f"{kind}, {fold.name}, seed {seed}"})
+
+    head = fit_head(frame.iloc[fold.train], inputs, kind, parameters, parameters.seeds, count)
     rows = frame.iloc[fold.validate]
     true = rows["mos"].to_numpy(dtype=float)
     by_member, by_ensemble = head.predict_all(rows)

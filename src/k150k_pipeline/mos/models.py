@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +99,7 @@ def fit_head(
     kind: ModelKind,
     parameters: MosHeadParameters,
     seeds: Sequence[int],
+    on_member: Callable[[int], None] = lambda _seed: None,
 ) -> Head:
     """Fit an ensemble.
 
@@ -108,6 +109,7 @@ def fit_head(
         kind: Kind of regressor.
         parameters: Block ``mos_head``.
         seeds: Seeds of the members.
+        on_member: Called with the seed of each member that is fitted.
 
     Raises:
         InputError: No column varies, or there are fewer than three rows.
@@ -127,8 +129,11 @@ def fit_head(
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # mlp.epochs ends it on purpose
         warnings.filterwarnings("ignore", "Got `batch_size`")  # it is larger than the rows: fine
-        members = tuple(_fit(kind, parameters, seed, prepared, target) for seed in seeds)
-    return Head(kind, preparation, members, tuple(seeds), mean, scale)
+        members = []
+        for seed in seeds:
+            members.append(_fit(kind, parameters, seed, prepared, target))
+            on_member(seed)
+    return Head(kind, preparation, tuple(members), tuple(seeds), mean, scale)
 
 
 def make_regressor(kind: ModelKind, parameters: MosHeadParameters, seed: int) -> Any:

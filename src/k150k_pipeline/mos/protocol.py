@@ -23,11 +23,18 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.mos.finished import NOTHING_KEPT, Finished
 from k150k_pipeline.mos.metrics import fit_logistic, krocc, logistic, plcc, rmse, srocc
+from k150k_pipeline.mos.origins import digest_of_arrays, digest_of_table, surroundings
 from k150k_pipeline.mos.types import Floats, Integers
 from k150k_pipeline.schemas.mos_parameters import FitParameters, GridParameters, ProtocolParameters
 
 MEASURES = ("srocc", "krocc", "plcc", "rmse")
+_OF_OTHER_SPLITS = {
+    "splits", "first_split", "seeds", "seed_factor", "chosen",
+    "mos_column", "columns", "exclude", "group_column",
+}  # fmt: skip
+"""Parameters that change which splits there are, or what is read, but not the row of a split."""
 _STRATEGIES = {"zero": "constant", "mean": "mean", "median": "median"}
 
 Groups = npt.NDArray[Any] | None
@@ -35,7 +42,11 @@ Groups = npt.NDArray[Any] | None
 
 
 def run_protocol(
-    table: pd.DataFrame, parameters: ProtocolParameters, shard: int = 0, shards: int = 1
+    table: pd.DataFrame,
+    parameters: ProtocolParameters,
+    shard: int = 0,
+    shards: int = 1,
+    finished: Finished = NOTHING_KEPT,
 ) -> pd.DataFrame:
     """Evaluate the features of a table on the splits of one shard; by default on all splits.
 
@@ -44,6 +55,8 @@ def run_protocol(
         parameters: Block ``protocol``.
         shard: Number of this shard.
         shards: Number of shards, to which the splits are dealt in turn.
+        finished: Splits of earlier runs, which are not evaluated again; those of this run are
+            added.
 
     Returns:
         One row per split: number, seed, chosen ``c`` and ``gamma``, and per part (``test``,
@@ -55,9 +68,26 @@ def run_protocol(
     x, y, groups = _read(table, parameters)
     if parameters.imputation.fit == "all":
         x = _imputer(parameters).fit(x).transform(x)
-    seeds = _seeds(parameters)[shard::shards]
+    seeds = _seeds(parameters)
+    finished.count({"due": len(seeds), "unit": "splits", "even": True})
+    origin = _origin(x, y, groups, parameters)
+    rows = []
     with threadpool_limits(1):
-        rows = [_evaluate(x, y, groups, number, seed, parameters) for number, seed in seeds]
+        for number, seed in seeds[shard::shards]:
+            made_from = {
+                **origin,
+                "split": number,
+                "seed": seed,
+                "chosen": _given(number, parameters),
+            }
+            row = finished.look_up(f"split {number}", made_from)
+            if row is None:
+                row = _evaluate(x, y, groups, number, seed, parameters)
+                finished.keep(f"split {number}", made_from, row)
+                finished.count({"done": 1, "note": f"split {number}", "kept": 1, "part": "splits"})
+            else:
+                finished.count({"skipped": 1})
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -135,6 +165,17 @@ def _seeds(parameters: ProtocolParameters) -> list[tuple[int, int]]:
     return [(n, math.ceil(parameters.seed_factor * n)) for n in numbers]
 
 
+def _origin(x: Floats, y: Floats, groups: Groups, parameters: ProtocolParameters) -> dict[str, Any]:
+    """Return what the row of a split is made from, besides its number and seed."""
+    of_rows = pd.DataFrame({"mos": y, "group": np.zeros(len(y)) if groups is None else groups})
+    return {
+        "features": digest_of_arrays([x]),
+        "labels": digest_of_table(of_rows),
+        "settings": parameters.model_dump(mode="json", exclude=_OF_OTHER_SPLITS),
+        **surroundings([__name__, "k150k_pipeline.mos.metrics"]),
+    }
+
+
 def _evaluate(
     x: Floats,
     y: Floats,
@@ -176,8 +217,8 @@ def _search(
     parameters: ProtocolParameters,
 ) -> tuple[float, float]:
     """Return C and gamma with the smallest mean loss; of several, the first."""
-    if parameters.chosen is not None:
-        return parameters.chosen[number - parameters.first_split]
+    if (given := _given(number, parameters)) is not None:
+        return given
     parts = []
     for train, validate in _inner_parts(len(y), groups, number, parameters):
         fitted_on = train if parameters.scaling.inner_fit == "inner_train" else np.arange(len(y))
@@ -187,6 +228,13 @@ def _search(
     candidates = _candidates(parameters.grid)
     losses = [np.mean([_loss(c, g, part, parameters) for part in parts]) for c, g in candidates]
     return candidates[int(np.argmin(losses))]
+
+
+def _given(number: int, parameters: ProtocolParameters) -> tuple[float, float] | None:
+    """Return the C and gamma that the parameters give a split; None if they are searched for."""
+    if parameters.chosen is None:
+        return None
+    return parameters.chosen[number - parameters.first_split]
 
 
 def _candidates(grid: GridParameters) -> list[tuple[float, float]]:

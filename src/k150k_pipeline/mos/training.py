@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -44,6 +44,7 @@ def train(
     facts: TableFacts,
     results: Mapping[ModelKind, CrossValidation],
     parameters: MosHeadParameters,
+    on_member: Callable[[int], None],
 ) -> Trained:
     """Fit the best kind of model on the development clips and judge it.
 
@@ -55,18 +56,20 @@ def train(
         facts: Facts on the training table.
         results: Cross-validation per kind.
         parameters: Block ``mos_head``.
+        on_member: Called with the seed of each member that is fitted.
 
     Raises:
         InputError: There are too few rows, or the exported file does not agree with the model.
     """
     kind = judging.choose(results, parameters)
-    head = fit_head(development, facts["inputs"], kind, parameters, parameters.seeds)
+    inputs, seeds = facts["inputs"], parameters.seeds
+    head = fit_head(development, inputs, kind, parameters, seeds, on_member)
     contents = judged["content"].to_numpy(dtype=str)
     verdict: Verdict = {
         **gate.decide(
             judging.judge(head, judged, contents, parameters),
             ceiling_of(labelled, parameters),
-            judging.baselines(development, judged, facts["inputs"], parameters),
+            judging.baselines(development, judged, inputs, parameters),
             parameters.gate,
             judged_on,
             SEED_MATTERS[kind],

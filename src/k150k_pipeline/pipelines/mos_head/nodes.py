@@ -21,6 +21,7 @@ from k150k_pipeline.mos.engines import (
     engines_of_file,
     mixed,
 )
+from k150k_pipeline.mos.finished import NOTHING_KEPT, Finished
 from k150k_pipeline.mos.splits import Splits, group_contents, split
 from k150k_pipeline.mos.table import (
     DEVELOPMENT,
@@ -51,7 +52,10 @@ _SAVED = (
 
 
 def make_table(
-    features: pa.Table, corpus: pd.DataFrame, mos_head: MosHeadParameters
+    features: pa.Table,
+    corpus: pd.DataFrame,
+    mos_head: MosHeadParameters,
+    finished: Finished = NOTHING_KEPT,
 ) -> tuple[pa.Table, TableFacts]:
     """Join features, labels and metadata, and mark which part each clip belongs to.
 
@@ -59,6 +63,7 @@ def make_table(
         features: Features parquet.
         corpus: Corpus rows, as ``ingest`` makes them.
         mos_head: Block ``mos_head``.
+        finished: Finished folds; the number of fits of this run is announced there.
 
     Returns:
         The training table, and facts on it.
@@ -75,8 +80,9 @@ def make_table(
         logger.warning("%s", warning)
     frame = _with_judge(table, mos_head, fr_rows)
     frame["content"] = group_contents(frame, mos_head.splits.group_columns)
-    split_policy = _mark_parts(frame, mos_head)
+    splits = _mark_parts(frame, mos_head)
     _refuse_foreign_votes(frame, mos_head)
+    _announce(len(splits.folds), mos_head, finished)
     facts: TableFacts = {
         "inputs": table.inputs,
         "dropped_columns": table.dropped,
@@ -84,7 +90,7 @@ def make_table(
         "corpus_versions": corpus_versions(table.frame, corpus),
         "mos": describe_mos(table.frame),
         "parts": dict(sorted(Counter(frame["part"]).items())),
-        "split_policy": split_policy,
+        "split_policy": splits.policy,
         "scored_with": engines,
         "judge_scored_with": _judge_engines(mos_head, engines),
         "metadata_ranges": metadata_ranges(frame[frame["part"] == DEVELOPMENT]),
@@ -98,7 +104,12 @@ def make_table(
 
 
 def cross_validate(
-    table: pd.DataFrame, facts: TableFacts, mos_head: MosHeadParameters, *, kind: ModelKind
+    table: pd.DataFrame,
+    facts: TableFacts,
+    mos_head: MosHeadParameters,
+    finished: Finished = NOTHING_KEPT,
+    *,
+    kind: ModelKind,
 ) -> CrossValidation | dict[str, Any]:
     """Fit and score one kind of model on every fold; empty if ``mos_head.models`` lacks it."""
     from k150k_pipeline.mos import judging  # scikit-learn: not for every command
@@ -106,7 +117,7 @@ def cross_validate(
     if kind not in mos_head.models:
         return {}
     frame, splits = _own_rows(table, mos_head)
-    result = judging.cross_validate(frame, facts["inputs"], splits, kind, mos_head)
+    result = judging.cross_validate(frame, facts["inputs"], splits, kind, mos_head, finished)
     mean = result["mean"]
     logger.info(
         "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f on average over %d folds; the folds' PLCC span %.4f",
@@ -122,7 +133,11 @@ def cross_validate(
 
 
 def train(
-    table: pd.DataFrame, facts: TableFacts, mos_head: MosHeadParameters, *results: CrossValidation
+    table: pd.DataFrame,
+    facts: TableFacts,
+    mos_head: MosHeadParameters,
+    finished: Finished,
+    *results: CrossValidation,
 ) -> tuple[pa.Table, Verdict, dict[str, bytes], dict[str, Any]]:
     """Fit the chosen model on all development clips, judge it, and make its files.
 
@@ -145,6 +160,7 @@ def train(
         facts,
         {result["kind"]: with_nan(result) for result in results if result},
         mos_head,
+        lambda seed: finished.count({"done": 1, "note": f"the exported model, seed {seed}"}),
     )
     logger.info("%s", trained.summary)
     metrics: Verdict = without_nan(trained.verdict)
@@ -203,8 +219,8 @@ def _with_judge(
     return pd.concat([rows, judge.frame.assign(part=JUDGE)], ignore_index=True)
 
 
-def _mark_parts(frame: pd.DataFrame, mos_head: MosHeadParameters) -> str:
-    """Complete column ``part``, which names the judge's rows; return the split policy."""
+def _mark_parts(frame: pd.DataFrame, mos_head: MosHeadParameters) -> Splits:
+    """Complete column ``part``, which names the judge's rows; return the splits of the others."""
     judged = frame["part"] == JUDGE
     shared = ~judged & frame["content"].isin(frame.loc[judged, "content"])
     frame.loc[shared, "part"] = SET_ASIDE
@@ -215,7 +231,13 @@ def _mark_parts(frame: pd.DataFrame, mos_head: MosHeadParameters) -> str:
     part[own] = DEVELOPMENT
     part[own[splits.held_out]] = HELD_OUT
     frame["part"] = part
-    return splits.policy
+    return splits
+
+
+def _announce(folds: int, mos_head: MosHeadParameters, finished: Finished) -> None:
+    """Announce the fits of the folds, and of the exported model."""
+    ensembles = len(mos_head.models) * folds + 1
+    finished.count({"due": ensembles * len(mos_head.seeds), "unit": "fits", "even": False})
 
 
 def _refuse_small_parts(splits: Splits, *, judged: bool) -> None:

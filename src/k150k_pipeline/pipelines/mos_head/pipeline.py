@@ -10,6 +10,7 @@ from k150k_pipeline.schemas.mos_parameters import MODEL_KINDS
 
 NAMESPACE = "mos_head"
 PICTURES = ("predicted_true", "residuals", "importance", "folds")
+_FINISHED = "mos_head_finished"
 _BLOCK = "params:mos_head"
 
 
@@ -29,17 +30,27 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
     folds = [f"folds_{kind}" for kind in MODEL_KINDS]
     return pipeline(
         [
-            node(nodes.make_table, [features, corpus, _BLOCK], ["table", "facts"], name="table"),
+            node(
+                nodes.make_table,
+                [features, corpus, _BLOCK, _FINISHED],
+                ["table", "facts"],
+                name="table",
+            ),
             *(
                 node(
                     Bound(nodes.cross_validate, {"kind": kind}),
-                    ["table", "facts", _BLOCK],
+                    ["table", "facts", _BLOCK, _FINISHED],
                     name,
                     name=f"cross_validate_{kind}",
                 )
                 for kind, name in zip(MODEL_KINDS, folds, strict=True)
             ),
-            node(nodes.train, ["table", "facts", _BLOCK, *folds], outputs, name="train"),
+            node(
+                nodes.train,
+                ["table", "facts", _BLOCK, _FINISHED, *folds],
+                outputs,
+                name="train",
+            ),
             node(
                 nodes.draw,
                 ["mos_head_predictions", "mos_head_metrics", _BLOCK],
@@ -48,7 +59,7 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
             ),
         ],
         namespace=NAMESPACE,
-        inputs={features, corpus},
+        inputs={features, corpus, _FINISHED},
         outputs={*outputs, *pictures},
         parameters={"mos_head"},
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from k150k_pipeline.mos.finished import NOTHING_KEPT, Finished
 from k150k_pipeline.mos.types import without_nan
 from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
 
@@ -15,20 +16,26 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate_splits(
-    table: pa.Table | pd.DataFrame, protocol: ProtocolParameters, *, shard: int, shards: int
+    table: pa.Table | pd.DataFrame,
+    protocol: ProtocolParameters,
+    finished: Finished = NOTHING_KEPT,
+    *,
+    shard: int,
+    shards: int,
 ) -> pd.DataFrame:
     """Evaluate the splits of one shard; one row per split.
 
     Args:
         table: Features parquet, or a CSV file whose cells are texts.
         protocol: Block ``protocol``.
+        finished: Splits of earlier runs, which are not evaluated again.
         shard: Number of the shard.
         shards: Number of shards.
     """
     from k150k_pipeline.mos import protocol as published  # scikit-learn: not for every command
 
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    return published.run_protocol(frame, protocol, shard, shards)
+    return published.run_protocol(frame, protocol, shard, shards, finished)
 
 
 def summarise_splits(

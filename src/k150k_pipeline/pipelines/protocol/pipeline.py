@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 from k150k_pipeline.pipelines.clipwise import Bound
 from k150k_pipeline.pipelines.protocol import nodes
 
-_BLOCK = "params:protocol"
+_BLOCK, _FINISHED = "params:protocol", "protocol_finished"
 
 
 def create_pipeline(features: str, shards: int) -> Pipeline:
@@ -23,7 +23,7 @@ def create_pipeline(features: str, shards: int) -> Pipeline:
             *(
                 node(
                     Bound(nodes.evaluate_splits, {"shard": shard, "shards": shards}),
-                    [features, _BLOCK],
+                    [features, _BLOCK, _FINISHED],
                     part,
                     name=f"shard_{shard:04d}",
                 )
@@ -37,7 +37,7 @@ def create_pipeline(features: str, shards: int) -> Pipeline:
             ),
         ],
         namespace="protocol",
-        inputs={features},
+        inputs={features, _FINISHED},
         outputs={"protocol_splits", "protocol_summary"},
         parameters={"protocol"},
     )

@@ -1,0 +1,80 @@
+"""Reader of the steps that a run counts, from this process or another."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+from k150k_pipeline.mos.finished import Finished
+
+
+@dataclass
+class Counted:
+    """The totals of all steps read so far.
+
+    Attributes:
+        due: Number of steps that the run has announced; 0 before that.
+        unit: What a step is.
+        even: Whether every step takes about the same time.
+        done: Number of steps that were worked on.
+        skipped: Number of steps whose results are kept from earlier runs.
+        note: The last step.
+        kept: Number of parts that were saved, by what they are.
+    """
+
+    due: int = 0
+    unit: str = "steps"
+    even: bool = False
+    done: int = 0
+    skipped: int = 0
+    note: str = ""
+    kept: Counter[str] = field(default_factory=Counter)
+
+
+class StepsTail:
+    """Reads the steps that were counted since its creation.
+
+    Args:
+        finished: The folder whose steps are read.
+    """
+
+    def __init__(self, finished: Finished) -> None:
+        self._path = finished.steps
+        self._offset = self._size()
+        self.seen = Counted()
+
+    def poll(self) -> Counted:
+        """Read the new complete lines and return the totals so far."""
+        if self._path is None or self._size() == self._offset:
+            return self.seen
+        if self._size() < self._offset:  # a run has emptied the file
+            self._offset = 0
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        for line in data[:end].splitlines():
+            self._count(line)
+        return self.seen
+
+    def _size(self) -> int:
+        if self._path is None or not self._path.is_file():
+            return 0
+        return self._path.stat().st_size
+
+    def _count(self, line: bytes) -> None:
+        try:
+            step = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(step, dict):
+            return
+        seen = self.seen
+        seen.due, seen.unit = step.get("due", seen.due), step.get("unit", seen.unit)
+        seen.even, seen.note = step.get("even", seen.even), step.get("note", seen.note)
+        seen.done += step.get("done", 0)
+        seen.skipped += step.get("skipped", 0)
+        if "kept" in step:
+            seen.kept[step["part"]] += step["kept"]
