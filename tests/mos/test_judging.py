@@ -195,6 +195,12 @@ def test_too_few_rows(frame, tiny):
         fit_head(frame[:2], INPUTS, "ridge", tiny, (0,))
 
 
+def test_perceptron_that_does_not_settle_is_one_sentence(frame, tiny):
+    mlp = tiny.mlp.model_copy(update={"learning_rate": 1e300})
+    with pytest.raises(InputError, match=r"did not settle.*Lower mos_head.mlp.learning_rate"):
+        fit_head(frame, INPUTS, "mlp", tiny.model_copy(update={"mlp": mlp}), (0,))
+
+
 def results(**plcc) -> dict:
     return {kind: {"mean": {"plcc": value, "srocc": 0.0}} for kind, value in plcc.items()}
 
@@ -213,6 +219,8 @@ def test_choice_is_by_cross_validation_among_what_may_be_shared():
         ({"export": "svr"}, "rows of the training table"),
         ({"models": ["svr"]}, "rows of the training table"),
         ({"seeds": [1]}, "seeds"),
+        ({"seeds": [-1, 0]}, "seeds"),
+        ({"seeds": [0, 2**32]}, "seeds"),
         ({"gate": {"plcc": 2}}, "plcc"),
         ({"nonsense": 1}, "nonsense"),
     ],

@@ -112,7 +112,8 @@ def fit_head(
         on_member: Called with the seed of each member that is fitted.
 
     Raises:
-        InputError: No column varies, or there are fewer than three rows.
+        InputError: No column varies, there are fewer than three rows, or the weights of a
+            perceptron become infinite.
     """
     dropped = uninformative(frame, inputs)
     columns = tuple(c for c in inputs if c not in dropped)
@@ -172,7 +173,16 @@ def _fit(
     if kind == "svr" and len(rows) > parameters.svr.max_rows:
         random = np.random.default_rng(seed)
         rows = np.sort(random.choice(rows, parameters.svr.max_rows, replace=False))
-    return make_regressor(kind, parameters, seed).fit(prepared[rows], target[rows])
+    regressor = make_regressor(kind, parameters, seed)
+    try:
+        return regressor.fit(prepared[rows], target[rows])
+    except ValueError as error:
+        if "non-finite" not in str(error):
+            raise
+        raise InputError(
+            f"training {kind} with seed {seed} did not settle: its weights became infinite. Lower "
+            f"mos_head.{kind}.learning_rate"
+        ) from error
 
 
 def _prepare(frame: pd.DataFrame, columns: tuple[str, ...]) -> Preparation:

@@ -15,6 +15,7 @@ MODEL_KINDS: tuple[ModelKind, ...] = ("ridge", "svr", "trees", "mlp")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -240,7 +241,7 @@ class MosHeadParameters(Parameters):
     """Allow the export of ``svr``, whose file contains rows of the table. The model card then says
     not to publish it. Change it when you do not publish the file."""
 
-    seeds: Annotated[tuple[int, ...], Field(min_length=2)] = (0, 1, 2, 3, 4)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=2)] = (0, 1, 2, 3, 4)
     """Seeds of the ensemble, one member each. Change it when training takes too long, or the spread
     must be known more precisely."""
 
