@@ -12,6 +12,8 @@ import pytest
 from k150k_pipeline.hooks import describe_step
 from k150k_pipeline.journal import Failure, Journal
 from k150k_pipeline.journal.watch import JournalTail
+from k150k_pipeline.mos.finished import Finished
+from k150k_pipeline.mos.steps import StepsTail
 from k150k_pipeline.pipelines.clipwise import summarise
 from k150k_pipeline.progress import ProgressReporter, eta
 from tests.support.screen import TerminalRun
@@ -151,6 +153,58 @@ def test_what_an_earlier_run_announced_and_finished_does_not_count(journal, line
     reporter = ProgressReporter({"k150ka": journal}, poll_s=0.01)
     reporter.start()
     assert reporter.stop()["clips"] == 0 and lines.rest() == []
+
+
+def test_fits_are_counted_over_the_processes_of_a_run(tmp_path, lines):
+    finished = Finished(tmp_path)
+    finished.count({"due": 7, "unit": "fits", "even": False})
+    finished.count({"done": 7, "note": "of an earlier run"})
+    reporter = ProgressReporter({}, {"mos_head": finished}, poll_s=0.01, line_every_s=0.02)
+    reporter.start()
+    assert lines.next().startswith("still planning")
+    Finished(tmp_path).count({"due": 6, "unit": "fits", "even": False})
+    Finished(tmp_path).count({"skipped": 2})
+    Finished(tmp_path).count({"done": 1, "note": "mlp, fold 1, seed 0"})
+    while "mos_head: 3 of 6 fits: 2 kept from before, mlp, fold 1, seed 0" not in lines.next():
+        continue
+    Finished(tmp_path).count({"kept": 1, "part": "folds"})
+    Finished(tmp_path).count({"done": 3, "note": "mlp, fold 2, seed 2"})
+    while "6 of 6 fits" not in lines.next():
+        continue
+    assert reporter.stop() == {"folds": 1}
+
+
+def test_steps_of_equal_length_have_an_eta(tmp_path, lines):
+    finished = Finished(tmp_path)
+    reporter = ProgressReporter({}, {"protocol": finished}, poll_s=0.01, line_every_s=0.02)
+    reporter.start()
+    for _ in range(3):  # each shard announces all splits
+        finished.count({"due": 4, "unit": "splits", "even": True})
+    finished.count({"done": 3, "note": "split 2", "kept": 3, "part": "splits"})
+    while not lines.next().startswith("protocol: 3 of 4 splits: ETA 0:00:0"):
+        continue
+    assert reporter.stop() == {"splits": 3}
+
+
+@pytest.mark.parametrize("line", [b"\n", b"3\n", b"{\n", b"\xff\n", b"[]\n", b'{"due": 9'])
+def test_lines_that_are_no_steps_are_passed_over(tmp_path, line):
+    finished = Finished(tmp_path)
+    tail = StepsTail(finished)
+    finished.steps.write_bytes(line)
+    finished.count({"done": 1})
+    assert tail.poll().due == 0 and tail.seen.done == (1 if line.endswith(b"\n") else 0)
+    finished.steps.write_bytes(b"")
+    finished.count({"due": 5})
+    finished.steps.unlink()
+    assert tail.poll() is tail.seen
+
+
+def test_the_file_of_steps_does_not_grow_for_ever(tmp_path):
+    finished = Finished(tmp_path)
+    finished.steps.write_bytes(b'{"done": 1}\n' * 100_000)
+    tail = StepsTail(finished)
+    finished.count({"due": 5})
+    assert finished.steps.stat().st_size < 100 and tail.poll().due == 5
 
 
 CROWD = """

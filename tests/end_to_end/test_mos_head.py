@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,10 @@ import pytest
 from k150k_pipeline.datasets.model_set import read_current
 from k150k_pipeline.mos.predict import OnnxHead
 from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
-from tests.conftest import Project, copy_project
+from tests.conftest import KEDRO, Project, copy_project
+from tests.support.screen import TerminalRun
 from tests.support.victim import Victim
+from tests.support.waiting import HANG_GUARD_S
 
 pytestmark = pytest.mark.xdist_group("mos_head")  # the head is trained once
 
@@ -76,6 +80,7 @@ class Head:
         (root / "conf/local/parameters.yml").write_text(SMALL)
         self.write(made_up(CLIPS, seed=1, votes=5))
         self.models = root / "data/06_models/mos_head"
+        self.finished = root / "data/02_intermediate/mos_head_finished"
 
     def write(self, frame: pd.DataFrame) -> None:
         self.project.features.parent.mkdir(parents=True, exist_ok=True)
@@ -97,10 +102,15 @@ class Head:
     def at(cls, root: Path) -> Head:
         head = cls.__new__(cls)
         head.root, head.models = root, root / "data/06_models/mos_head"
+        head.finished = root / "data/02_intermediate/mos_head_finished"
         head.project = Project.__new__(Project)
         head.project.root = root
         head.project.features = root / FEATURES
         return head
+
+    def folds(self) -> set[str]:
+        """Return the names of the finished folds that are kept."""
+        return {path.name for path in self.finished.glob("[!.]*.json")}
 
     def has_new_version(self) -> bool:
         """Return whether a version is written, or is there, beside the first one."""
@@ -163,7 +173,8 @@ def test_same_seed_same_bytes(head, monkeypatch):
     pictures = sorted((head.root / "data/08_reporting").glob("*.png"))
     drawn = [picture.read_bytes() for picture in pictures]
     shutil.rmtree(head.models)
-    head.run(default_runner=True)
+    shutil.rmtree(head.finished)
+    assert "is kept" not in head.run(default_runner=True)
     assert head.files() == before and (head.models / "current").readlink() == version
     assert [picture.read_bytes() for picture in pictures] == drawn
 
@@ -242,6 +253,50 @@ def test_killed_at_any_step_the_set_is_old_or_new(head, tmp_path):
         assert sum(name.startswith("MOS_") for name in files) == 1
     head.run()
     assert head.files() != old
+
+
+def test_finished_folds_are_not_fitted_again_and_the_set_is_the_same(head, tmp_path):
+    before = head.files()
+    head = head.copy(tmp_path / "project")
+    shutil.rmtree(head.finished)
+    shutil.rmtree(head.models)
+    run = Victim.fork(["run", "--pipelines=mos_head"], head.root)
+    assert run.reaches(lambda: len(head.folds()) >= 2)
+    os.killpg(run.pid, signal.SIGINT)
+    run.process.wait(HANG_GUARD_S)
+    kept = head.folds()
+    assert f"{len(kept)} folds of this run are kept: the same command goes on" in run.output()
+    assert run.survivors() == [] and len(kept) >= 2
+    output = head.run()
+    for name in kept:
+        fold = name.rpartition("-")[0].replace("-", " ")
+        assert f"{fold} is kept from an earlier run and not fitted again" in " ".join(
+            output.split()
+        )
+    assert output.count("not fitted again") == len(kept)
+    assert head.files() == before and len(head.folds()) == 4
+
+
+def test_damaged_and_foreign_files_among_the_finished_folds(head, tmp_path):
+    head = head.copy(tmp_path / "project")
+    before, foreign = head.files(), head.finished / "notes.txt"
+    foreign.write_text("mine")
+    first, *_ = sorted(head.folds())
+    (head.finished / first).write_bytes(b"\0" * 100)
+    output = head.run()
+    assert first in "".join(output.split()) and "is computed again" in " ".join(output.split())
+    assert output.count("not fitted again") == 3 and "Traceback" not in output
+    assert head.files() == before and foreign.read_text() == "mine"
+
+
+def test_the_bar_counts_fits(head, tmp_path):
+    head = head.copy(tmp_path / "project")
+    shutil.rmtree(head.finished)
+    run = TerminalRun([*KEDRO, "run", "--pipelines=mos_head"], head.root, columns=120)
+    assert run.end() == 0
+    (bar,) = [line for line in run.screen() if line.lstrip().startswith("mos_head ")]
+    assert "10/10" in bar, "two kinds, two folds, two seeds, and the exported model"
+    assert "seed" in bar
 
 
 @pytest.mark.parametrize(

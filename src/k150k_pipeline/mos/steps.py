@@ -46,13 +46,10 @@ class StepsTail:
 
     def poll(self) -> Counted:
         """Read the new complete lines and return the totals so far."""
-        if self._path is None or self._size() == self._offset:
-            return self.seen
-        if self._size() < self._offset:  # a run has emptied the file
+        size = self._size()
+        if size < self._offset:  # the file was emptied or removed
             self._offset = 0
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
+        data = self._read() if size > self._offset else b""
         end = data.rfind(b"\n") + 1
         self._offset += end
         for line in data[:end].splitlines():
@@ -60,9 +57,19 @@ class StepsTail:
         return self.seen
 
     def _size(self) -> int:
-        if self._path is None or not self._path.is_file():
+        try:
+            return self._path.stat().st_size if self._path and self._path.is_file() else 0
+        except FileNotFoundError:
             return 0
-        return self._path.stat().st_size
+
+    def _read(self) -> bytes:
+        assert self._path is not None
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                return file.read()
+        except FileNotFoundError:
+            return b""
 
     def _count(self, line: bytes) -> None:
         try:
