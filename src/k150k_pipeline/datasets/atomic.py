@@ -59,7 +59,8 @@ class AtomicParquetDataset(AtomicFileDataset):
         Raises:
             DatasetError: The file does not exist, or is not parquet.
         """
-        frame: pd.DataFrame = self._read().to_pandas()
+        # A column is freed once it is converted, so that the table is not in memory twice.
+        frame: pd.DataFrame = self._read().to_pandas(split_blocks=True, self_destruct=True)
         return frame
 
     @unwritable_as_dataset_error()

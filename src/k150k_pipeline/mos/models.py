@@ -47,9 +47,13 @@ class Preparation:
 
     def apply(self, frame: pd.DataFrame) -> Floats:
         """Return the prepared columns, shape (clips, columns)."""
-        raw = single_precision(raw_values(frame, self.columns))
-        filled = np.where(np.isfinite(raw), raw, self.fill)
-        return (np.clip(filled, self.low, self.high) - self.mean) / self.scale
+        values = single_precision(raw_values(frame, self.columns))
+        # In place: a copy for each step takes several times the memory of the table.
+        np.copyto(values, self.fill, where=~np.isfinite(values))
+        np.clip(values, self.low, self.high, out=values)
+        values -= self.mean
+        values /= self.scale
+        return values
 
 
 @dataclass(frozen=True)
@@ -188,10 +192,10 @@ def _fit(
 
 
 def _prepare(frame: pd.DataFrame, columns: tuple[str, ...]) -> Preparation:
-    raw = single_precision(raw_values(frame, columns))
-    raw = np.where(np.isfinite(raw), raw, np.nan)
-    fill = np.nanmedian(raw, axis=0)
-    filled = np.where(np.isnan(raw), fill, raw)
+    filled = single_precision(raw_values(frame, columns))
+    filled[~np.isfinite(filled)] = np.nan
+    fill = np.array([np.nanmedian(column) for column in filled.T])
+    np.copyto(filled, fill, where=np.isnan(filled))
     scale = filled.std(axis=0)
     return Preparation(
         columns, fill, filled.mean(axis=0), np.where(scale > 0, scale, 1.0), *_trained_range(filled)

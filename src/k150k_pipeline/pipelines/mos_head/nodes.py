@@ -268,7 +268,8 @@ def _refuse_foreign_votes(frame: pd.DataFrame, mos_head: MosHeadParameters) -> N
 
 def _own_rows(table: pd.DataFrame, mos_head: MosHeadParameters) -> tuple[pd.DataFrame, Splits]:
     """Return the development and held-out rows, and their splits."""
-    frame = table[table["part"].isin([DEVELOPMENT, HELD_OUT])].reset_index(drop=True)
+    own = table["part"].isin([DEVELOPMENT, HELD_OUT])
+    frame = table if own.all() else table[own].reset_index(drop=True)
     return frame, split(frame, mos_head.splits)
 
 
