@@ -61,6 +61,7 @@ class AtomicParquetDataset(AtomicFileDataset):
         """
         # A column is freed once it is converted, so that the table is not in memory twice.
         frame: pd.DataFrame = self._read().to_pandas(split_blocks=True, self_destruct=True)
+        pa.default_memory_pool().release_unused()
         return frame
 
     @unwritable_as_dataset_error()

@@ -62,6 +62,7 @@ def cross_validate(
         finished: Folds of earlier runs, which are not fitted again; those of this run are added.
     """
     origin = _origin(frame, inputs, splits, kind, parameters)
+    frame = frame.select_dtypes(["number", "bool"])  # each fold is a copy of what is there
     scores: list[FoldScores] = []
     for fold in splits.folds:
         name = f"{kind} {fold.name}"
@@ -173,10 +174,11 @@ def _origin(
     parameters: MosHeadParameters,
 ) -> dict[str, Any]:
     """Return what the scores of the folds are made from, besides the rows of each."""
+    has_contents = "content" in frame.columns
     return {
         "kind": kind,
         "inputs": list(inputs),
-        "table": digest_of_table(frame.assign(content=splits.contents)),
+        "table": digest_of_table(frame if has_contents else frame.assign(content=splits.contents)),
         "seeds": list(parameters.seeds),
         "settings": getattr(parameters, kind).model_dump(mode="json"),
         "bootstrap_draws": parameters.bootstrap_draws,
