@@ -44,6 +44,7 @@ _STEPS = {
 _SHARDS_AFTER = {
     "extract.verify": "extract: scoring",
     "fr_from_nr.plan": "fr_from_nr: encoding and scoring",
+    "mos_head.table": "mos_head: fitting and scoring on the folds",
     "ingest.plan": "ingest: downloading and probing what is due",
 }
 """Lines of the log by the node after which the shards begin."""

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -219,3 +220,12 @@ def test_finished_splits_of_the_protocol_are_not_evaluated_again(frame, kept, mo
     assert seen == [3] and longer[:2].equals(alone)
     protocol.run_protocol(frame, block.model_copy(update={"clip": (1, 5)}), finished=kept)
     assert seen == [3, 1, 2]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_folds_that_were_dealt_to_shares_are_joined_in_their_order(parts, frame, tiny):
+    splits = split(frame, tiny.splits.model_copy(update={"folds": 3, "repeats": 2}))
+    whole = judging.cross_validate(frame, INPUTS, splits, "ridge", tiny)
+    shares = [replace(splits, folds=splits.folds[part::parts]) for part in range(parts)]
+    dealt = [judging.cross_validate(frame, INPUTS, s, "ridge", tiny) for s in shares]
+    assert json.dumps(judging.join(dealt)) == json.dumps(whole)

@@ -10,6 +10,7 @@ from scipy import stats
 
 from k150k_pipeline.mos import gate
 from k150k_pipeline.mos.ceiling import label_ceiling
+from k150k_pipeline.mos.finished import NOTHING_KEPT
 from k150k_pipeline.pipelines.mos_head.nodes import cross_validate, make_table, train
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.mos_parameters import MosHeadParameters
@@ -39,7 +40,7 @@ def verdict_of(frame: pd.DataFrame, **change: object) -> dict:
     made, facts = make_table(features, pd.DataFrame(), parameters)
     rows = made.to_pandas()
     results = [cross_validate(rows, facts, parameters, kind=kind) for kind in ("ridge", "trees")]
-    return train(rows, facts, parameters, *results)[1]
+    return train(rows, facts, parameters, NOTHING_KEPT, *results)[1]
 
 
 def test_known_function_is_found_within_two_hundredths_of_the_optimum():

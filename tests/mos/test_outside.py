@@ -14,6 +14,7 @@ import pytest
 from k150k_pipeline.datasets import ModelSet
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.engines import disagreement, engines_of, mixed
+from k150k_pipeline.mos.finished import NOTHING_KEPT
 from k150k_pipeline.pipelines.mos_head.nodes import cross_validate, make_table, train
 from k150k_pipeline.pipelines.predict.nodes import predict
 from k150k_pipeline.schemas.mos_parameters import MosHeadParameters, PredictParameters
@@ -53,7 +54,7 @@ def model_set(kind: str) -> ModelSet:
     made, facts = make_table(table_of(frame, a=EMBEDDED), corpus_of(frame, 5.0), parameters)
     rows = made.to_pandas()
     results = [cross_validate(rows, facts, parameters, kind=k) for k in ("ridge", "mlp")]
-    return ModelSet("v", train(rows, facts, parameters, *results)[2])
+    return ModelSet("v", train(rows, facts, parameters, NOTHING_KEPT, *results)[2])
 
 
 @pytest.fixture(scope="module", params=["ridge", "mlp"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, cast
 
 import numpy as np
@@ -76,13 +77,15 @@ def cross_validate(
             finished.count({"skipped": len(parameters.seeds)})
             logger.info("%s is kept from an earlier run and not fitted again", name)
         scores += known
-    ensembles = [record for record in scores if record["seed"] == "ensemble"]
-    return {
-        "kind": kind,
-        "scores": scores,
-        "mean": _mean(ensembles),
-        "fold_spread": float(np.ptp([record["plcc"] for record in ensembles])),
-    }
+    return _summary(kind, scores)
+
+
+def join(parts: Sequence[CrossValidation]) -> CrossValidation:
+    """Return the scores of all folds of a kind, which were dealt to parts in turn."""
+    dealt = [_by_fold(part["scores"]) for part in parts]
+    rounds = zip_longest(*dealt, fillvalue=[])
+    scores = [record for folds in rounds for fold in folds for record in fold]
+    return _summary(parts[0]["kind"], scores)
 
 
 def choose(
@@ -210,6 +213,21 @@ def _score_fold(
     scores = _with_intervals(by_ensemble, true, contents[fold.validate], parameters)
     ensemble: FoldEnsembleScores = {"fold": fold.name, "seed": "ensemble", **scores}
     return [*members, ensemble]
+
+
+def _summary(kind: ModelKind, scores: list[FoldScores]) -> CrossValidation:
+    ensembles = [record for record in scores if record["seed"] == "ensemble"]
+    return {
+        "kind": kind,
+        "scores": scores,
+        "mean": _mean(ensembles),
+        "fold_spread": float(np.ptp([record["plcc"] for record in ensembles])),
+    }
+
+
+def _by_fold(scores: Sequence[FoldScores]) -> list[list[FoldScores]]:
+    names = dict.fromkeys(record["fold"] for record in scores)
+    return [[record for record in scores if record["fold"] == name] for name in names]
 
 
 def _mean(scores: Sequence[Scores]) -> Scores:

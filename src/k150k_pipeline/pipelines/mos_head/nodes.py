@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,26 +112,35 @@ def cross_validate(
     finished: Finished = NOTHING_KEPT,
     *,
     kind: ModelKind,
+    part: int = 0,
+    parts: int = 1,
 ) -> CrossValidation | dict[str, Any]:
-    """Fit and score one kind of model on every fold; empty if ``mos_head.models`` lacks it."""
+    """Fit and score one kind of model on its share of the folds; by default on all folds.
+
+    Args:
+        table: The training table.
+        facts: Facts on it.
+        mos_head: Block ``mos_head``.
+        finished: Folds of earlier runs, which are not fitted again.
+        kind: Kind of model.
+        part: Number of this share.
+        parts: Number of shares, to which the folds are dealt in turn.
+
+    Returns:
+        Scores; empty if the share has no fold, or ``mos_head.models`` lacks the kind.
+    """
     from k150k_pipeline.mos import judging  # scikit-learn: not for every command
 
     if kind not in mos_head.models:
         return {}
     frame, splits = _own_rows(table, mos_head)
-    result = judging.cross_validate(frame, facts["inputs"], splits, kind, mos_head, finished)
-    mean = result["mean"]
-    logger.info(
-        "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f on average over %d folds; the folds' PLCC span %.4f",
-        kind,
-        mean["plcc"],
-        mean["srocc"],
-        mean["rmse"],
-        len(splits.folds),
-        result["fold_spread"],
+    share = replace(splits, folds=splits.folds[part::parts])
+    if not share.folds:
+        return {}
+    result: CrossValidation = without_nan(
+        judging.cross_validate(frame, facts["inputs"], share, kind, mos_head, finished)
     )
-    cleaned: CrossValidation = without_nan(result)
-    return cleaned
+    return result
 
 
 def train(
@@ -150,6 +161,7 @@ def train(
     from k150k_pipeline.mos import training
 
     frame, splits = _own_rows(table, mos_head)
+    by_kind = _join(results)
     judged, judged_on = _judged_rows(table, frame, splits)
     trained = training.train(
         frame.iloc[splits.development],
@@ -158,7 +170,7 @@ def train(
         # Held-out labels come from the same votes as the rest, and more labels estimate better.
         judged if mos_head.judge_features is not None else frame,
         facts,
-        {result["kind"]: with_nan(result) for result in results if result},
+        by_kind,
         mos_head,
         lambda seed: finished.count({"done": 1, "note": f"the exported model, seed {seed}"}),
     )
@@ -174,6 +186,29 @@ def train(
     trained.predictions.attrs["k150k"] = ""
     predictions = pa.Table.from_pandas(trained.predictions, preserve_index=False)
     return predictions, metrics, trained.files, report
+
+
+def _join(results: Sequence[CrossValidation]) -> dict[ModelKind, CrossValidation]:
+    """Join the shares of each kind, and log its scores."""
+    from k150k_pipeline.mos import judging
+
+    shares: dict[ModelKind, list[CrossValidation]] = {}
+    for result in filter(None, results):
+        shares.setdefault(result["kind"], []).append(with_nan(result))
+    joined = {kind: judging.join(parts) for kind, parts in shares.items()}
+    for kind, result in joined.items():
+        mean = result["mean"]
+        logger.info(
+            "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f on average over %d folds; the folds' PLCC span "
+            "%.4f",
+            kind,
+            mean["plcc"],
+            mean["srocc"],
+            mean["rmse"],
+            sum(record["seed"] == "ensemble" for record in result["scores"]),
+            result["fold_spread"],
+        )
+    return joined
 
 
 def draw(

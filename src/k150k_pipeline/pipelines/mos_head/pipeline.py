@@ -11,6 +11,7 @@ from k150k_pipeline.schemas.mos_parameters import MODEL_KINDS
 NAMESPACE = "mos_head"
 PICTURES = ("predicted_true", "residuals", "importance", "folds")
 _FINISHED = "mos_head_finished"
+_PARTS = 5  # the nodes of a kind: kinds differ in cost, and whole ones would leave a core idle
 _BLOCK = "params:mos_head"
 
 
@@ -27,7 +28,9 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
     """
     pictures = [f"mos_head_{name}" for name in PICTURES]
     outputs = ["mos_head_predictions", "mos_head_metrics", "mos_model_set", "mos_head_report"]
-    folds = [f"folds_{kind}" for kind in MODEL_KINDS]
+    shares = {
+        (kind, part): f"folds_{kind}_{part}" for kind in MODEL_KINDS for part in range(_PARTS)
+    }
     return pipeline(
         [
             node(
@@ -38,16 +41,16 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
             ),
             *(
                 node(
-                    Bound(nodes.cross_validate, {"kind": kind}),
+                    Bound(nodes.cross_validate, {"kind": kind, "part": part, "parts": _PARTS}),
                     ["table", "facts", _BLOCK, _FINISHED],
                     name,
-                    name=f"cross_validate_{kind}",
+                    name=f"shard_{kind}_{part}",
                 )
-                for kind, name in zip(MODEL_KINDS, folds, strict=True)
+                for (kind, part), name in shares.items()
             ),
             node(
                 nodes.train,
-                ["table", "facts", _BLOCK, _FINISHED, *folds],
+                ["table", "facts", _BLOCK, _FINISHED, *shares.values()],
                 outputs,
                 name="train",
             ),
