@@ -69,6 +69,7 @@ benchmark: install     ## print the figures that README and docs quote
 	$(BIN)/python benchmarks/fr_from_nr.py cost
 	$(BIN)/python benchmarks/fr_from_nr.py merge
 	$(BIN)/python benchmarks/ingest.py table
+	$(BIN)/python benchmarks/mos_head.py run
 	$(BIN)/python benchmarks/ingest.py downloads
 
 clean:                 ## remove .venv, build/ and the data of the sample
