@@ -208,14 +208,21 @@ def write_tables(drop: Path, count: int) -> None:
 
 
 @contextlib.contextmanager
-def watching_memory() -> Iterator[list[int]]:
-    """Yield a list that collects the resident bytes of all descendants, ten times a second."""
+def watching_memory(
+    measure: Callable[[psutil.Process], int] | None = None,
+) -> Iterator[list[int]]:
+    """Yield a list that collects the bytes of all descendants, ten times a second.
+
+    Args:
+        measure: Returns the bytes of a process; by default those that are resident.
+    """
+    measure = measure or resident_bytes
     seen, done = [0], threading.Event()
 
     def watch() -> None:
         this = psutil.Process()
         while not done.wait(0.1):
-            seen.append(sum(resident_bytes(child) for child in this.children(recursive=True)))
+            seen.append(sum(measure(child) for child in this.children(recursive=True)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()

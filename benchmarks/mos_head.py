@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil  # type: ignore[import-untyped]
 from extract import machine, make_project
 from ingest import cost_of, watching_memory
 
@@ -106,14 +107,26 @@ def measure(project: Path, frame: pd.DataFrame, log: Path | None = None) -> Path
     """Run once with nothing kept, print the cost, and return the current version."""
     write_project(project, frame)
     path = log or project / "run.log"
-    with watching_memory() as peak:
+    with watching_memory() as resident, watching_memory(proportional_bytes) as proportional:
         cost = cost_of(lambda: run(project, path))
-    print(f"kedro run, end to end {cost}, peak of all processes {max(peak) / 2**30:.2f} GiB")
+    print(f"kedro run, end to end {cost}")
+    print(
+        f"peak of all processes {max(proportional) / 2**30:.2f} GiB; "
+        f"{max(resident) / 2**30:.2f} GiB with what they share counted for each"
+    )
     scores = json.loads((project / "data/08_reporting/mos_head_metrics.json").read_text())
     found = scores["scores"]["ensemble"]["plcc"]
     kept = sum(file.stat().st_size for file in (project / FINISHED).iterdir())
     print(f"{scores['verdict']}, {scores['model']}, PLCC {found:.4f}; {kept / 1e3:.0f} kB kept")
     return current(project)
+
+
+def proportional_bytes(process: psutil.Process) -> int:
+    """Return the memory of a process, with its part of what it shares; 0 when it has ended."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
 
 
 def run(project: Path, log: Path) -> None:
