@@ -23,7 +23,7 @@ from sklearn.svm import SVR
 from threadpoolctl import threadpool_limits
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.metrics import fit_logistic, krocc, logistic, plcc, rmse, srocc
+from k150k_pipeline.mos.metrics import after_fit, krocc, plcc, rmse, srocc
 from k150k_pipeline.mos.types import Floats, Integers
 from k150k_pipeline.schemas.mos_parameters import FitParameters, GridParameters, ProtocolParameters
 
@@ -236,8 +236,7 @@ def _loss(
 
 
 def _measure(predicted: Floats, true: Floats, fit: FitParameters) -> dict[str, float]:
-    fitted = fit_logistic(predicted, true, fit)
-    mapped = np.full(len(true), np.nan) if fitted is None else logistic(predicted, *fitted)
+    mapped = after_fit(predicted, true, fit)
     return {
         "srocc": srocc(predicted, true),
         "krocc": krocc(predicted, true),

@@ -41,6 +41,7 @@ from k150k_pipeline.mos.table import (
     read_rows,
 )
 from k150k_pipeline.mos.types import CrossValidation, TableFacts, Verdict, with_nan, without_nan
+from k150k_pipeline.mos.words import describe_folds, folds_without_curve
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
 logger = logging.getLogger(__name__)
@@ -107,16 +108,16 @@ def cross_validate(
         return {}
     frame, splits = _own_rows(table, mos_head)
     result = judging.cross_validate(frame, facts["inputs"], splits, kind, mos_head)
-    mean = result["mean"]
-    logger.info(
-        "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f on average over %d folds; the folds' PLCC span %.4f",
-        kind,
-        mean["plcc"],
-        mean["srocc"],
-        mean["rmse"],
-        len(splits.folds),
-        result["fold_spread"],
-    )
+    logger.info("%s", describe_folds(result))
+    if undefined := folds_without_curve(result):
+        logger.warning(
+            "%s: the logistic fit found no curve in %d of %d folds, so PLCC and RMSE after it are "
+            "undefined: %s",
+            kind,
+            len(undefined),
+            len(splits.folds),
+            few(undefined),
+        )
     cleaned: CrossValidation = without_nan(result)
     return cleaned
 
@@ -167,7 +168,7 @@ def draw(
     from k150k_pipeline.mos import pictures
 
     predicted, true = (predictions[c].to_numpy(dtype=float) for c in ("predicted", "mos"))
-    subject = f"{metrics['model']}, {metrics['judged_on']}"
+    subject = f"{metrics['model']}, {metrics['judged_on']}, {len(true):,} clips"
     results = [with_nan(result) for result in metrics["cross_validation"].values()]
     title = f"Prediction and MOS: {subject}"
     return (

@@ -1,0 +1,44 @@
+"""Scores and labels as text, for the log and the model card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from k150k_pipeline.mos.types import CrossValidation, FoldEnsembleScores
+
+
+def in_digits(value: float, digits: int = 4) -> str:
+    """Return a number with a fixed number of decimals."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "undefined"
+
+
+def labels_in_words(mos: Mapping[str, float]) -> str:
+    """Return mean, SD and range of labels as text.
+
+    Args:
+        mos: Keys ``mean``, ``sd``, ``lowest`` and ``highest``.
+    """
+    mean, sd = in_digits(mos["mean"], 3), in_digits(mos["sd"], 3)
+    return f"mean {mean}, SD {sd}, range {mos['lowest']:.2f} to {mos['highest']:.2f}"
+
+
+def ensembles(result: CrossValidation) -> list[FoldEnsembleScores]:
+    """Return the scores of the ensemble on every fold."""
+    return [fold for fold in result["scores"] if fold["seed"] == "ensemble"]
+
+
+def describe_folds(result: CrossValidation) -> str:
+    """Return a cross-validation as a line of text."""
+    mean, folds = result["mean"], len(ensembles(result))
+    return (
+        f"{result['kind']}: PLCC {in_digits(mean['plcc'])}, SROCC {in_digits(mean['srocc'])}, RMSE "
+        f"{in_digits(mean['rmse'])} on average over {folds:,} folds; after the logistic fit PLCC "
+        f"{in_digits(mean['plcc_logistic'])}, RMSE {in_digits(mean['rmse_logistic'])}; the folds' "
+        f"PLCC span {in_digits(result['fold_spread'])}"
+    )
+
+
+def folds_without_curve(result: CrossValidation) -> list[str]:
+    """Return the folds for whose ensemble the logistic fit found no curve."""
+    return [f["fold"] for f in ensembles(result) if not math.isfinite(f["rmse_logistic"])]
