@@ -20,6 +20,7 @@ from k150k_pipeline.schemas.mos_parameters import GateParameters
 
 _OF_CEILING = " ceiling"
 _THOUSAND = 1000
+_DECIMALS = 4
 _LEAST_CEILING = 0.3  # below it, columns reach a share of the ceiling by luck
 _AFTER_THE_FIT: tuple[tuple[str, Metric], ...] = (
     ("plcc", "plcc_logistic"),
@@ -227,7 +228,8 @@ def _number(value: float) -> str:
     if abs(value) >= _THOUSAND:
         return f"{value:,.0f}"
     text = f"{value:.4g}"
-    return f"{value:.4f}" if "e" in text else text
+    decimals = text.partition(".")[2]
+    return f"{value:.{_DECIMALS}f}" if "e" in text or len(decimals) > _DECIMALS else text
 
 
 def _range(interval: list[float]) -> str:

@@ -61,7 +61,7 @@ def predicted_against_true(
         fit: Parameters of the fit.
         title: Title of the figure.
     """
-    figure, axes = _figure(title, (6, 6.6))
+    figure, axes = _figure(title, (6, 6.6) if len(true) <= _MOST_POINTS else (7.4, 6.6))
     labels, step = spread_labels(true)
     ends = (MOS_MIN - max(step, _CELL) / 2, MOS_MAX + max(step, _CELL) / 2)
     axes.plot(ends, ends, color=_GREY, lw=1, ls=":", label="equal")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
-from k150k_pipeline.mos.types import CrossValidation, FoldEnsembleScores
+from k150k_pipeline.mos.types import CrossValidation, FoldEnsembleScores, TableFacts
 
 
 def in_digits(value: float, digits: int = 4) -> str:
@@ -21,6 +22,19 @@ def labels_in_words(mos: Mapping[str, float]) -> str:
     """
     mean, sd = in_digits(mos["mean"], 3), in_digits(mos["sd"], 3)
     return f"mean {mean}, SD {sd}, range {mos['lowest']:.2f} to {mos['highest']:.2f}"
+
+
+def describe_table(facts: TableFacts) -> str:
+    """Return the facts on a training table as a line of text; the report has all of them."""
+    clips = ", ".join(f"{n:,} clips of {corpus}" for corpus, n in facts["clips_per_corpus"].items())
+    dropped = Counter(facts["dropped_columns"].values())
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items()) or "none"
+    parts = ", ".join(f"{n:,} {part}" for part, n in facts["parts"].items())
+    return (
+        f"{clips} ({facts['with_corpus_row']:,} with a corpus row): {parts}; MOS "
+        f"{labels_in_words(facts['mos'])}; {len(facts['inputs']):,} inputs, candidate columns left "
+        f"out: {reasons}"
+    )
 
 
 def ensembles(result: CrossValidation) -> list[FoldEnsembleScores]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from typing import Any
@@ -41,7 +40,7 @@ from k150k_pipeline.mos.table import (
     read_rows,
 )
 from k150k_pipeline.mos.types import CrossValidation, TableFacts, Verdict, with_nan, without_nan
-from k150k_pipeline.mos.words import describe_folds, folds_without_curve
+from k150k_pipeline.mos.words import describe_folds, describe_table, folds_without_curve
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
 logger = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ def make_table(
         "metadata_ranges": metadata_ranges(frame[frame["part"] == DEVELOPMENT]),
         "fingerprint": fingerprint(frame, table.inputs),
     }
-    logger.info("Training table: %s", json.dumps(facts))
+    logger.info("Training table: %s", describe_table(facts))
     columns = [*_SAVED, *mos_head.splits.group_columns, *table.inputs, *METADATA_COLUMNS]
     wanted = dict.fromkeys([*columns, VMAF_COLUMN, "content", "part"])
     saved = frame[[c for c in wanted if c in frame.columns]]
