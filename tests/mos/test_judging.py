@@ -19,6 +19,7 @@ from k150k_pipeline.mos.metrics import METRICS
 from k150k_pipeline.mos.models import fit_head
 from k150k_pipeline.mos.splits import split
 from k150k_pipeline.mos.types import without_nan
+from k150k_pipeline.mos.words import describe_folds
 from k150k_pipeline.schemas.mos_parameters import (
     MODEL_KINDS,
     FitParameters,
@@ -150,6 +151,16 @@ def test_no_curve_and_constant_predictions_are_undefined_not_errors(frame, tiny,
         assert constant == (judge is not head) == bool(np.isnan(ensemble["intervals"]["plcc"][0]))
         assert math.isfinite(ensemble["rmse"]) and np.isfinite(ensemble["intervals"]["rmse"]).all()
         json.dumps(without_nan(scores), allow_nan=False)
+
+
+def test_folds_without_a_curve_are_counted_in_the_line_of_the_kind(frame, tiny):
+    splits = split(frame, tiny.splits)
+    line = describe_folds(judging.cross_validate(frame, INPUTS, splits, "ridge", tiny))
+    assert line.startswith("ridge: PLCC 0.") and "on average over 3 folds; after" in line
+    assert "undefined" not in line and "no curve" not in line
+    few = tiny.model_copy(update={"fit": FitParameters(max_evaluations=1)})
+    line = describe_folds(judging.cross_validate(frame, INPUTS, splits, "ridge", few))
+    assert "RMSE undefined (no curve was found in 3 of 3 folds)" in line and "nan" not in line
 
 
 def test_gate_that_no_predictor_can_pass_names_the_labels_to_use():

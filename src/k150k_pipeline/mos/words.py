@@ -44,15 +44,12 @@ def ensembles(result: CrossValidation) -> list[FoldEnsembleScores]:
 
 def describe_folds(result: CrossValidation) -> str:
     """Return a cross-validation as a line of text."""
-    mean, folds = result["mean"], len(ensembles(result))
+    mean, folds = result["mean"], ensembles(result)
+    failed = sum(not math.isfinite(fold["rmse_logistic"]) for fold in folds)
+    why = f" (no curve was found in {failed:,} of {len(folds):,} folds)" if failed else ""
     return (
         f"{result['kind']}: PLCC {in_digits(mean['plcc'])}, SROCC {in_digits(mean['srocc'])}, RMSE "
-        f"{in_digits(mean['rmse'])} on average over {folds:,} folds; after the logistic fit PLCC "
-        f"{in_digits(mean['plcc_logistic'])}, RMSE {in_digits(mean['rmse_logistic'])}; the folds' "
-        f"PLCC span {in_digits(result['fold_spread'])}"
+        f"{in_digits(mean['rmse'])} on average over {len(folds):,} folds; after the logistic fit "
+        f"PLCC {in_digits(mean['plcc_logistic'])}, RMSE {in_digits(mean['rmse_logistic'])}{why}; "
+        f"the folds' PLCC span {in_digits(result['fold_spread'])}"
     )
-
-
-def folds_without_curve(result: CrossValidation) -> list[str]:
-    """Return the folds for whose ensemble the logistic fit found no curve."""
-    return [f["fold"] for f in ensembles(result) if not math.isfinite(f["rmse_logistic"])]

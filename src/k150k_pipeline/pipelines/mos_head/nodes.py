@@ -40,7 +40,7 @@ from k150k_pipeline.mos.table import (
     read_rows,
 )
 from k150k_pipeline.mos.types import CrossValidation, TableFacts, Verdict, with_nan, without_nan
-from k150k_pipeline.mos.words import describe_folds, describe_table, folds_without_curve
+from k150k_pipeline.mos.words import describe_folds, describe_table
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
 logger = logging.getLogger(__name__)
@@ -108,15 +108,6 @@ def cross_validate(
     frame, splits = _own_rows(table, mos_head)
     result = judging.cross_validate(frame, facts["inputs"], splits, kind, mos_head)
     logger.info("%s", describe_folds(result))
-    if undefined := folds_without_curve(result):
-        logger.warning(
-            "%s: the logistic fit found no curve in %d of %d folds, so PLCC and RMSE after it are "
-            "undefined: %s",
-            kind,
-            len(undefined),
-            len(splits.folds),
-            few(undefined),
-        )
     cleaned: CrossValidation = without_nan(result)
     return cleaned
 
