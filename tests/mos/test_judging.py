@@ -118,7 +118,8 @@ def test_unusual_fit_is_one_remark(change, words):
     verdict = gate.decide(scores, ceiling(), BASELINES, GateParameters(), "the trial", True)
     assert len([r for r in verdict["reasons"] if words in r]) == 1
     json.dumps(without_nan(verdict), allow_nan=False)
-    assert "nan" not in gate.describe(verdict)
+    text = gate.describe(verdict)
+    assert "nan" not in text and "[undefined" not in text
 
 
 def test_intervals_after_the_fit_are_those_of_the_fitted_curve(frame, tiny):

@@ -244,7 +244,16 @@ def test_split_without_a_curve_is_named_and_does_not_count(table):
     text = describe(splits)
     assert "no curve in 2 splits, so PLCC and RMSE are of the other 1" in text
     assert "PLCC 0.5000" in text and summarise(splits)["test_plcc"]["splits"] == 1
-    assert "PLCC undefined" in describe(splits[1:]) and "nan" not in describe(splits[1:])
+    none = describe(splits[1:])
+    assert "PLCC undefined" in none and "so PLCC and RMSE are undefined" in none
+    assert "nan" not in none
+
+
+def test_split_of_constant_values_says_so(table):
+    flat = ProtocolParameters.model_validate({**SEEDS, "columns": ["a"]})
+    splits = run_protocol(table.assign(mos=3.0), flat)
+    assert describe_split(splits.iloc[0].to_dict()).endswith("the labels do not vary")
+    assert "PLCC undefined" in describe(splits) and "no curve" not in describe(splits)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])

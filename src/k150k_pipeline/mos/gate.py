@@ -133,8 +133,8 @@ def _describe_ensemble(ensemble: BoundedScores) -> str:
 
 
 def _bounded(ensemble: BoundedScores, name: str, metric: Metric) -> str:
-    interval = _range(ensemble["intervals"][metric])
-    return f"{name.upper()} {_number(ensemble[metric])} {interval}"
+    interval, value = _range(ensemble["intervals"][metric]), ensemble[metric]
+    return f"{name.upper()} {_number(value)}{f' {interval}' if math.isfinite(value) else ''}"
 
 
 def _check(name: str, value: float, threshold: float, *, at_least: bool) -> Check:

@@ -102,7 +102,11 @@ def describe_split(row: Row) -> str:
     name = f"{row['table']}, " if "table" in row else ""
     c, gamma = (np.format_float_positional(row[k], 4, fractional=False, trim="-") for k in _CHOSEN)
     measured = ", ".join(f"{m.upper()} {in_digits(row[f'test_{m}'])}" for m in MEASURES)
-    note = f"; {_NO_CURVE}" if math.isnan(row["test_rmse"]) else ""
+    note = ""
+    if math.isnan(row["test_rmse"]):
+        note = f"; {_NO_CURVE}"
+    elif math.isnan(row["test_plcc"]):
+        note = "; the predictions or the labels do not vary"
     return f"{name}split {row['split']}, seed {row['seed']}: C {c}, gamma {gamma}; {measured}{note}"
 
 
@@ -114,15 +118,17 @@ def describe(splits: pd.DataFrame, name: str = "") -> str:
         f"{m.upper()} {in_digits(of['median'])} (SD {in_digits(of['std'])})"
         for m, of in test.items()
     )
-    defined = test["rmse"]["splits"]
-    note = ""
-    if defined < len(splits):
-        note = (
-            f"; {_NO_CURVE} in {len(splits) - defined:,} splits, so PLCC and RMSE are of the other "
-            f"{defined:,}"
-        )
+    defined = int(test["rmse"]["splits"])
     start = f"{name}: " if name else ""
-    return f"{start}median over {len(splits):,} splits: {medians}{note}"
+    failed = _failed_fits(len(splits) - defined, defined)
+    return f"{start}median over {len(splits):,} splits: {medians}{failed}"
+
+
+def _failed_fits(failed: int, defined: int) -> str:
+    if not failed:
+        return ""
+    rest = f"of the other {defined:,}" if defined else "undefined"
+    return f"; {_NO_CURVE} in {failed:,} splits, so PLCC and RMSE are {rest}"
 
 
 def _read(
