@@ -128,10 +128,22 @@ def test_shards_are_those_of_the_parameters_and_of_nothing_else(register):
 
 @pytest.mark.parametrize(
     ("protocol", "shards"),
-    [({}, 32), ({"splits": 3}, 3), ({"seeds": [4, 5]}, 2), ({"splits": 1000}, 32)],
+    [
+        ({}, 32),
+        ({"splits": 3}, 3),
+        ({"seeds": [4, 5]}, 2),
+        ({"splits": 1000}, 32),
+        ({"splits": 3, "tables": ["a.csv", "b.csv"]}, 6),
+    ],
 )
 def test_protocol_has_no_shard_without_a_split(register, protocol, shards):
     assert shards_of(register(protocol=protocol)["protocol"]) == shards
+
+
+def test_tables_of_the_protocol_take_the_place_of_the_features(register):
+    protocol = register(protocol={"tables": ["a.csv"]}, features="/a.parquet")["protocol"]
+    assert data_inputs(protocol) == {"protocol_finished"}
+    assert protocol.outputs() == {"protocol_splits", "protocol_summary"}
 
 
 def test_mos_head_reads_features_and_corpus_and_makes_a_model_set(register):

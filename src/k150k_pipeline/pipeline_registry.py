@@ -46,5 +46,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "enrich": enrich.create_pipeline(features, enriched),
         "mos_head": whole + head if shape.sample.enabled else head,
         "predict": predict.create_pipeline(),
-        "protocol": protocol.create_pipeline(features, shape.protocol_shards),
+        "protocol": protocol.create_pipeline(
+            None if shape.protocol.tables else features, shape.protocol_shards
+        ),
     }

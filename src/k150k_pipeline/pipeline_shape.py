@@ -78,7 +78,8 @@ class PipelineShape:
     def protocol_shards(self) -> int:
         """Number of nodes that the splits of ``protocol`` are dealt to; at most one per split."""
         splits = len(self.protocol.seeds or ()) or self.protocol.splits
-        return min(splits, _MAX_PROTOCOL_SHARDS)
+        tables = len(self.protocol.tables) or 1
+        return min(splits * tables, _MAX_PROTOCOL_SHARDS)
 
 
 def shape_from(parameters: Mapping[str, Any]) -> PipelineShape:

@@ -203,10 +203,34 @@ def test_protocol_prints_every_split_and_the_medians(head):
     splits = pd.read_csv(head.root / "data/08_reporting/protocol_splits.csv")
     assert splits["split"].tolist() == [1, 2, 3] and splits["seed"].tolist() == [9, 18, 27]
     median = splits["test_plcc"].median()
+    assert all(output.count(f"split {n}, seed {s}: C ") == 1 for n, s in ((1, 9), (2, 18), (3, 27)))
     assert "median over 3 splits: SROCC" in output and f"PLCC {median:.4f}" in output
     summary = json.loads((head.root / "data/08_reporting/protocol_summary.json").read_text())
     assert summary["measures"]["test_plcc"]["median"] == pytest.approx(median, abs=1e-12)
     assert summary["protocol"]["grid"]["epsilon"] == 0.1
+
+
+def test_protocol_of_several_tables_in_one_run(head, tmp_path):
+    frame = pd.read_parquet(head.project.features).drop(columns=["width", "height"])
+    frame.head(60).to_csv(tmp_path / "one.csv", index=False)
+    frame.tail(80).to_parquet(tmp_path / "2.parquet")
+    tables = f"--params=protocol.tables={tmp_path / 'one.csv'}+{tmp_path / '2.parquet'}"
+    output = head.project.kedro("run", "--pipelines=protocol", tables, default_runner=True)
+    splits = pd.read_csv(head.root / "data/08_reporting/protocol_splits.csv")
+    assert splits["table"].tolist() == ["one"] * 3 + ["2"] * 3
+    assert splits["split"].tolist() == [1, 2, 3] * 2
+    for row in splits.to_dict("records"):
+        assert output.count(f"{row['table']}, split {row['split']}, seed {row['seed']}: C ") == 1
+    summary = json.loads((head.root / "data/08_reporting/protocol_summary.json").read_text())
+    assert list(summary["tables"]) == ["one", "2"] and "measures" not in summary
+    for name, rows in splits.groupby("table"):
+        median = rows["test_plcc"].median()
+        assert summary["tables"][name]["test_plcc"]["median"] == pytest.approx(median, abs=1e-12)
+        assert f"{name}: median over 3 splits: SROCC" in output and f"PLCC {median:.4f}" in output
+    missing = f"--params=protocol.tables={tmp_path / 'one.csv'}+{tmp_path / 'no.csv'}"
+    refused = head.project.kedro("run", "--pipelines=protocol", missing, ok=False)
+    assert "no.csv does not exist" in refused and "Traceback" not in refused
+    assert "split 1" not in refused
 
 
 def test_judge_takes_the_place_of_the_held_out_part(head, tmp_path):

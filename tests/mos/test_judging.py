@@ -13,12 +13,14 @@ from pydantic import ValidationError
 from sklearn.dummy import DummyRegressor
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos import gate, judging, pictures
+from k150k_pipeline.mos import gate, judging, metrics, pictures
 from k150k_pipeline.mos.ceiling import label_ceiling
+from k150k_pipeline.mos.intervals import bootstrap
 from k150k_pipeline.mos.metrics import METRICS
 from k150k_pipeline.mos.models import fit_head
 from k150k_pipeline.mos.splits import split
 from k150k_pipeline.mos.types import without_nan
+from k150k_pipeline.mos.words import describe_folds
 from k150k_pipeline.schemas.mos_parameters import (
     MODEL_KINDS,
     FitParameters,
@@ -27,6 +29,7 @@ from k150k_pipeline.schemas.mos_parameters import (
 )
 
 INPUTS = list("abcde")
+MOS = {"mean": 3.0, "sd": 0.61, "lowest": 1.2, "highest": 4.8}
 
 
 def ceiling(votes: float = 100.0, clips: int = 300):
@@ -36,9 +39,9 @@ def ceiling(votes: float = 100.0, clips: int = 300):
 
 def judged(plcc=0.9, srocc=0.9, rmse=0.3, spread=0.001, clips=200) -> dict:
     scores = dict.fromkeys(METRICS, 0.5) | {"plcc": plcc, "srocc": srocc, "rmse": rmse}
-    interval = {name: [0.0, 1.0] for name in ("plcc", "srocc", "krocc", "rmse")}
+    interval = {name: [0.0, 1.0] for name in METRICS}
     return {
-        "clips": clips, "contents": clips, "mean": scores, "per_seed": [],
+        "clips": clips, "contents": clips, "mos": MOS, "mean": scores, "per_seed": [],
         "ensemble": {**scores, "intervals": interval}, "seed_spread": spread,
     }  # fmt: skip
 
@@ -95,6 +98,71 @@ def test_numbers_are_written_as_a_person_writes_them():
     many = GateParameters(min_clips=20_000)
     held = gate.decide(judged(clips=15_210), ceiling(), BASELINES, many, "the trial", True)
     assert "clips is 15,210, below the gate's 20,000" in held["reasons"]
+
+
+def test_labels_and_both_kinds_of_scores_are_printed_with_their_intervals():
+    text = gate.describe(decide({}))
+    assert "200 contents; MOS mean 3.000, SD 0.610, range 1.20 to 4.80" in text
+    assert "RMSE 0.3 [0, 1]; after the logistic fit PLCC 0.5 [0, 1], RMSE 0.5 [0, 1]" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rmse_logistic": math.nan}, "the logistic fit found no curve for the 200 clips of the"),
+        ({"plcc": -0.6, "plcc_logistic": 0.6}, "the logistic curve falls"),
+    ],
+)
+def test_unusual_fit_is_one_remark(change, words):
+    scores = judged()
+    scores["ensemble"] |= change
+    verdict = gate.decide(scores, ceiling(), BASELINES, GateParameters(), "the trial", True)
+    assert len([r for r in verdict["reasons"] if words in r]) == 1
+    json.dumps(without_nan(verdict), allow_nan=False)
+    text = gate.describe(verdict)
+    assert "nan" not in text and "[undefined" not in text
+
+
+def test_intervals_after_the_fit_are_those_of_the_fitted_curve(frame, tiny):
+    head = fit_head(frame[:300], INPUTS, "ridge", tiny, tiny.seeds)
+    contents = np.arange(100).astype(str)
+    ensemble = judging.judge(head, frame[300:], contents, tiny)["ensemble"]
+    true = frame["mos"][300:].to_numpy()
+    mapped = metrics.after_fit(head.predict(frame[300:]), true, tiny.fit)
+    found = bootstrap(mapped, true, list(contents), draws=tiny.bootstrap_draws, seed=0)
+    for name in ("plcc", "rmse"):
+        low, high = ensemble["intervals"][f"{name}_logistic"]
+        assert [low, high] == found[name] and low < ensemble[f"{name}_logistic"] < high
+    assert found["rmse"] != ensemble["intervals"]["rmse"]
+    labels = true.mean(), true.std(ddof=1), true.min(), true.max()
+    mos = judging.judge(head, frame[300:], contents, tiny)["mos"]
+    assert list(mos.values()) == pytest.approx(labels, abs=1e-4)
+
+
+@pytest.mark.parametrize("clips", [3, 12])
+def test_no_curve_and_constant_predictions_are_undefined_not_errors(frame, tiny, clips):
+    contents = np.arange(clips).astype(str)
+    few = tiny.model_copy(update={"fit": FitParameters(max_evaluations=1)})
+    head = fit_head(frame[:300], INPUTS, "ridge", few, few.seeds)
+    flat = DummyRegressor().fit(np.zeros((2, 5)), [0.0, 0.0])
+    for judge, parameters in ((head, few), (replace(head, members=(flat, flat)), tiny)):
+        scores = judging.judge(judge, frame[300 : 300 + clips], contents, parameters)
+        ensemble = scores["ensemble"]
+        assert np.isnan(ensemble["intervals"]["plcc_logistic"]).all()
+        constant = math.isnan(ensemble["plcc"])
+        assert constant == (judge is not head) == bool(np.isnan(ensemble["intervals"]["plcc"][0]))
+        assert math.isfinite(ensemble["rmse"]) and np.isfinite(ensemble["intervals"]["rmse"]).all()
+        json.dumps(without_nan(scores), allow_nan=False)
+
+
+def test_folds_without_a_curve_are_counted_in_the_line_of_the_kind(frame, tiny):
+    splits = split(frame, tiny.splits)
+    line = describe_folds(judging.cross_validate(frame, INPUTS, splits, "ridge", tiny))
+    assert line.startswith("ridge: PLCC 0.") and "on average over 3 folds; after" in line
+    assert "undefined" not in line and "no curve" not in line
+    few = tiny.model_copy(update={"fit": FitParameters(max_evaluations=1)})
+    line = describe_folds(judging.cross_validate(frame, INPUTS, splits, "ridge", few))
+    assert "RMSE undefined (no curve was found in 3 of 3 folds)" in line and "nan" not in line
 
 
 def test_gate_that_no_predictor_can_pass_names_the_labels_to_use():
@@ -240,7 +308,7 @@ def test_pictures_have_what_they_promise(frame, tiny):
     head = fit_head(frame, INPUTS, "ridge", tiny, (0,))
     predicted, true = head.predict(frame), frame["mos"].to_numpy()
     scatter = pictures.predicted_against_true(predicted, true, FitParameters(), "t")
-    labels = [text.get_text() for text in scatter.axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in scatter.legends[0].get_texts()]
     assert "4-parameter logistic fit" in labels
     assert len(pictures.feature_importance({"a": 0.2, "b": 0.1}, "t").axes[0].patches) == 2
     flat = {"kind": "mlp", "scores": [{"seed": "ensemble", "plcc": math.nan}]}

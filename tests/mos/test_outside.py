@@ -146,6 +146,9 @@ def test_model_card_is_written_for_a_person(trained):
     assert "- Version of the corpus: v2017." in card
     assert "- MOS: mean 2." in card and ", range 1." in card
     assert "| ridge | 0." in card and "| mlp | " in card
+    assert "| ridge | repeat 0 fold 0 | " in card and "| mlp | repeat 0 fold 1 | " in card
+    assert "| RMSE after |" in card and "undefined" not in card
+    assert "after the logistic fit PLCC 0." in card
     assert "left out: rounding: `adm2_mean`, `vif_scale0_mean`," in card
 
 

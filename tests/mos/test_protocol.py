@@ -14,7 +14,14 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVR
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos.protocol import describe, run_protocol, summarise
+from k150k_pipeline.mos.protocol import (
+    describe,
+    describe_split,
+    evaluate,
+    run_protocol,
+    summarise,
+)
+from k150k_pipeline.mos.protocol_tables import read_tables
 from k150k_pipeline.schemas.mos_parameters import ProtocolParameters
 
 pytestmark = pytest.mark.xdist_group("protocol")  # the plain protocol is run once
@@ -188,13 +195,118 @@ def test_shards_give_the_same_splits(table):
     pd.testing.assert_frame_equal(together, run_protocol(table, parameters))
 
 
-def test_medians_are_printed(table):
+def test_medians_and_sds_are_printed(table):
     splits = run_protocol(table, ProtocolParameters.model_validate({**SEEDS, "columns": ["a"]}))
-    text = describe(splits)
-    assert len(text.splitlines()) == 5
-    median = np.median(splits["test_plcc"])
-    assert f"PLCC {median:.4f}" in text.splitlines()[-1]
+    text = describe(splits, "videos")
+    median, sd = np.median(splits["test_plcc"]), np.std(splits["test_plcc"])
+    assert text.startswith("videos: median over 3 splits: SROCC 0.")
+    assert f"PLCC {median:.4f} (SD {sd:.4f})" in text and "\n" not in text
     assert summarise(splits)["test_plcc"]["median"] == median
+    assert summarise(splits)["test_plcc"]["splits"] == 3
+
+
+def test_split_is_one_line_when_it_ends(table):
+    parameters = ProtocolParameters.model_validate({**SEEDS, "columns": ["a"]})
+    rows = evaluate({"videos": table}, parameters)
+    first = next(rows)
+    line = describe_split(first)
+    assert line.startswith(f"videos, split 1, seed 9: C {first['c']:g}, gamma 0.")
+    assert f"PLCC {first['test_plcc']:.4f}" in line and "no curve" not in line
+    assert [row["split"] for row in rows] == [2, 3], "the others come after it"
+
+
+def test_splits_of_several_tables_are_those_of_each(table):
+    parameters = ProtocolParameters.model_validate({**SEEDS, "columns": ["a", "b"]})
+    tables = {"one": table, "two": table[:60]}
+    parts = [row for shard in range(4) for row in evaluate(tables, parameters, shard, 4)]
+    assert len(parts) == 6
+    for name, alone in tables.items():
+        found = pd.DataFrame([row for row in parts if row["table"] == name]).sort_values("split")
+        expected = run_protocol(alone, parameters)
+        pd.testing.assert_frame_equal(
+            found.drop(columns="table").reset_index(drop=True), expected, check_dtype=False
+        )
+
+
+def test_last_table_is_checked_before_the_first_split(table):
+    parameters = ProtocolParameters.model_validate({**SEEDS, "columns": ["a"]})
+    tables = {"one": table, "two": table.drop(columns="mos")}
+    with pytest.raises(InputError, match="the table 'two' of the protocol has no column mos"):
+        next(evaluate(tables, parameters))
+
+
+def test_split_without_a_curve_is_named_and_does_not_count(table):
+    few = ProtocolParameters.model_validate({**SEEDS, "columns": ["a"]})
+    splits = run_protocol(table[:12], few)
+    assert splits["test_plcc"].isna().all(), "three clips are too few for four parameters"
+    assert describe_split(splits.iloc[0].to_dict()).endswith("the logistic fit found no curve")
+    splits.loc[0, ["test_plcc", "test_rmse"]] = 0.5
+    text = describe(splits)
+    assert "no curve in 2 splits, so PLCC and RMSE are of the other 1" in text
+    assert "PLCC 0.5000" in text and summarise(splits)["test_plcc"]["splits"] == 1
+    none = describe(splits[1:])
+    assert "PLCC undefined" in none and "so PLCC and RMSE are undefined" in none
+    assert "nan" not in none
+
+
+def test_split_of_constant_values_says_so(table):
+    flat = ProtocolParameters.model_validate({**SEEDS, "columns": ["a"]})
+    splits = run_protocol(table.assign(mos=3.0), flat)
+    assert describe_split(splits.iloc[0].to_dict()).endswith("the labels do not vary")
+    assert "PLCC undefined" in describe(splits) and "no curve" not in describe(splits)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("change", [{}, {"group_column": "scene"}, {"inner": {"kind": "kfold"}}])
+def test_too_few_rows_are_one_sentence(table, rows, change):
+    rows = 3 * rows if "group_column" in change else rows
+    with pytest.raises(InputError, match=r"has too few (rows|groups) to split"):
+        run_protocol(table[:rows], ProtocolParameters.model_validate({**PLAIN, **change}))
+    enough = 12 if "group_column" in change else 5
+    assert len(run_protocol(table[:enough], ProtocolParameters.model_validate({**PLAIN, **change})))
+
+
+def test_tables_of_both_kinds_are_read_by_name(table, tmp_path):
+    table.to_parquet(tmp_path / "one.parquet")
+    (tmp_path / "two.csv").write_text("a;mos\n1,5;3\n2;4;\n".replace(",", "."))
+    read = read_tables([tmp_path / "one.parquet", tmp_path / "two.csv"])
+    assert list(read) == ["one", "two"] and len(read["one"]) == 90
+    assert read["two"].to_numpy().tolist() == [["1.5", "3"], ["2", "4"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"a,mos\n1,2,3\n", "a.csv line 2: 3 cells in 2 columns"),
+        ("a.csv", b"", "a.csv is empty"),
+        ("a.csv", b"PAR1aaaa", "a.csv is a parquet file"),
+        ("a.csv", None, "a.csv does not exist"),
+        ("a.parquet", b"a,mos\n", "a.parquet is not a parquet file"),
+        ("a.parquet", None, "a.parquet"),
+        ("a.mat", b"MATLAB 5.0 MAT-file\x00\x01\xff\xfe" * 9, "a.mat is not a"),
+    ],
+)
+def test_files_that_are_no_tables_are_one_sentence(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"protocol.tables: .*{message}"):
+        read_tables([tmp_path / name])
+
+
+def test_tables_have_names_of_their_own():
+    tables = ProtocolParameters.model_validate({"tables": "/a/x.csv+/b/y.parquet"}).tables
+    assert [str(path) for path in tables] == ["/a/x.csv", "/b/y.parquet"]
+    with pytest.raises(ValidationError, match="tables has several files named x"):
+        ProtocolParameters.model_validate({"tables": ["/a/x.csv", "/b/x.parquet"]})
+    with pytest.raises(ValidationError, match="chosen holds the values of one table"):
+        chosen = [[1, 2], [3, 4]]
+        ProtocolParameters.model_validate({"tables": "x+y", "splits": 2, "chosen": chosen})
+
+
+def test_column_named_twice_is_refused(table):
+    twice = pd.concat([table, table[["a"]]], axis=1)
+    with pytest.raises(InputError, match="has several columns a"):
+        run_protocol(twice, ProtocolParameters.model_validate(PLAIN))
 
 
 @pytest.mark.parametrize(

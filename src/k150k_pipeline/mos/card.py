@@ -19,10 +19,23 @@ from k150k_pipeline.mos.export import IR_VERSION, OPSET, OUTPUT, TOLERANCE
 from k150k_pipeline.mos.gate import describe, title
 from k150k_pipeline.mos.models import Head, Preparation
 from k150k_pipeline.mos.predict import ONNX
-from k150k_pipeline.mos.types import CrossValidation, TrainingData, Verdict, without_nan
+from k150k_pipeline.mos.types import (
+    CrossValidation,
+    Metric,
+    Scores,
+    TrainingData,
+    Verdict,
+    without_nan,
+)
+from k150k_pipeline.mos.words import ensembles, in_digits, labels_in_words
 from k150k_pipeline.schemas.encoder_vocabulary import VOCABULARY_VERSION, vocabulary
 from k150k_pipeline.schemas.mos_parameters import CLAMP, MosHeadParameters
 
+_COLUMNS: dict[Metric, str] = {
+    "plcc": "PLCC", "srocc": "SROCC", "krocc": "KROCC", "rmse": "RMSE",
+    "plcc_logistic": "PLCC after", "rmse_logistic": "RMSE after",
+}  # fmt: skip
+_SHOWN_FOLDS = 20  # of a kind; the verdict's file has every fold
 _OF_INPUTS = ("fill", "mean", "scale", "low", "high")
 
 Sidecar = dict[str, Any]
@@ -116,7 +129,7 @@ NaN is a missing value.
 - {data["clips_trained_on"]:,} clips of {data["contents_trained_on"]:,} contents were trained on.
 - The table has {_counts(data["clips_per_corpus"])}.
 - Version of the corpus: {_list(data["corpus_versions"])}.
-- MOS: {_mos(data["mos"])}.
+- MOS: {labels_in_words(data["mos"])}.
 - Held out: {data["split_policy"]}.
 - Fingerprint: `{data["fingerprint"]}`.
 - Features scored with: {in_words(data["scored_with"])}.
@@ -130,9 +143,14 @@ NaN is a missing value.
 
 Seeds {_list(map(str, sidecar["seeds"]))}; the exported model is the mean of their members. The
 spread is over these seeds on the same clips. Over the folds of cross-validation, PLCC differs by up
-to {_number(verdict["fold_spread"])}.
+to {_amount(verdict["fold_spread"])}.
 
-Cross-validation, mean over the folds:
+Cross-validation of the ensembles, mean over the folds; PLCC and RMSE "after" are after the
+four-parameter logistic fit to each fold:
+
+{_mean_table(verdict["cross_validation"].values())}
+
+{_which_folds(verdict["cross_validation"].values())}, with the 95 % interval of PLCC:
 
 {_fold_table(verdict["cross_validation"].values())}
 
@@ -165,18 +183,37 @@ def _by_reason(dropped: Mapping[str, str]) -> str:
     )
 
 
-def _mos(labels: Mapping[str, float]) -> str:
-    ends = f"{labels['lowest']:.2f} to {labels['highest']:.2f}"
-    return f"mean {labels['mean']:.3f}, SD {labels['sd']:.3f}, range {ends}"
+def _mean_table(results: Iterable[CrossValidation]) -> str:
+    rows = [[r["kind"], *_scores(r["mean"]), in_digits(r["fold_spread"])] for r in results]
+    return _markdown(["Model", *_COLUMNS.values(), "PLCC spans"], rows)
 
 
 def _fold_table(results: Iterable[CrossValidation]) -> str:
-    lines = ["| Model | PLCC | SROCC | KROCC | RMSE | PLCC spans |", "|---|---|---|---|---|---|"]
-    for result in results:
-        means = [result["mean"][m] for m in ("plcc", "srocc", "krocc", "rmse")]
-        cells = [result["kind"], *map(_number, [*means, result["fold_spread"]])]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        [result["kind"], fold["fold"], *_scores(fold), _interval(fold["intervals"]["plcc"])]
+        for result in results
+        for fold in ensembles(result)[:_SHOWN_FOLDS]
+    ]
+    return _markdown(["Model", "Fold", *_COLUMNS.values(), "PLCC, 95 %"], rows)
+
+
+def _which_folds(results: Iterable[CrossValidation]) -> str:
+    folds = max(len(ensembles(result)) for result in results)
+    return "Every fold" if folds <= _SHOWN_FOLDS else f"The first {_SHOWN_FOLDS} of {folds} folds"
+
+
+def _scores(scores: Scores) -> list[str]:
+    return [in_digits(scores[metric]) for metric in _COLUMNS]
+
+
+def _interval(ends: Sequence[float]) -> str:
+    low, high = map(in_digits, ends)
+    return f"{low} to {high}" if math.isfinite(ends[0]) else low
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _counts(clips: Mapping[str, int]) -> str:
@@ -203,5 +240,5 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _number(value: float | None) -> str:
-    return "an undefined amount" if value is None or not math.isfinite(value) else f"{value:.4f}"
+def _amount(value: float) -> str:
+    return in_digits(value) if math.isfinite(value) else "an undefined amount"

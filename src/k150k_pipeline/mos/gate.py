@@ -15,10 +15,12 @@ from k150k_pipeline.mos.types import (
     Metric,
     Scores,
 )
+from k150k_pipeline.mos.words import labels_in_words
 from k150k_pipeline.schemas.mos_parameters import GateParameters
 
 _OF_CEILING = " ceiling"
 _THOUSAND = 1000
+_DECIMALS = 4
 _LEAST_CEILING = 0.3  # below it, columns reach a share of the ceiling by luck
 _AFTER_THE_FIT: tuple[tuple[str, Metric], ...] = (
     ("plcc", "plcc_logistic"),
@@ -53,7 +55,7 @@ def decide(
         "checks": checks,
         "reasons": [
             *_failures(checks),
-            *_remarks(checks, ceiling, baselines, gate, judged_on, seed_matters),
+            *_remarks(judged, ceiling, baselines, gate, judged_on, seed_matters),
         ],
         "scores": judged,
         "ceiling": ceiling.as_dict(),
@@ -97,7 +99,7 @@ def describe(verdict: GateVerdict) -> str:
     lines = [
         (
             f"{title(verdict)}: judged on {verdict['judged_on']}, {scores['clips']:,} clips of "
-            f"{scores['contents']:,} contents"
+            f"{scores['contents']:,} contents; MOS {labels_in_words(scores['mos'])}"
         ),
         *(_describe_check(check) for check in verdict["checks"]),
         _describe_ensemble(scores["ensemble"]),
@@ -125,12 +127,14 @@ def _describe_check(check: Check) -> str:
 
 
 def _describe_ensemble(ensemble: BoundedScores) -> str:
-    parts = [
-        f"{metric.upper()} {_number(ensemble[metric])} {_range(ensemble['intervals'][metric])}"
-        for metric in _REPORTED
-    ]
-    fitted = [f"{name.upper()} {_number(ensemble[metric])}" for name, metric in _AFTER_THE_FIT]
-    return f"  ensemble, 95 %: {', '.join(parts)}; after the logistic fit {', '.join(fitted)}"
+    raw = [_bounded(ensemble, metric, metric) for metric in _REPORTED]
+    fitted = [_bounded(ensemble, name, metric) for name, metric in _AFTER_THE_FIT]
+    return f"  ensemble, 95 %: {', '.join(raw)}; after the logistic fit {', '.join(fitted)}"
+
+
+def _bounded(ensemble: BoundedScores, name: str, metric: Metric) -> str:
+    interval, value = _range(ensemble["intervals"][metric]), ensemble[metric]
+    return f"{name.upper()} {_number(value)}{f' {interval}' if math.isfinite(value) else ''}"
 
 
 def _check(name: str, value: float, threshold: float, *, at_least: bool) -> Check:
@@ -163,7 +167,7 @@ def _failure(check: Check) -> str:
 
 
 def _remarks(
-    checks: list[Check],
+    judged: Judgement,
     ceiling: Ceiling,
     baselines: Baselines,
     gate: GateParameters,
@@ -184,12 +188,29 @@ def _remarks(
             f"the RMSE threshold of {gate.rmse:g} says nothing here: always predicting the mean "
             f"already gives {baselines['mean_predictor_rmse']:.3f}"
         )
-    clips = next(check["value"] for check in checks if check["name"] == "clips")
-    if clips < gate.min_clips:
-        remarks.append(f"{clips:,} clips in {judged_on} are too few to judge any model by")
+    clips = f"{judged['clips']:,} clips"
+    if judged["clips"] < gate.min_clips:
+        remarks.append(f"{clips} in {judged_on} are too few to judge any model by")
+    remarks += _of_the_fit(judged["ensemble"], f"the {clips} of {judged_on}")
     if not seed_matters:
         remarks.append("the spread over seeds is 0 by construction: this model has no randomness")
     return remarks
+
+
+def _of_the_fit(ensemble: BoundedScores, clips: str) -> list[str]:
+    """Return what a reader must know of PLCC and RMSE after the fit, where that is not usual."""
+    if not math.isfinite(ensemble["rmse_logistic"]):
+        return [
+            f"the logistic fit found no curve for {clips}, so PLCC and RMSE after it are undefined"
+        ]
+    if ensemble["plcc"] < 0 < ensemble["plcc_logistic"]:
+        return [
+            (
+                "the logistic curve falls: the predictions run against MOS, and PLCC and RMSE "
+                "after the fit hide it"
+            )
+        ]
+    return []
 
 
 def _leading_columns(alone: Mapping[str, float], ceiling: Ceiling, share: float) -> list[str]:
@@ -207,7 +228,8 @@ def _number(value: float) -> str:
     if abs(value) >= _THOUSAND:
         return f"{value:,.0f}"
     text = f"{value:.4g}"
-    return f"{value:.4f}" if "e" in text else text
+    decimals = text.partition(".")[2]
+    return f"{value:.{_DECIMALS}f}" if "e" in text or len(decimals) > _DECIMALS else text
 
 
 def _range(interval: list[float]) -> str:

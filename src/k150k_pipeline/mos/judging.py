@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, cast
@@ -13,11 +14,11 @@ import pandas as pd
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.mos.finished import NOTHING_KEPT, Finished
 from k150k_pipeline.mos.intervals import bootstrap
-from k150k_pipeline.mos.metrics import METRICS, plcc, rmse, score, srocc
+from k150k_pipeline.mos.metrics import METRICS, after_fit, plcc, rmse, score, srocc
 from k150k_pipeline.mos.models import Head, fit_head
 from k150k_pipeline.mos.origins import digest_of_arrays, digest_of_table, surroundings
 from k150k_pipeline.mos.splits import Fold, Splits, Texts
-from k150k_pipeline.mos.table import METADATA_COLUMNS, VMAF_COLUMN, uninformative
+from k150k_pipeline.mos.table import METADATA_COLUMNS, VMAF_COLUMN, describe_mos, uninformative
 from k150k_pipeline.mos.types import (
     Baselines,
     BoundedScores,
@@ -119,6 +120,7 @@ def judge(
     return {
         "clips": len(frame),
         "contents": len(set(contents)),
+        "mos": describe_mos(frame),
         "per_seed": per_seed,
         "mean": _mean(per_seed),
         "seed_spread": float(np.ptp([scores["plcc"] for scores in per_seed])),
@@ -238,11 +240,24 @@ def _mean(scores: Sequence[Scores]) -> Scores:
 def _with_intervals(
     predicted: Floats, true: Floats, contents: Texts, parameters: MosHeadParameters
 ) -> BoundedScores:
-    draws = parameters.bootstrap_draws
+    draws, groups = parameters.bootstrap_draws, list(contents)
+    scores = score(predicted, true, parameters.fit)
+    # One curve for all draws: with a curve of its own, a draw of few clips fits its own noise.
+    mapped = after_fit(predicted, true, parameters.fit)
+    raw = bootstrap(predicted, true, groups, draws=draws, seed=0)
+    fitted = (
+        bootstrap(mapped, true, groups, draws=draws, seed=0, ranks=False) if _known(mapped) else raw
+    )
+    found = {**raw, "plcc_logistic": fitted["plcc"], "rmse_logistic": fitted["rmse"]}
+    undefined = [math.nan, math.nan]
     return {
-        **score(predicted, true, parameters.fit),
-        "intervals": bootstrap(predicted, true, list(contents), draws=draws, seed=0),
+        **scores,
+        "intervals": {m: found[m] if math.isfinite(scores[m]) else undefined for m in METRICS},
     }
+
+
+def _known(values: Floats) -> bool:
+    return bool(np.isfinite(values).all())
 
 
 def _metadata_only(

@@ -67,6 +67,12 @@ def fit_logistic(predicted: Floats, true: Floats, fit: FitParameters) -> Floats 
     return found if np.isfinite(found).all() else None
 
 
+def after_fit(predicted: Floats, true: Floats, fit: FitParameters) -> Floats:
+    """Return the predictions on the scale of MOS, by the fitted curve; NaN without a curve."""
+    fitted = fit_logistic(predicted, true, fit)
+    return np.full(len(true), np.nan) if fitted is None else logistic(predicted, *fitted)
+
+
 def score(predicted: Floats, true: Floats, fit: FitParameters) -> Scores:
     """Return every metric of predictions against opinions.
 
@@ -75,8 +81,7 @@ def score(predicted: Floats, true: Floats, fit: FitParameters) -> Scores:
         true: MOS, shape (clips,).
         fit: Parameters of the logistic fit, after which PLCC and RMSE are measured once more.
     """
-    fitted = fit_logistic(predicted, true, fit)
-    mapped = np.full(len(true), np.nan) if fitted is None else logistic(predicted, *fitted)
+    mapped = after_fit(predicted, true, fit)
     return {
         "plcc": plcc(predicted, true),
         "plcc_logistic": plcc(mapped, true),

@@ -29,7 +29,10 @@ class Scores(TypedDict):
 
 
 class BoundedScores(Scores):
-    """Scores with their 95 % intervals: lower and upper end per metric."""
+    """Scores with their 95 % intervals: lower and upper end per metric.
+
+    Those after the logistic fit are of the curve that was fitted to all clips.
+    """
 
     intervals: dict[str, list[float]]
 
@@ -73,12 +76,13 @@ class CrossValidation(TypedDict):
 class Judgement(TypedDict):
     """Scores of a model on clips that it was not fitted on.
 
-    ``mean`` is that of the members. ``seed_spread`` is the largest less the smallest PLCC of a
-    member.
+    ``mos`` has mean, SD and range of the labels. ``mean`` is that of the members. ``seed_spread``
+    is the largest less the smallest PLCC of a member.
     """
 
     clips: int
     contents: int
+    mos: dict[str, float]
     per_seed: list[SeedScores]
     mean: Scores
     seed_spread: float

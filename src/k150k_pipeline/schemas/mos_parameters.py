@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
-from k150k_pipeline.schemas.parameters import Count, MemoryLimit, Parameters, ProbeTimeout
+from k150k_pipeline.schemas.parameters import (
+    Count,
+    MemoryLimit,
+    Parameters,
+    ProbeTimeout,
+    split_names,
+)
 
 ModelKind = Literal["ridge", "svr", "trees", "mlp"]
 MODEL_KINDS: tuple[ModelKind, ...] = ("ridge", "svr", "trees", "mlp")
@@ -399,6 +405,11 @@ class ProtocolParameters(Parameters):
     How the published scripts differ is in docs/mos_head.md.
     """
 
+    tables: Annotated[tuple[Path, ...], BeforeValidator(split_names)] = ()
+    """CSV and parquet files to evaluate; none: the features table. An example is
+    ``[/a/konvid_1k.csv, /a/live_vqc.csv]``; on the command line they are joined by ``+``. Change it
+    when the table is not that of ``extract``, or there are several."""
+
     mos_column: str = "mos"
     """Column of the MOS. Change it when your table names it otherwise."""
 
@@ -444,7 +455,16 @@ class ProtocolParameters(Parameters):
     fit: FitParameters = FitParameters(max_evaluations=100_000_000)
 
     @model_validator(mode="after")
+    def _tables_have_names_of_their_own(self) -> Self:
+        names = [path.stem for path in self.tables]
+        if same := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"tables has several files named {same[0]}: rename all but one")
+        return self
+
+    @model_validator(mode="after")
     def _chosen_for_every_split(self) -> Self:
+        if self.chosen is not None and len(self.tables) > 1:
+            raise ValueError("chosen holds the values of one table, and tables names several")
         splits = self.splits if self.seeds is None else len(self.seeds)
         if self.chosen is not None and len(self.chosen) != splits:
             raise ValueError(f"chosen has {len(self.chosen)} pairs for {splits} splits")

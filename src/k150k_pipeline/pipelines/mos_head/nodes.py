@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -44,6 +43,7 @@ from k150k_pipeline.mos.table import (
     read_rows,
 )
 from k150k_pipeline.mos.types import CrossValidation, TableFacts, Verdict, with_nan, without_nan
+from k150k_pipeline.mos.words import describe_folds, describe_table
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def make_table(
         "metadata_ranges": metadata_ranges(frame[frame["part"] == DEVELOPMENT]),
         "fingerprint": fingerprint(frame, table.inputs),
     }
-    logger.info("Training table: %s", json.dumps(facts))
+    logger.info("Training table: %s", describe_table(facts))
     columns = [*_SAVED, *mos_head.splits.group_columns, *table.inputs, *METADATA_COLUMNS]
     wanted = dict.fromkeys([*columns, VMAF_COLUMN, "content", "part"])
     saved = frame[[c for c in wanted if c in frame.columns]]
@@ -196,18 +196,8 @@ def _join(results: Sequence[CrossValidation]) -> dict[ModelKind, CrossValidation
     for result in filter(None, results):
         shares.setdefault(result["kind"], []).append(with_nan(result))
     joined = {kind: judging.join(parts) for kind, parts in shares.items()}
-    for kind, result in joined.items():
-        mean = result["mean"]
-        logger.info(
-            "%s: PLCC %.4f, SROCC %.4f, RMSE %.4f on average over %d folds; the folds' PLCC span "
-            "%.4f",
-            kind,
-            mean["plcc"],
-            mean["srocc"],
-            mean["rmse"],
-            sum(record["seed"] == "ensemble" for record in result["scores"]),
-            result["fold_spread"],
-        )
+    for result in joined.values():
+        logger.info("%s", describe_folds(result))
     return joined
 
 
@@ -218,7 +208,7 @@ def draw(
     from k150k_pipeline.mos import pictures
 
     predicted, true = (predictions[c].to_numpy(dtype=float) for c in ("predicted", "mos"))
-    subject = f"{metrics['model']}, {metrics['judged_on']}"
+    subject = f"{metrics['model']}, {metrics['judged_on']}, {len(true):,} clips"
     results = [with_nan(result) for result in metrics["cross_validation"].values()]
     title = f"Prediction and MOS: {subject}"
     return (

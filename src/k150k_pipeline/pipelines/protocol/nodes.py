@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -32,24 +33,63 @@ def evaluate_splits(
         shard: Number of the shard.
         shards: Number of shards.
     """
-    from k150k_pipeline.mos import protocol as published  # scikit-learn: not for every command
-
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    return published.run_protocol(frame, protocol, shard, shards, finished)
+    return _evaluate({"": frame}, protocol, shard, shards, finished)
+
+
+def evaluate_tables(
+    protocol: ProtocolParameters,
+    finished: Finished = NOTHING_KEPT,
+    *,
+    shard: int,
+    shards: int,
+) -> pd.DataFrame:
+    """Evaluate the splits of one shard on the tables of ``protocol.tables``; one row per split."""
+    from k150k_pipeline.mos.protocol_tables import read_tables
+
+    return _evaluate(read_tables(protocol.tables), protocol, shard, shards, finished)
 
 
 def summarise_splits(
     protocol: ProtocolParameters, *parts: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Join the rows of the shards, and log every split and the medians.
+    """Join the rows of the shards, and log the medians of each table.
 
     Returns:
         One row per split; and median, mean and SD per measure, with the parameters.
     """
     from k150k_pipeline.mos import protocol as published
 
-    evaluated = [part.apply(pd.to_numeric) for part in parts if len(part)]
-    splits = pd.concat(evaluated).sort_values("split", ignore_index=True)
-    logger.info("Splits of the protocol:\n%s", published.describe(splits))
-    summary = {"measures": published.summarise(splits), "protocol": protocol.model_dump()}
-    return splits, without_nan(summary)
+    splits = pd.concat([_as_numbers(part) for part in parts if len(part)], ignore_index=True)
+    names = [path.stem for path in protocol.tables] or [""]
+    by_table = {
+        name: (splits[splits["table"] == name] if name else splits).sort_values("split")
+        for name in names
+    }
+    for name, rows in by_table.items():
+        logger.info("%s", published.describe(rows, name))
+    measures = {name: published.summarise(rows) for name, rows in by_table.items()}
+    found = {"tables": measures} if protocol.tables else {"measures": measures[""]}
+    summary = {**found, "protocol": protocol.model_dump(mode="json")}
+    return pd.concat(by_table.values(), ignore_index=True), without_nan(summary)
+
+
+def _evaluate(
+    tables: Mapping[str, pd.DataFrame],
+    protocol: ProtocolParameters,
+    shard: int,
+    shards: int,
+    finished: Finished,
+) -> pd.DataFrame:
+    from k150k_pipeline.mos import protocol as published  # scikit-learn: not for every command
+
+    rows = []
+    for row in published.evaluate(tables, protocol, shard, shards, finished):
+        logger.info("%s", published.describe_split(row))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _as_numbers(part: pd.DataFrame) -> pd.DataFrame:
+    """Return rows that a CSV file holds as text; names of tables stay text."""
+    return part.assign(**{c: pd.to_numeric(part[c]) for c in part.columns if c != "table"})

@@ -10,20 +10,22 @@ from k150k_pipeline.pipelines.protocol import nodes
 _BLOCK, _FINISHED = "params:protocol", "protocol_finished"
 
 
-def create_pipeline(features: str, shards: int) -> Pipeline:
+def create_pipeline(features: str | None, shards: int) -> Pipeline:
     """Return the protocol pipeline.
 
     Args:
-        features: Dataset of the features parquet.
+        features: Dataset of the features parquet; None for the tables of ``protocol.tables``.
         shards: Nodes that the splits are dealt to; at most as many as there are splits.
     """
+    tables = [] if features is None else [features]
+    evaluate = nodes.evaluate_tables if features is None else nodes.evaluate_splits
     parts = [f"splits_{shard:04d}" for shard in range(shards)]
     return pipeline(
         [
             *(
                 node(
-                    Bound(nodes.evaluate_splits, {"shard": shard, "shards": shards}),
-                    [features, _BLOCK, _FINISHED],
+                    Bound(evaluate, {"shard": shard, "shards": shards}),
+                    [*tables, _BLOCK, _FINISHED],
                     part,
                     name=f"shard_{shard:04d}",
                 )
@@ -37,7 +39,7 @@ def create_pipeline(features: str, shards: int) -> Pipeline:
             ),
         ],
         namespace="protocol",
-        inputs={features, _FINISHED},
+        inputs={*tables, _FINISHED},
         outputs={"protocol_splits", "protocol_summary"},
         parameters={"protocol"},
     )
