@@ -52,7 +52,8 @@ static void set_sizes(k150k_pairs *p) {
         vif_scale *v = p->vif + scale;
         v->width = p->width >> scale;
         v->height = p->height >> scale;
-        v->stride = (v->width + 2 * MARGIN + 31) & ~31;
+        v->padded = (v->width + 31) & ~31;
+        v->stride = v->padded + 2 * MARGIN;
         set_band(p, scale);
     }
 }
@@ -80,10 +81,11 @@ static void lay_out_vif(k150k_pairs *p, arena *from) {
         v->mean = take(from, size, sizeof *v->mean);
         v->variance = take(from, size, sizeof *v->variance);
     }
+    p->samples = take(from, (FARTHEST + 1) * row, sizeof *p->samples);
     p->logarithms = take(from, LOG_ENTRIES, sizeof *p->logarithms);
     for (int i = 0; i < 2; i++) {
-        p->high[i] = take(from, FILTER_ROWS * row, sizeof *p->high[i]);
-        p->low[i] = take(from, FILTER_ROWS * row, sizeof *p->low[i]);
+        p->high[i] = take(from, (FARTHEST + 1) * row, sizeof *p->high[i]);
+        p->low[i] = take(from, (FARTHEST + 1) * row, sizeof *p->low[i]);
         p->moments[i] = take(from, row, sizeof *p->moments[i]);
         p->mantissas[i] = take(from, row, sizeof *p->mantissas[i]);
     }

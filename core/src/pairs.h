@@ -7,7 +7,6 @@
 enum {
     PAIR_SCALES = 4,
     FARTHEST = 8,            /* rows and columns that vif's widest filter reaches to */
-    FILTER_ROWS = 2 * FARTHEST + 1,
     ORIENTATIONS = 3,        /* of adm's bands: horizontal, vertical, diagonal */
     NOISE = 2 << 16,         /* variance of the visual noise, in 2^-16 of a squared level */
     LOG_UNIT = 2048,         /* of logarithms to base 2 */
@@ -18,6 +17,7 @@ enum {
 /* A picture at a scale of vif, and what its reference is there. */
 typedef struct {
     int width, height;
+    int padded;                /* width, rounded up to whole vectors of even and odd columns */
     ptrdiff_t stride;          /* in samples */
     uint16_t *reference, *distorted;
     uint32_t *mean;            /* of the reference, in 2^-24 of a level */
@@ -64,7 +64,8 @@ struct k150k_pairs {
     adm_scale adm[PAIR_SCALES];
 
     uint16_t *logarithms;      /* of 32768 to 65535, in LOG_UNIT */
-    uint16_t *high[2], *low[2]; /* halves of squares and products, FILTER_ROWS rows each */
+    uint32_t *samples;         /* pairs of rows, as many as the widest filter needs */
+    uint32_t *high[2], *low[2]; /* the same of the halves of squares and products */
     uint16_t *column_sums[SUM_ROWS]; /* one row each */
     uint32_t *row_sums[SUM_ROWS];
     int32_t *moments[2];
