@@ -64,7 +64,8 @@ void k150k_pairs_free(k150k_pairs *pairs);
 void k150k_pairs_reference(k150k_pairs *pairs, const void *luma, ptrdiff_t stride);
 
 /* Write five scores of a picture: vif at four scales, the finest one first, and adm. Each is 1 for a
- * picture like its reference, and may be a little above. */
+ * picture like its reference, and may be a little above. adm is NaN where a value has more bits than
+ * every instruction set of libvmaf keeps, as in noise of full range. */
 void k150k_pairs_distorted(k150k_pairs *pairs, const void *luma, ptrdiff_t stride, double *scores);
 
 #ifdef __cplusplus

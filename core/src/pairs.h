@@ -73,6 +73,7 @@ struct k150k_pairs {
     int32_t *low_pass, *high_pass; /* one row each */
     int32_t *impairment, *own; /* of a band: what masks its surroundings, and the pixel itself */
     int32_t *restored[ORIENTATIONS];
+    int too_large;             /* whether a coefficient masks with more than 15 bits */
     void *memory;
 };
 

@@ -16,9 +16,11 @@ from k150k_pipeline.fr_from_nr.loopback import Loopback
 from k150k_pipeline.fr_from_nr.source import probe_source
 from k150k_pipeline.fr_from_nr.sweep import SweepSettings
 from k150k_pipeline.media.encode import EncodeSettings
+from k150k_pipeline.media.probe import probe
 from k150k_pipeline.schemas.fr import SCORED
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.vmaf import core, native_pairs
+from k150k_pipeline.vmaf.native import UnusualError
 from tests.conftest import encode
 from tests.fr_from_nr.conftest import numbers
 
@@ -26,6 +28,7 @@ if not core.is_available():
     pytest.skip("the scoring core is not built", allow_module_level=True)
 
 _NOISY = "testsrc2=s=320x240:r=25:d=0.28,noise=alls=12:allf=t"
+_FULL_NOISE = "color=gray:s=320x240:r=25:d=0.12,geq=lum='255*gte(random(1),0.5)':cb=128:cr=128"
 USUAL = {
     "noisy": (_NOISY, "-pix_fmt", "yuv420p"),
     "bands": ("gradients=s=400x226:c0=black:c1=0x303030:d=0.2", "-pix_fmt", "yuv420p"),
@@ -35,6 +38,7 @@ USUAL = {
     "cut": (
         "testsrc2=s=320x240:r=25:d=0.2,hue=b='if(gt(n,2),-10,10)'", "-pix_fmt", "yuv420p"
     ),
+    "full_noise": (_FULL_NOISE, "-pix_fmt", "yuv420p", "-qp", "0"),
 }  # fmt: skip
 UNUSUAL = {
     "small": (_NOISY.replace("320x240", "128x96"), "-pix_fmt", "yuv420p"),
@@ -128,6 +132,13 @@ def test_an_encode_of_other_frames_is_scored_by_the_embedded_engine(clips, monke
     usual_frames = native_pairs.usual_frames
     monkeypatch.setattr(native_pairs, "usual_frames", lambda clip: usual_frames(clip, 3))
     assert numbers(rows("native", clips["noisy"])) == numbers(rows("embedded", clips["noisy"]))
+
+
+def test_noise_that_libvmaf_scores_in_two_ways_is_not_scored_natively(clips, tmp_path):
+    noise = _FULL_NOISE.replace("0.5", "0.4")
+    other = encode(tmp_path / "other.h264", noise, "-pix_fmt", "yuv420p", "-qp", "0")
+    with pytest.raises(UnusualError):
+        native_pairs.score_encodes(probe(clips["full_noise"]), [other.read_bytes()])
 
 
 @pytest.mark.parametrize("damage", ["zeros", "cut", "flips"])

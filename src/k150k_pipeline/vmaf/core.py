@@ -96,7 +96,10 @@ class PairScorer:
         self._library.k150k_pairs_reference(self._handle, *luma)
 
     def score(self, luma: Plane) -> list[float]:
-        """Return vif at four scales, the finest first, and adm2 of a distorted frame."""
+        """Return vif at four scales, the finest first, and adm2 of a distorted frame.
+
+        adm2 is NaN where libvmaf's value depends on its instruction set.
+        """
         self._library.k150k_pairs_distorted(self._handle, *luma, self._scores)
         return list(self._scores)
 

@@ -63,6 +63,8 @@ def score_encodes(clip: ClipInfo, encodes: Sequence[bytes]) -> list[FrameValues]
         if frames is None or pairs is None:
             raise UnusualError
         scores = _score_frames(clip, encodes, frames, pairs)
+    if not np.isfinite(scores.pairs).all():
+        raise UnusualError
     motion2 = derive_motion2(np.array(scores.motion))
     return [_features(motion2, np.array(own)) for own in zip(*scores.pairs, strict=True)]
 
