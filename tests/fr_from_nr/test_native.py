@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from k150k_pipeline.errors import ClipError, EngineError
+from k150k_pipeline.errors import ClipError
 from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter, native
 from k150k_pipeline.fr_from_nr.loopback import Loopback
 from k150k_pipeline.fr_from_nr.source import probe_source
@@ -181,7 +181,7 @@ def test_times_are_of_encoding_and_of_scoring(clips, natively):
     ("options", "vmaf", "backend"),
     [
         ({}, {}, "native"),
-        ({}, {"backend": "auto"}, "native"),
+        ({}, {"backend": "auto"}, "embedded"),
         ({"encoder": "libx265"}, {}, "embedded"),
         ({"strategy": "stepwise"}, {}, "embedded"),
         ({}, {"backend": "embedded"}, "embedded"),
@@ -193,12 +193,3 @@ def test_the_engine_that_is_recorded(options, vmaf, backend):
     identity = NrToFrAdapter((30,), "ultrafast", options=chosen, vmaf=parameters).identity
     assert identity.engine.backend == backend
     assert (backend == "native") is identity.engine.engine.startswith("k150k-core")
-
-
-def test_auto_is_embedded_without_the_library(monkeypatch):
-    def load() -> None:
-        raise EngineError("not built")
-
-    monkeypatch.setattr(core, "load_library", load)
-    adapter = NrToFrAdapter((30,), "ultrafast", vmaf=VmafParameters(backend="auto"))
-    assert isinstance(adapter._strategy, Loopback)

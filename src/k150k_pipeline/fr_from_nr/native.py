@@ -27,7 +27,6 @@ from k150k_pipeline.media.encode import EncodeEvidence
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
 from k150k_pipeline.media.raw import descriptor_path
 from k150k_pipeline.media.tools import run_tool, tool_errors
-from k150k_pipeline.vmaf.core import is_available
 from k150k_pipeline.vmaf.log import FrameValues
 from k150k_pipeline.vmaf.model import is_model_file
 from k150k_pipeline.vmaf.native import NativeEngine, UnusualError
@@ -37,11 +36,14 @@ _ENCODER = "libx264"
 
 
 def scores_natively(settings: SweepSettings) -> bool:
-    """Return whether the C library scores the encodes of such a sweep."""
+    """Return whether the C library scores the encodes of such a sweep.
+
+    ``auto`` does not ask for it: the gain is small (docs/decisions/0041-native-pairs.md).
+    """
     vmaf = settings.vmaf
     if is_model_file(vmaf.model) or settings.encode.encoder != _ENCODER:
         return False
-    return vmaf.backend == "native" or (vmaf.backend == "auto" and is_available())
+    return vmaf.backend == "native"
 
 
 class NativeLoopback:
