@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from k150k_pipeline.errors import ClipError
+from k150k_pipeline.errors import ClipError, EngineError
 from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter, native
 from k150k_pipeline.fr_from_nr.loopback import Loopback
 from k150k_pipeline.fr_from_nr.source import probe_source
@@ -24,8 +24,10 @@ from k150k_pipeline.vmaf.native import UnusualError
 from tests.conftest import encode
 from tests.fr_from_nr.conftest import numbers
 
-if not core.is_available():
-    pytest.skip("the scoring core is not built", allow_module_level=True)
+try:
+    core.load_library()
+except EngineError as error:
+    pytest.skip(str(error), allow_module_level=True)
 
 _NOISY = "testsrc2=s=320x240:r=25:d=0.28,noise=alls=12:allf=t"
 _FULL_NOISE = "color=gray:s=320x240:r=25:d=0.12,geq=lum='255*gte(random(1),0.5)':cb=128:cr=128"

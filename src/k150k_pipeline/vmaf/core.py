@@ -133,15 +133,6 @@ def instruction_sets() -> list[str]:
     return [name.decode() for number, name in enumerate(names) if library.k150k_usable(number)]
 
 
-def is_available() -> bool:
-    """Return whether there is a library of this version that can be loaded."""
-    try:
-        load_library()
-    except EngineError:
-        return False
-    return True
-
-
 @functools.cache
 def load_library() -> ctypes.CDLL:
     """Return the library.
