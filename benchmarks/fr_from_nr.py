@@ -2,26 +2,29 @@
 
 Usage::
 
-    python benchmarks/fr_from_nr.py cost [--clips DIR] [--limit N] [--rounds N]
+    python benchmarks/fr_from_nr.py cost [--clips DIR] [--limit N] [--rounds N] [--core N]
+        [--variants 'loopback native' 'loopback embedded' …]
     python benchmarks/fr_from_nr.py agreement [--clips DIR] [--limit N]
     python benchmarks/fr_from_nr.py merge [--clips-count 148543] [--parquet]
 
-``cost`` runs each variant on the same clips in turn and prints CPU seconds per clip (children
-included) and ratios. ``agreement`` compares the rows of both strategies key by key and checks
-that rate and quality fall as the CRF rises. ``merge`` derives a whole corpus from journals of
-made-up sweeps, in a process of its own.
+``cost`` runs all variants in alternating rounds on the same clips and prints medians of the CPU
+seconds per clip (children included) and of the ratios. ``agreement`` compares the rows of both
+strategies key by key and checks that rate and quality fall as the CRF rises. ``merge`` derives a
+whole corpus from journals of made-up sweeps, in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from extract import clip_folder, cpu_seconds, machine
@@ -37,6 +40,7 @@ from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
 from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP
 from k150k_pipeline.schemas.parameters import SampleParameters, VmafParameters
 
+BASE = "decode + encodes"
 _TIMES = ("run_id", "timestamp", "encode_time_ms", "score_time_ms")
 
 
@@ -46,6 +50,13 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     cost = commands.add_parser("cost")
     cost.add_argument("--rounds", type=int, default=3)
+    cost.add_argument("--core", type=int, help="core that everything runs on; default: any")
+    cost.add_argument(
+        "--variants",
+        nargs="+",
+        default=["loopback native", "loopback embedded", "stepwise embedded"],
+        help="strategies and engines, such as 'loopback embedded'",
+    )
     agreement = commands.add_parser("agreement")
     for command in (cost, agreement):
         command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
@@ -61,43 +72,50 @@ def main() -> None:
     with clip_folder(options.clips) as folder:
         paths = sorted(folder.glob("*.mp4"))[: options.limit]
         if options.command == "cost":
-            compare_costs(paths, options.rounds)
+            if options.core is not None:
+                os.sched_setaffinity(0, {options.core})
+            compare_costs(paths, options.rounds, options.variants)
         else:
             compare_rows(paths)
 
 
-def compare_costs(paths: list[Path], rounds: int) -> None:
-    """Run every variant on each clip in turn; print cost per clip and ratios."""
+def compare_costs(paths: list[Path], rounds: int, names: list[str]) -> None:
+    """Run the variants in alternating rounds; print medians of cost per clip and of ratios."""
     jobs: dict[str, Callable[[Path], object]] = {
         "decode": lambda path: decode_and_encode(path, ()),
-        "decode + encodes": lambda path: decode_and_encode(path, CRF_SWEEP),
-        "loopback": adapter_job("loopback"),
-        "stepwise": adapter_job("stepwise"),
+        BASE: lambda path: decode_and_encode(path, CRF_SWEEP),
+        **{name: adapter_job(*name.split()) for name in names},
     }
-    cpu: dict[str, list[float]] = {name: [] for name in jobs}
-    wall = dict.fromkeys(jobs, 0.0)
-    for path in paths:
-        for name, job in jobs.items():
-            spent = []
-            for _ in range(rounds):
-                started, used = time.perf_counter(), cpu_seconds()
-                job(path)
-                wall[name] += (time.perf_counter() - started) / rounds
-                spent.append(cpu_seconds() - used)
-            cpu[name].append(min(spent))
-    print(
-        f"{len(paths)} clips, {len(CRF_SWEEP)} CRFs, libx264 medium; best of {rounds} rounds each"
-    )
+    spent: dict[str, list[list[float]]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        of_round = {name: [cpu_of(job, path) for path in paths] for name, job in jobs.items()}
+        for name, seconds in of_round.items():
+            spent[name].append(seconds)
+    clips = f"{len(paths)} clips, {len(CRF_SWEEP)} CRFs, libx264 medium, "
+    print(f"{clips}{rounds} alternating rounds on cores {sorted(os.sched_getaffinity(0))}")
     for name in jobs:
-        per_clip = sum(cpu[name]) / len(paths), wall[name] / len(paths)
-        print(f"{name:17} {per_clip[0]:8.3f} CPU-s/clip {per_clip[1]:8.3f} s/clip")
-    alone = cpu["decode + encodes"]
-    for name in ("loopback", "stepwise"):
-        ratios = [mine / theirs for mine, theirs in zip(cpu[name], alone, strict=True)]
-        print(
-            f"{name} / decode + encodes {sum(cpu[name]) / sum(alone):.2f} "
-            f"(per clip {min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        print(f"{name:20} {median(map(sum, spent[name])) / len(paths):8.3f} CPU-s/clip, median")
+    for name in names:
+        print_ratio(name, spent[name], spent[BASE])
+
+
+def cpu_of(job: Callable[[Path], object], path: Path) -> float:
+    """Return the CPU seconds of a job, with those of its processes."""
+    used = cpu_seconds()
+    job(path)
+    return cpu_seconds() - used
+
+
+def print_ratio(name: str, mine: list[list[float]], base: list[list[float]]) -> None:
+    """Print the ratios of two variants, whose seconds are given by round and clip."""
+    ratios = [sum(own) / sum(theirs) for own, theirs in zip(mine, base, strict=True)]
+    own, theirs = ([median(clip) for clip in zip(*side, strict=True)] for side in (mine, base))
+    of_clips = [one / other for one, other in zip(own, theirs, strict=True)]
+    rounds = " ".join(f"{ratio:.3f}" for ratio in ratios)
+    print(
+        f"{name} / {BASE}: median {median(ratios):.3f} of {rounds} "
+        f"(per clip {min(of_clips):.2f} to {max(of_clips):.2f})"
+    )
 
 
 def decode_and_encode(path: Path, crfs: tuple[int, ...]) -> None:
@@ -112,10 +130,11 @@ def decode_and_encode(path: Path, crfs: tuple[int, ...]) -> None:
         raise RuntimeError(f"cannot encode {path}")
 
 
-def adapter_job(strategy: str) -> Callable[[Path], list[dict[str, Any]]]:
+def adapter_job(strategy: str, backend: str = "embedded") -> Callable[[Path], list[dict[str, Any]]]:
     """Return a function that makes the FR rows of a clip; the engine is tried out beforehand."""
     options = CorpusOptions.model_validate({"strategy": strategy})
-    adapter = NrToFrAdapter(CRF_SWEEP, options=options)
+    vmaf = VmafParameters.model_validate({"backend": backend})
+    adapter = NrToFrAdapter(CRF_SWEEP, options=options, vmaf=vmaf)
     assert adapter.identity
     return lambda path: list(adapter.run(NrInputRow(path.name, path)))
 

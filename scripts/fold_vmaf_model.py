@@ -1,7 +1,8 @@
-"""Write the one-feature VMAF model of identity pairs from Netflix's vmaf_v0.6.1.json.
+"""Write the VMAF models of this package from Netflix's vmaf_v0.6.1.json.
 
-Usage: ``python scripts/fold_vmaf_model.py MODEL.json OUT.json``. The six-feature model comes
-with libvmaf, and in the ``vmaf_models`` folder of the ffmpeg-quality-metrics wheel.
+Usage: ``python scripts/fold_vmaf_model.py MODEL.json FOLDER``. The model comes with libvmaf, and in
+the ``vmaf_models`` folder of the ffmpeg-quality-metrics wheel. FOLDER gets the one-feature model of
+identity pairs, and the six-feature model in the same form.
 """
 
 from __future__ import annotations
@@ -58,6 +59,27 @@ def fold(text: bytes) -> dict[str, Any]:
     }
 
 
+def whole(text: bytes) -> dict[str, Any]:
+    """Return the six-feature model of a libvmaf model file with an RBF nu-SVR inside."""
+    model = json.loads(text)["model_dict"]
+    header, vectors = _parse_svm(model["model"])
+    return {
+        "source": "vmaf_v0.6.1.json of Netflix/vmaf",
+        "source_sha256": hashlib.sha256(text).hexdigest(),
+        "licence": "BSD-2-Clause-Patent, Copyright Netflix, Inc.",
+        "features": [_short(name) for name in model["feature_names"]],
+        "slopes": model["slopes"][1:],
+        "intercepts": model["intercepts"][1:],
+        "gamma": float(header["gamma"]),
+        "rho": float(header["rho"]),
+        "target_slope": model["slopes"][0],
+        "target_intercept": model["intercepts"][0],
+        "score_clip": model["score_clip"],
+        "support_vectors": [vector for _, vector in vectors],
+        "coefficients": [coefficient for coefficient, _ in vectors],
+    }
+
+
 def _distance(vector: list[float], names: list[str], scaled: dict[str, float]) -> float:
     return sum((scaled[n] - v) ** 2 for n, v in zip(names, vector, strict=True) if n in scaled)
 
@@ -78,5 +100,7 @@ def _short(name: str) -> str:
 
 
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
-    target.write_text(json.dumps(fold(source.read_bytes()), indent=1) + "\n", encoding="utf-8")
+    source, folder = map(Path, sys.argv[1:])
+    for make, name in ((fold, "identity"), (whole, "pairs")):
+        text = json.dumps(make(source.read_bytes()), indent=1) + "\n"
+        (folder / f"vmaf_v0.6.1_{name}.json").write_text(text, encoding="utf-8")

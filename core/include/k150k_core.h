@@ -1,4 +1,5 @@
-/* Scores of single frames: cambi and motion, as libvmaf computes them with its default options.
+/* Scores of frames, as libvmaf computes them with its default options: cambi and motion of single
+ * frames, and vif and adm of pairs.
  *
  * A scorer belongs to one clip and one thread. It allocates when it is made and never again.
  * A picture is a luma plane: a pointer to its first sample, and the distance between two rows in
@@ -18,9 +19,10 @@ extern "C" {
 #endif
 
 /* Raised whenever a function, its meaning or a value that it returns changes. */
-#define K150K_CORE_VERSION 1
+#define K150K_CORE_VERSION 2
 
 typedef struct k150k_scorer k150k_scorer;
+typedef struct k150k_pairs k150k_pairs;
 
 /* Return K150K_CORE_VERSION of the library. */
 int k150k_version(void);
@@ -48,6 +50,23 @@ double k150k_cambi(k150k_scorer *scorer, const void *luma, ptrdiff_t stride);
  * of the smoothed pictures, in units of an 8-bit level. */
 double k150k_motion(k150k_scorer *scorer, const void *previous, ptrdiff_t previous_stride,
                     const void *luma, ptrdiff_t stride);
+
+/* Return a scorer of pairs, or NULL if the size cannot be scored or memory is short. A reference may
+ * have any number of distorted pictures.
+ *
+ * width, height  pixels of 8 bits; at least 225 and at most 8192 on each side
+ * set            as in k150k_scorer_new()
+ */
+k150k_pairs *k150k_pairs_new(int width, int height, int set);
+void k150k_pairs_free(k150k_pairs *pairs);
+
+/* Set the reference of the pictures that follow. */
+void k150k_pairs_reference(k150k_pairs *pairs, const void *luma, ptrdiff_t stride);
+
+/* Write five scores of a picture: vif at four scales, the finest one first, and adm. Each is 1 for a
+ * picture like its reference, and may be a little above. adm is NaN where a value has more bits than
+ * every instruction set of libvmaf keeps, as in noise of full range. */
+void k150k_pairs_distorted(k150k_pairs *pairs, const void *luma, ptrdiff_t stride, double *scores);
 
 #ifdef __cplusplus
 }

@@ -79,6 +79,17 @@ struct k150k_scorer {
     void *memory;
 };
 
+/* Parts of one piece of memory; with no memory they are only measured. */
+typedef struct {
+    char *memory;
+    size_t used;
+} arena;
+
+__attribute__((visibility("hidden"))) void *take(arena *from, size_t count, size_t size);
+
+/* Return the number of a usable instruction set, the fastest one for -1; -1 for an unusable one. */
+__attribute__((visibility("hidden"))) int choose_set(int set);
+
 extern const kernels kernels_plain;
 #ifdef __x86_64__
 #define K150K_X86 1

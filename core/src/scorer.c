@@ -52,7 +52,8 @@ int k150k_usable(int number) {
     return number >= 0 && number < SET_COUNT && SETS[number].usable();
 }
 
-static int fastest(void) {
+int choose_set(int set) {
+    if (set >= 0) return k150k_usable(set) ? set : -1;
     int number = SET_COUNT - 1;
     while (!k150k_usable(number)) number--;
     return number;
@@ -116,13 +117,7 @@ static int can_be_scored(const k150k_scorer *s) {
 
 /* ---- making and using a scorer ---------------------------------------------------------- */
 
-/* Parts of one piece of memory; with no memory they are only measured. */
-typedef struct {
-    char *memory;
-    size_t used;
-} arena;
-
-static void *take(arena *from, size_t count, size_t size) {
+void *take(arena *from, size_t count, size_t size) {
     const size_t at = (from->used + 63) & ~(size_t)63;
     from->used = at + count * size;
     return from->memory ? from->memory + at : NULL;
@@ -149,14 +144,14 @@ static void lay_out(k150k_scorer *s, arena *from) {
 
 k150k_scorer *k150k_scorer_new(int width, int height, int depth, int set) {
     if (width < 1 || height < 1 || width > MOST_SIDE || height > MOST_SIDE) return NULL;
-    if (set >= SET_COUNT || (set >= 0 && !k150k_usable(set))) return NULL;
-    k150k_scorer *s = calloc(1, sizeof *s);
+    const int number = choose_set(set);
+    k150k_scorer *s = number < 0 ? NULL : calloc(1, sizeof *s);
     if (!s) return NULL;
     s->width = width;
     s->height = height;
     s->depth = depth;
     s->stride = (width + 2 * MARGIN + 63) & ~63;
-    s->kernels = SETS[set < 0 ? fastest() : set].kernels;
+    s->kernels = SETS[number].kernels;
     set_constants(s);
     arena from = {NULL, 0};
     lay_out(s, &from);

@@ -191,7 +191,8 @@ def test_scores_that_are_not_whole_are_a_failure(clips, tmp_path, misbehaviour, 
 
 
 def test_encoder_that_hangs_is_ended(clips, tmp_path):
-    adapter = NrToFrAdapter((30,), "ultrafast", vmaf=VmafParameters(clip_timeout_s=1.0))
+    vmaf = VmafParameters(backend="embedded", clip_timeout_s=1.0)
+    adapter = NrToFrAdapter((30,), "ultrafast", vmaf=vmaf)
     assert adapter.identity
     adapter._strategy._ffmpeg = str(write_hanging_tool(tmp_path / "ffmpeg", tmp_path / "pid"))
     with pytest.raises(ClipError) as caught:

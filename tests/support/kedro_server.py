@@ -2,14 +2,15 @@
 
 A server that has everything imported forks a process for each call. Such a process has its own
 session, working directory, environment, output and exit status, and goes through Kedro's own entry
-point. Two things it cannot show: a start of Python that fails, and results that depend on the
-seed of Python's hashes, which all forks share. For those there is ``python -m kedro``.
+point. Three things it cannot show: a start of Python that fails, its end, and results that depend
+on the seed of Python's hashes, which all forks share. For those there is ``python -m kedro``.
 
 As a program it answers calls on the socket whose descriptor is its argument.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -22,7 +23,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -225,4 +227,24 @@ def main() -> None:
     if fault := os.environ.pop(FAULT, ""):
         arm(**json.loads(fault))
     project.LOGGING.__init__()  # it looked for conf/logging.yml when it was imported
-    kedro()
+    _end_at_once(kedro)
+
+
+def _end_at_once(program: Callable[[], object]) -> None:
+    """Run a program to its end and leave out the end of the interpreter.
+
+    That would free every object of every module, whose pages the fork shares with the server: a
+    third of the time of a call.
+    """
+    try:
+        program()
+        status = 0
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        status = end.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.fr_from_nr.loopback import Loopback
+from k150k_pipeline.fr_from_nr.native import NativeLoopback, scores_natively
 from k150k_pipeline.fr_from_nr.rows import SweepPayload, make_payload, rows_of
 from k150k_pipeline.fr_from_nr.source import Source, probe_source
 from k150k_pipeline.fr_from_nr.stepwise import Stepwise
@@ -115,6 +116,8 @@ class NrToFrAdapter:
         if choose_strategy(options, vmaf, stepwise=any(runners)) == "stepwise":
             steps = [runner or run_tool for runner in runners]
             self._strategy: SweepStrategy = Stepwise(self._settings, *steps)
+        elif scores_natively(self._settings):
+            self._strategy = NativeLoopback(self._settings)
         else:
             self._strategy = Loopback(self._settings)
 

@@ -79,8 +79,8 @@ class Loopback:
         """Sweep a source in one process; see :class:`SweepStrategy`."""
         crfs, path = self._settings.crf_sweep, source.clip.path
         with ExitStack() as stack:
-            logs = [stack.enter_context(_memory_file()) for _ in crfs]
-            packets = [stack.enter_context(_memory_file()) for _ in crfs]
+            logs = [stack.enter_context(memory_file()) for _ in crfs]
+            packets = [stack.enter_context(memory_file()) for _ in crfs]
             paths = [self._settings.encode_path(source, crf) for crf in crfs]
             parts = [stack.enter_context(kept(encode_path)) for encode_path in paths]
             yuv = stack.enter_context(kept(self._settings.yuv_path(source)))
@@ -108,7 +108,7 @@ class Loopback:
 
         Args:
             source: The source.
-            logs: Descriptors of libvmaf's logs, one per CRF.
+            logs: Descriptors of libvmaf's logs, one per CRF; none if nothing is scored.
             packets: Descriptors of the packet sizes of each encode.
             parts: Files of the encodes; None for those that are not kept.
             yuv: File of the decoded reference; None if it is not kept.
@@ -116,7 +116,7 @@ class Loopback:
         threads = self._settings.vmaf.threads
         return [
             *decode_arguments(self._ffmpeg, source.clip, threads), "-v", "level+debug",
-            "-filter_complex", self._reference_graph(source, yuv),
+            "-filter_complex", self._reference_graph(source, len(logs), yuv),
             *[
                 argument
                 for number, (packet, part) in enumerate(zip(packets, parts, strict=True))
@@ -134,7 +134,7 @@ class Loopback:
     def _crfs(self) -> tuple[int, ...]:
         return self._settings.crf_sweep
 
-    def _reference_graph(self, source: Source, yuv: Path | None) -> str:
+    def _reference_graph(self, source: Source, scores: int, yuv: Path | None) -> str:
         """Return the filter graph that gives every encode and every score its reference."""
         rate = source.rate
         restamp = (
@@ -142,8 +142,8 @@ class Loopback:
             "setpts=N",
             f"fps={rate.numerator}/{rate.denominator}",
         )
-        numbers = range(len(self._crfs))
-        links = [*(f"[e{n}]" for n in numbers), *(f"[r{n}]" for n in numbers)]
+        links = [f"[e{n}]" for n in range(len(self._crfs))]
+        links += [f"[r{n}]" for n in range(scores)]
         links += ["[yuv]"] if yuv else []
         filters = [*source.picture_filters, *restamp, *_BARE, source.tag_filter]
         head = f"[0:{source.clip.stream_index}]{','.join(filters)}"
@@ -170,20 +170,30 @@ class Loopback:
     def _read(
         self, source: Source, result: ToolResult, logs: Sequence[int], packets: Sequence[int]
     ) -> tuple[list[EncodeEvidence], list[FrameValues]]:
-        path = source.clip.path
         if libvmaf_failed(result):
-            raise ClipError("score", "libvmaf", f"{path}: {explain(result)}")
-        if encoder_failed(result):
-            raise ClipError("encode", "failed", f"{path}: {explain(result)}")
-        decoded = read_evidence(source.clip, result)
-        check_complete(source.clip, decoded)
-        encodes = read_encodes(result, self._crfs, [_read_all(packet) for packet in packets])
-        for encode in encodes:
-            check_counts(source, decoded.frames, encode)
-        values = [read_pair_log(_read_all(log), decoded.frames) for log in logs]
+            raise ClipError("score", "libvmaf", f"{source.clip.path}: {explain(result)}")
+        frames, encodes = self.read_encodes(source, result, packets)
+        values = [read_pair_log(read_all(log), frames) for log in logs]
         for scored in values:
             check_values(source, scored)
         return encodes, values
+
+    def read_encodes(
+        self, source: Source, result: ToolResult, packets: Sequence[int]
+    ) -> tuple[int, list[EncodeEvidence]]:
+        """Read what a finished ffmpeg reports: the number of decoded frames, and its encodes.
+
+        Raises:
+            ClipError: Stage ``decode`` or ``encode``: the clip or an encode is not whole.
+        """
+        if encoder_failed(result):
+            raise ClipError("encode", "failed", f"{source.clip.path}: {explain(result)}")
+        decoded = read_evidence(source.clip, result)
+        check_complete(source.clip, decoded)
+        encodes = read_encodes(result, self._crfs, [read_all(packet) for packet in packets])
+        for encode in encodes:
+            check_counts(source, decoded.frames, encode)
+        return decoded.frames, encodes
 
     def _trial(self) -> list[str]:
         """Return the command that sweeps two synthetic frames and prints the first encode."""
@@ -205,13 +215,15 @@ def _raw_output(pix_fmt: str, path: Path) -> list[str]:
 
 
 @contextmanager
-def _memory_file() -> Iterator[int]:
-    descriptor = os.memfd_create("vmaf-log")
+def memory_file() -> Iterator[int]:
+    """Yield the descriptor of a file in memory that is gone afterwards."""
+    descriptor = os.memfd_create("sweep")
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _read_all(descriptor: int) -> bytes:
+def read_all(descriptor: int) -> bytes:
+    """Return the content of such a file."""
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0)

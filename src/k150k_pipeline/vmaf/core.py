@@ -1,4 +1,4 @@
-"""The C library of ``core/``: cambi and motion of decoded frames."""
+"""The C library of ``core/``: cambi and motion of decoded frames, vif and adm of pairs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from k150k_pipeline.errors import EngineError
 
-VERSION = 1
+VERSION = 2
 """Version of the library that this module calls."""
 
 _FOLDER = Path(__file__).parent
 _FASTEST = -1
+_PAIR_SCORES = 5
 _ADVICE = (
     "install the package again where there is a C compiler (make --always-make install), or set "
     "vmaf.backend=embedded"
@@ -78,6 +79,53 @@ def frame_scorer(
         library.k150k_scorer_free(handle)
 
 
+class PairScorer:
+    """Scores the distorted frames of one clip against their references.
+
+    Args:
+        library: The loaded library.
+        handle: Its scorer.
+    """
+
+    def __init__(self, library: ctypes.CDLL, handle: int) -> None:
+        self._library, self._handle = library, handle
+        self._scores = (ctypes.c_double * _PAIR_SCORES)()
+
+    def set_reference(self, luma: Plane) -> None:
+        """Set the reference of the frames that follow."""
+        self._library.k150k_pairs_reference(self._handle, *luma)
+
+    def score(self, luma: Plane) -> list[float]:
+        """Return vif at four scales, the finest first, and adm2 of a distorted frame.
+
+        adm2 is NaN where libvmaf's value depends on its instruction set.
+        """
+        self._library.k150k_pairs_distorted(self._handle, *luma, self._scores)
+        return list(self._scores)
+
+
+@contextmanager
+def pair_scorer(
+    width: int, height: int, instruction_set: int = _FASTEST
+) -> Iterator[PairScorer | None]:
+    """Make the scorer of the pairs of a clip of 8 bits; None if no clip of this size is scored.
+
+    Args:
+        width: Width of a frame in pixels.
+        height: Height of a frame in pixels.
+        instruction_set: Index in :func:`instruction_sets`; by default the fastest one.
+
+    Raises:
+        EngineError: There is no library.
+    """
+    library = load_library()
+    handle = library.k150k_pairs_new(width, height, instruction_set)
+    try:
+        yield PairScorer(library, handle) if handle else None
+    finally:
+        library.k150k_pairs_free(handle)
+
+
 def instruction_sets() -> list[str]:
     """Return the instruction sets that the library has and this machine can run."""
     library = load_library()
@@ -118,6 +166,10 @@ def _declare(library: ctypes.CDLL) -> None:
         "k150k_scorer_free": (None, (scorer,)),
         "k150k_cambi": (ctypes.c_double, (scorer, *picture)),
         "k150k_motion": (ctypes.c_double, (scorer, *picture, *picture)),
+        "k150k_pairs_new": (scorer, (ctypes.c_int,) * 3),
+        "k150k_pairs_free": (None, (scorer,)),
+        "k150k_pairs_reference": (None, (scorer, *picture)),
+        "k150k_pairs_distorted": (None, (scorer, *picture, ctypes.POINTER(ctypes.c_double))),
     }
     for name, (result, arguments) in functions.items():
         function = getattr(library, name)

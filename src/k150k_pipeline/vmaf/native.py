@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.media import pyav as av
@@ -24,7 +25,7 @@ from k150k_pipeline.vmaf.engine import ClipScore, EngineIdentity
 from k150k_pipeline.vmaf.log import FrameValues
 from k150k_pipeline.vmaf.plans import IDENTITY, Plan, complete, unmeasurable_features
 
-_CODECS = ("h264",)
+CODECS = ("h264",)
 """Codecs that are scored natively. Of damaged HEVC, VP8 and VP9 streams, PyAV's version of
 libavcodec and ffmpeg's may decode different pictures without a remark of either."""
 
@@ -81,7 +82,7 @@ class NativeEngine:
 
 def _is_usual(clip: ClipInfo) -> bool:
     return (
-        clip.codec in _CODECS
+        clip.codec in CODECS
         and clip.pix_fmt in _DEPTHS
         and clip.width + clip.height <= _MOST_SIDES
         and "cambi" not in unmeasurable_features(clip)
@@ -153,9 +154,14 @@ def _remarks() -> Iterator[list[object]]:
 def _features(cambi: list[float], motion: list[float]) -> FrameValues:
     """Derive the features of a clip."""
     sad = np.array(motion)
-    later = np.append(sad[1:], sad[-1:])
-    motion2 = np.minimum(sad, later)
+    motion2 = derive_motion2(sad)
     motion3 = motion2.copy()
-    motion2[0] = 0.0
     motion3[0] = sad[1] if len(sad) > 1 else 0.0
     return {"cambi": np.array(cambi), "motion": sad, "motion2": motion2, "motion3": motion3}
+
+
+def derive_motion2(motion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return motion2 of a clip, shape (frames,), for its motion, shape (frames,)."""
+    motion2 = np.minimum(motion, np.append(motion[1:], motion[-1:]))
+    motion2[0] = 0.0
+    return motion2

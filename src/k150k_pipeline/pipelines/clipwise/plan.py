@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from k150k_pipeline.schemas.parameters import VmafParameters
+
 
 class Passed(BaseModel):
     """Base of the models that nodes pass on to each other: frozen, without unknown keys."""
@@ -47,3 +49,11 @@ class ShardedPlan(RunPlan):
 
     due: list[str]
     attempts: dict[str, int]
+
+
+class ScoringPlan(ShardedPlan):
+    """The plan of a run that scores."""
+
+    def with_engine(self, vmaf: VmafParameters) -> VmafParameters:
+        """Return block ``vmaf`` with the engine that the run has decided on instead of ``auto``."""
+        return vmaf.model_copy(update={"backend": self.scoring["backend"]})

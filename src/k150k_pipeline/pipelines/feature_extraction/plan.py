@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from k150k_pipeline.pipelines.clipwise.plan import ShardedPlan
-from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.pipelines.clipwise.plan import ScoringPlan
 
 
-class ExtractionPlan(ShardedPlan):
+class ExtractionPlan(ScoringPlan):
     """The plan of an extraction.
 
     Attributes:
@@ -26,7 +25,3 @@ class ExtractionPlan(ShardedPlan):
     changed_clips: list[str]
     unknown_files: int
     superseded: dict[str, list[str]]
-
-    def with_engine(self, vmaf: VmafParameters) -> VmafParameters:
-        """Return block ``vmaf`` with the engine that the run has decided on instead of ``auto``."""
-        return vmaf.model_copy(update={"backend": self.scoring["backend"]})

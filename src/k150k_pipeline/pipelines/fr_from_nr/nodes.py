@@ -79,11 +79,12 @@ def sweep_shard(
     Returns:
         Counts of finished and failed clips, and of fsyncs with their seconds.
     """
+    decided = plan.with_engine(vmaf)
 
     def process(name: str) -> Payload:
         clip = plan.clips[name]
         row = NrInputRow(name, clips.find(name), clip.mos, clip.sha256)
-        return sweep_isolated(row, fr_from_nr, vmaf, plan.run_id)
+        return sweep_isolated(row, fr_from_nr, decided, plan.run_id)
 
     with shard_journal(journal, plan, shard) as lines:
         return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts)

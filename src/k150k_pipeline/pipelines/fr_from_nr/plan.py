@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k150k_pipeline.pipelines.clipwise.plan import Passed, ShardedPlan
+from k150k_pipeline.pipelines.clipwise.plan import Passed, ScoringPlan
 
 
 class FrClip(Passed):
@@ -12,7 +12,7 @@ class FrClip(Passed):
     sha256: str
 
 
-class FrPlan(ShardedPlan):
+class FrPlan(ScoringPlan):
     """The plan of a run of fr_from_nr.
 
     Attributes:

@@ -25,6 +25,7 @@ from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
 from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION, FrRow
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.schemas.scoring_class import scoring_class
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +58,10 @@ def make_plan(
     present = set(clips.names())
     scoring = describe(make_adapter(fr, vmaf, run_id), fr)
     key = fingerprint(scoring)
+    logger.info("Engine: %s", scoring["backend"])
     damage = Damage(torn=journal.cut_torn_lines())
     scorings = journal.scorings()
-    accepted = set(scorings) - {key} if fr.on_engine_change == "mix" else set()
+    accepted = _accepted_fingerprints(scorings, key, scoring, fr)
     progress = survey(journal.entries(damage, sweep_check(scorings)), key, accepted)
     clipwise.warn_of_damage(journal, damage)
     if fr.on_engine_change == "refuse":
@@ -82,6 +84,19 @@ def make_plan(
         broken_lines=damage.broken,
         started_at=started_at,
     )
+
+
+def _accepted_fingerprints(
+    scorings: Mapping[str, Mapping[str, Any]],
+    key: str,
+    scoring: Mapping[str, Any],
+    fr: FrParameters,
+) -> set[str]:
+    known = set(scorings) - {key}
+    if fr.on_engine_change == "mix":
+        return known
+    own = scoring_class(scoring)
+    return {other for other in known if scoring_class(scorings[other]) == own}
 
 
 def read_corpus(corpus: pd.DataFrame) -> dict[str, FrClip]:
