@@ -176,8 +176,7 @@ def build_crashing_library(target: Path, poison: int, folder: Path) -> None:
     include = f"-I{CHECKOUT / 'core/include'}"
     objects = []
     for path, define in (
-        (CHECKOUT / "core/src/kernels.c", "-Dk150k_cambi=sound_cambi"),
-        (CHECKOUT / "core/src/scorer.c", "-Dk150k_cambi=sound_cambi"),
+        *((path, "-Dk150k_cambi=sound_cambi") for path in (CHECKOUT / "core/src").glob("*.c")),
         (source, f"-DPOISON={poison}"),
     ):
         objects.append(str(folder / f"{path.stem}.o"))

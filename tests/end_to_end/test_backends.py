@@ -11,6 +11,7 @@ from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from tests.support.binaries import write_stand_in
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("backend", ["cpu", "cuda"])
 def test_backend_yields_the_same_table(project, tiny_clips, tmp_path, backend):
     names = project.add_clips(tiny_clips)

@@ -59,6 +59,7 @@ def test_replaced_clip_is_scored_again_and_the_others_are_not(corpus, other_clip
     assert corpus.table().equals(table), "not the row of a run that never saw the earlier file"
 
 
+@pytest.mark.thorough
 def test_extra_columns_follow_the_clip(corpus, tmp_path):
     """At first the clips have 25 frames per second, then one has 50."""
     first, extra = corpus.names[0], "extract.extra_columns=fps+is_hdr"
@@ -112,6 +113,7 @@ def test_clip_with_another_time_and_the_same_bytes_keeps_its_row(corpus):
     assert [json.loads(line)["clip"] for line in noted] == corpus.names
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("choice", ["refuse", "keep"])
 def test_changed_clips_are_refused_or_kept_on_request(corpus, other_clip, choice):
     before, first = corpus.features.read_bytes(), corpus.names[0]

@@ -54,6 +54,7 @@ def test_rows_whose_clips_are_gone_have_null_with_a_warning(corpus, tmp_path):
     assert list(pd.read_parquet(corpus.extra).columns) == ["clip_name", "is_hdr"]
 
 
+@pytest.mark.thorough
 def test_workers_write_the_same_table(corpus):
     corpus.run(params=ASKED, default_runner=True)
     by_workers = corpus.extra.read_bytes()

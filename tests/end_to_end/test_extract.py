@@ -16,6 +16,9 @@ from k150k_pipeline.schemas.features import COLUMNS, FeatureRow
 from tests.support.journals import journaled
 from tests.support.victim import Victim
 
+EMBEDDED = "vmaf.backend=embedded"
+"""Engine of both plans, so that two runs differ in their plan alone."""
+
 
 @pytest.fixture
 def corpus(project, tiny_clips):
@@ -165,21 +168,23 @@ def test_verification_is_done_once_per_engine(corpus):
 
 
 def test_full_plan_of_its_own_and_mixing_refused(corpus):
-    corpus.run(params="extract.limit=1")
+    corpus.run(params=f"{EMBEDDED},extract.limit=1")
     identity = corpus.table()
-    output = corpus.run(params="extract.plan=full,extract.limit=1", ok=False)
+    output = corpus.run(params=f"{EMBEDDED},extract.plan=full,extract.limit=1", ok=False)
     assert "1 rows with plan='identity' (now 'full')" in output
     assert "on_engine_change=rescore" in output and "Traceback" not in output
     assert corpus.table().equals(identity)
-    corpus.run(params="extract.plan=full,extract.limit=1,extract.on_engine_change=rescore")
+    corpus.run(
+        params=f"{EMBEDDED},extract.plan=full,extract.limit=1,extract.on_engine_change=rescore"
+    )
     full = corpus.table()
     assert len(full) == 1
     numbers = list(COLUMNS[4:])
     np.testing.assert_allclose(full[numbers], identity[numbers], atol=3e-3)
-    corpus.run(params="extract.on_engine_change=mix,extract.limit=2")
+    corpus.run(params=f"{EMBEDDED},extract.on_engine_change=mix,extract.limit=2")
     assert len(corpus.table()) == 2
     assert rows_by_plan(corpus) == {"identity": 2}
-    params = "extract.plan=full,extract.limit=2,extract.on_engine_change="
+    params = f"{EMBEDDED},extract.plan=full,extract.limit=2,extract.on_engine_change="
     corpus.run(params=f"{params}rescore")
     corpus.run(params=f"{params}refuse")
     assert rows_by_plan(corpus) == {"full": 2}

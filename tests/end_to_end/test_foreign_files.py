@@ -15,6 +15,7 @@ def corpus(project, tiny_clips):
     return project
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("done", [False, True], ids=["without .done", "with .done"])
 @pytest.mark.parametrize("staged", [False, True], ids=["parquet", "staging"])
 def test_rows_are_used_and_files_are_kept(corpus, staged, done):

@@ -132,6 +132,7 @@ def test_rows_of_another_sweep_never_mix_by_default(fr):
     assert [row["crf"] for row in fr.rows()] == [20, 30] * 4
 
 
+@pytest.mark.thorough
 def test_the_forks_binary_yields_the_same_rows(fr, tmp_path):
     fr.run("fr_from_nr.limit=2")
     embedded = fr.rows()

@@ -484,6 +484,7 @@ def broken_site(tiny_clips, request):
         yield BrokenSite(server, min(tiny_clips.glob("*.mp4")), request.param)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("broken_site", [1, 2], indirect=True)
 def test_broken_download_is_fetched_again(ingest, broken_site):
     ingest.write_manifest(broken_site.urls)
@@ -506,6 +507,7 @@ def test_clip_that_stays_broken_is_fetched_three_times(ingest, broken_site):
     assert ingest.failures() == {broken_site.name: ("decode", "corrupt")}
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("broken_site", [1], indirect=True)
 @pytest.mark.parametrize("downloaded_before", [True, False])
 def test_broken_file_of_the_user_is_never_replaced(ingest, broken_site, downloaded_before):

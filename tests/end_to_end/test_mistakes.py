@@ -151,6 +151,7 @@ MISTAKES = {
 }  # fmt: skip
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_a_sentence_with_the_remedy(project, mistake):
     root = project.root

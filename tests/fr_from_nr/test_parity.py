@@ -20,6 +20,7 @@ VMAF_SLACK = 0.05
 """How far vmaf may fall when the CRF does, where an encode is nearly perfect either way."""
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", [name.split(".")[0] for name in CLIPS])
 def test_loopback_and_stepwise_yield_the_same_rows(clips, name):
     loopback = rows_of_clip(clips[name], strategy="loopback")
@@ -29,6 +30,7 @@ def test_loopback_and_stepwise_yield_the_same_rows(clips, name):
     assert tuple(loopback[0]) == FR_COLUMNS
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize(
     ("encoder", "preset", "sweep"),
     [
@@ -129,6 +131,7 @@ def _shared_rows(folder, name, strategy, threads):
     return rows_of_clip(path, sweep=CRF_SWEEP, preset="medium", strategy=strategy, threads=threads)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.shared
 @pytest.mark.parametrize("name", SHARED_CLIPS)
 def test_rows_of_real_clips_are_those_of_the_reference_run(shared, name):
@@ -143,6 +146,7 @@ def test_rows_of_real_clips_are_those_of_the_reference_run(shared, name):
         np.testing.assert_allclose(ours, [float(expected[c]) for c in columns], atol=1e-3)
 
 
+@pytest.mark.thorough
 @pytest.mark.shared
 def test_strategies_agree_on_a_real_clip(shared):
     """With one thread: with more, the end of an x264 encode depends on timing now and then."""

@@ -199,6 +199,7 @@ class TestAviFrames:
         assert decode_all(clip, 60.0) == 10
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     ("head", "part"),
     [

@@ -106,6 +106,7 @@ def outcome(path: Path) -> tuple[str, str]:
     return f"{frames} frames", clip.doubt and UNKNOWN
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("name", KINDS)
 def test_sound(sound_clips, name):
     expected = KINDS[name][4]
@@ -162,6 +163,7 @@ def test_frames_lost_in_the_middle_are_no_result(sound_clips, name, filler, tmp_
     assert outcome(path) == ("corrupt", "")
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("tail", [b"\0" * 300, b"\xff" * 300], ids=["zeros", "ones"])
 @pytest.mark.parametrize("name", [n for n in KINDS if n not in ALWAYS_UNKNOWN])
 def test_what_follows_the_end_does_not_matter(sound_clips, name, tail, tmp_path):

@@ -53,6 +53,7 @@ def frames(path: Path) -> int:
     return decode_all(clip, 60.0)
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("suffix", CODECS)
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_odd_timing(tmp_path, suffix, timing):
@@ -60,12 +61,14 @@ def test_odd_timing(tmp_path, suffix, timing):
     assert frames(write(tmp_path / f"a{suffix}", *options)) == expected
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("suffix", CODECS)
 @pytest.mark.parametrize("tone", [0.2, 2.0])
 def test_audio_of_another_length(tmp_path, suffix, tone):
     assert frames(write(tmp_path / f"a{suffix}", tone=tone)) == 24
 
 
+@pytest.mark.sample(every=5)
 @pytest.mark.parametrize("suffix", CODECS)
 @pytest.mark.parametrize("cut", [("-ss", "0.3"), ("-t", "0.4"), ("-copyts", "-ss", "0.3")])
 def test_part_that_was_copied(tmp_path, suffix, cut):
@@ -74,6 +77,7 @@ def test_part_that_was_copied(tmp_path, suffix, cut):
     assert 0 < frames(part) <= 24
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     ("codec", "suffixes"),
     [

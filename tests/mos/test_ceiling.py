@@ -30,6 +30,7 @@ def ceiling_of(labels: np.ndarray, votes: float, vote_sd: float):
     return label_ceiling(labels, votes * full, vote_sd * full, "test")
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("shape", ["normal", "uniform", "skewed"])
 @pytest.mark.parametrize("votes", [5, 30, 89])
 def test_ceiling_of_normal_errors_is_within_a_hundredth(shape, votes):

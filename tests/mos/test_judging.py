@@ -66,6 +66,7 @@ def test_gate_promotes_what_passes_everything():
     assert gate.title(verdict) == "MOS_PROMOTE"
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

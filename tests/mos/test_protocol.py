@@ -117,6 +117,7 @@ def test_grid_search_variant(table):
     assert_same(run_protocol(table, ProtocolParameters.model_validate(parameters)), expected)
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(
     "change",
     [

@@ -458,6 +458,7 @@ def leave_foreign_files(journal, draw: random.Random, number: int) -> set[str]:
     return {hash_of(where)} if newer else set()
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("seed", range(40))
 def test_no_order_of_runs_loses_a_byte(journal, seed):
     draw = random.Random(seed)

@@ -131,6 +131,7 @@ def test_exit_code_is_known_though_another_thread_waits_for_the_process_too():
         sys.setswitchinterval(before)
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("reach", [os.kill, os.killpg], ids=["parent alone", "whole group"])
 def test_interrupt_kills_the_workers(start, tmp_path, reach):
     run = start("hold")

@@ -96,7 +96,17 @@ def add_option(parser: pytest.Parser) -> None:
 
 
 def pass_over_thorough(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Skip the tests marked ``thorough`` unless everything is to be tried."""
+    """Skip the tests marked ``thorough`` unless everything is to be tried.
+
+    Of the cases of a test marked ``sample(every=N)``, all but each N-th are thorough.
+    """
+    cases: Counter[str] = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("sample"):
+            test = item.nodeid.partition("[")[0]
+            if cases[test] % mark.kwargs["every"]:
+                item.add_marker(pytest.mark.thorough)
+            cases[test] += 1
     if not _is_full(config):
         for item in items:
             if item.get_closest_marker("thorough"):

@@ -50,6 +50,7 @@ def test_both_plans_see_the_same_first_frames(scorer, clip, kind):
         np.testing.assert_array_equal(identity.values[feature], full.values[feature])
 
 
+@pytest.mark.sample(every=4)
 @ENGINES
 @pytest.mark.parametrize("first", [FRAMES, FRAMES + 1, 1000])
 def test_a_clip_with_no_more_frames_is_scored_to_its_end(scorer, clip, kind, first):

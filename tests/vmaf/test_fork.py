@@ -38,6 +38,7 @@ GPU_SAFE = {
 }
 
 
+@pytest.mark.sample(every=5)
 @ENGINES
 @pytest.mark.parametrize("plan", ["identity", "full"])
 @pytest.mark.parametrize("name", ["eight_bit", "ten_bit", "odd_444"])
@@ -225,6 +226,7 @@ def test_identity_names_engine_model_and_decoder(bench: Bench, name: str) -> Non
     assert identity.model == "vmaf_v0.6.1"
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("name", ["cpu", "cuda"])
 def test_another_version_of_either_binary_is_another_identity(bench: Bench, name: str) -> None:
     before = CudaEngine(bench.parameters).identify()

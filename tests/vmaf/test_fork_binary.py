@@ -22,6 +22,8 @@ from tests.vmaf.test_fork import argument, features
 
 Clips = dict[str, ClipInfo]
 
+pytestmark = pytest.mark.thorough
+
 DEBUG = "motion_cuda=debug=true"
 
 

@@ -42,6 +42,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize("misbehaviour", UNFIT.values(), ids=UNFIT)
 def test_unfit_cpu_binary_is_refused_with_the_way_to_build_one(
     bench: Bench, misbehaviour: dict[str, Any]
@@ -79,6 +80,7 @@ def test_cuda_binary_without_psnr_is_refused(bench: Bench) -> None:
     assert ADVICE["cuda"] in refusal(CudaEngine(bench.parameters))
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize(
     "misbehaviour",
     [{"lacks": ["motion_v2_cuda"]}, {"refuses": ["vif_cuda"]}, {"signal": "SIGSEGV"}],
@@ -138,6 +140,7 @@ def test_binary_that_vanishes_during_a_run_ends_the_run(bench: Bench, clips: Cli
     assert ADVICE["cpu"] in str(caught.value)
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(("misbehaviour", "reason"), LIES.values(), ids=LIES)
 def test_lie_of_the_cpu_binary_fails_the_clip(
     bench: Bench, clips: Clips, misbehaviour: dict[str, Any], reason: str
@@ -146,6 +149,7 @@ def test_lie_of_the_cpu_binary_fails_the_clip(
     assert failure(CpuEngine(bench.parameters), clips["eight_bit"]).reason == reason
 
 
+@pytest.mark.sample(every=4)
 @pytest.mark.parametrize(
     ("misbehaviour", "reason"),
     [

@@ -26,6 +26,8 @@ from tests.vmaf.conftest import Bench
 
 Clips = dict[str, ClipInfo]
 
+pytestmark = pytest.mark.thorough
+
 SCORE_IN_A_CHILD = """
 import sys
 from pathlib import Path

@@ -43,6 +43,7 @@ def engine_of(bench: Bench, backend: str, model: Path | str) -> Engine:
     return make_engine(bench.changed(backend=backend, model=str(model)))
 
 
+@pytest.mark.sample(every=2)
 @BACKENDS
 def test_model_file_scores_as_the_same_model_built_in(
     bench: Bench, clips: Clips, backend: str, model: Path
@@ -53,6 +54,7 @@ def test_model_file_scores_as_the_same_model_built_in(
         np.testing.assert_array_equal(values[feature], built_in[feature], err_msg=feature)
 
 
+@pytest.mark.sample(every=3)
 @BACKENDS
 def test_model_file_is_in_the_identity_by_its_content(
     bench: Bench, backend: str, model: Path, tmp_path: Path

@@ -31,6 +31,7 @@ def golden(shared):
     return pd.read_csv(shared / "golden/identity.csv").set_index("clip_name")
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("name", NAMES)
 def test_identity_plan_matches_the_reference(engine, shared, golden, name):
     score = engine.score(probe(shared / "clips/k150ka_extracted" / name), IDENTITY)
@@ -46,6 +47,7 @@ def check(row: dict[str, float], expected: pd.Series) -> None:
         np.testing.assert_allclose(row[column], expected[column], rtol=0, atol=tolerance)
 
 
+@pytest.mark.thorough
 def test_both_plans_agree_on_a_real_clip(shared, golden):
     name = NAMES[11]
     engine = make_engine(VmafParameters(backend="embedded", threads=os.cpu_count() or 1))
