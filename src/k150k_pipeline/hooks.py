@@ -24,7 +24,7 @@ from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.mos.finished import Finished
 from k150k_pipeline.pipeline_shape import set_shape
-from k150k_pipeline.pipelines.sample.words import SAMPLE_REPORT, describe_sample
+from k150k_pipeline.pipelines.sample.hints import SAMPLE_REPORT, describe_sample
 from k150k_pipeline.progress import ProgressReporter
 
 logger = logging.getLogger(__name__)

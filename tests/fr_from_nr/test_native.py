@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from k150k_pipeline.errors import ClipError, EngineError
-from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter, native
+from k150k_pipeline.fr_from_nr import CorpusOptions, NrInputRow, NrToFrAdapter, native_loopback
 from k150k_pipeline.fr_from_nr.loopback import Loopback
 from k150k_pipeline.fr_from_nr.source import probe_source
 from k150k_pipeline.fr_from_nr.sweep import SweepSettings
@@ -65,14 +65,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def natively(monkeypatch) -> Iterator[list[int]]:
     """Return how many encodes of each clip were scored natively so far."""
     scored: list[int] = []
-    score = native.score_encodes
+    score = native_loopback.score_encodes
 
     def record(clip, encodes):
         values = score(clip, encodes)
         scored.append(len(values))
         return values
 
-    monkeypatch.setattr(native, "score_encodes", record)
+    monkeypatch.setattr(native_loopback, "score_encodes", record)
     return scored
 
 
@@ -100,7 +100,7 @@ def settings(backend: str) -> SweepSettings:
 @pytest.mark.parametrize("name", USUAL)
 def test_every_frame_has_the_values_of_the_embedded_engine(clips, natively, name):
     source = probe_source(clips[name])
-    ours = native.NativeLoopback(settings("native")).sweep(source)
+    ours = native_loopback.NativeLoopback(settings("native")).sweep(source)
     theirs = Loopback(settings("embedded")).sweep(source)
     assert natively == [len(CRFS)]
     for own, other in zip(ours, theirs, strict=True):

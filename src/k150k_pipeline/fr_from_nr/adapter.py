@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.fr_from_nr.loopback import Loopback
-from k150k_pipeline.fr_from_nr.native import NativeLoopback, scores_natively
+from k150k_pipeline.fr_from_nr.native_loopback import NativeLoopback, scores_natively
 from k150k_pipeline.fr_from_nr.rows import SweepPayload, make_payload, rows_of
 from k150k_pipeline.fr_from_nr.source import Source, probe_source
 from k150k_pipeline.fr_from_nr.stepwise import Stepwise
