@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from k150k_pipeline.media.probe import probe
-from k150k_pipeline.pipelines.sample.nodes import LABEL_WITHOUT_CLIP, RECIPES, clip_name
 from k150k_pipeline.pipelines.sample.hints import NEXT, describe_sample
+from k150k_pipeline.pipelines.sample.nodes import LABEL_WITHOUT_CLIP, RECIPES, clip_name
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
 from k150k_pipeline.schemas.features import FEATURES
 from tests.conftest import Project, copy_project

@@ -9,8 +9,8 @@ from k150k_pipeline.datasets.atomic import (
     AtomicParquetDataset,
     ReportCSVDataset,
 )
-from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
 from k150k_pipeline.datasets.card_file import DataCardDataset
+from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
 from k150k_pipeline.datasets.extra_columns import ExtraColumnsDataset
 from k150k_pipeline.datasets.features_table import FeaturesDataset
 from k150k_pipeline.datasets.finished_parts import FinishedPartsDataset
