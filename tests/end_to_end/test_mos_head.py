@@ -216,7 +216,7 @@ def test_protocol_of_several_tables_in_one_run(head, tmp_path):
     frame.head(60).to_csv(tmp_path / "one.csv", index=False)
     frame.tail(80).to_parquet(tmp_path / "2.parquet")
     tables = f"--params=protocol.tables={tmp_path / 'one.csv'}+{tmp_path / '2.parquet'}"
-    output = head.project.kedro("run", "--pipelines=protocol", tables, default_runner=True)
+    output = head.project.kedro("run", "--pipelines=protocol", tables)
     splits = pd.read_csv(head.root / "data/08_reporting/protocol_splits.csv")
     assert splits["table"].tolist() == ["one"] * 3 + ["2"] * 3
     assert splits["split"].tolist() == [1, 2, 3] * 2
