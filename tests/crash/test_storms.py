@@ -23,8 +23,6 @@ SAMPLE = {
 STOPPING = {"SIGTERM", "SIGINT", "SIGINT twice", "SIGHUP"}
 ENDED_AS_A_WHOLE = {"parent", "group", "everyone"}
 
-pytestmark = pytest.mark.serial
-
 
 @pytest.mark.parametrize(
     ("kind", "done"),

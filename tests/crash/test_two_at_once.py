@@ -24,8 +24,6 @@ from tests.support.waiting import HANG_GUARD_S
 KIND = "two at once"
 STATUS_CALLS = 10
 
-pytestmark = pytest.mark.serial
-
 Situation = Callable[[Job, Case, bytes], None]
 
 
