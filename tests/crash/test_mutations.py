@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
+from k150k_pipeline.vmaf.verify import PRINTED_DIGIT
 from tests.conftest import CHECKOUT, Project
 from tests.support.ledger import Ledger
 from tests.support.mutations import FRAMES, make_sound, mutant
@@ -179,7 +181,9 @@ def test_extract(project, mutants, sound, originals, ledger, reasons):
             path, frames = project.clips / name, record["payload"]["frames"]
             same = check_row(path, frames, doubt, originals[damaged.base])
             if same and ledger.full:
-                assert table.loc[name].equals(table.loc[sound_name(damaged.base)])
+                # The native engine leaves a clip with a warning to the embedded one.
+                theirs = table.loc[[name, sound_name(damaged.base)]].to_numpy(float)
+                np.testing.assert_allclose(*theirs, rtol=0, atol=2 * PRINTED_DIGIT)
     assert "Traceback" not in output
     assert {record["status"] for record in found.values()} == {"ok", "failed"}
 
