@@ -60,7 +60,7 @@ lint: install          ## style, types, import contracts
 	$(BIN)/lint-imports
 
 notebooks: sample      ## run the notebooks on the sample
-	$(BIN)/kedro run --env=sample --pipelines=fr_from_nr --params fr_from_nr.limit=2
+	$(BIN)/kedro run --env=sample --pipelines=fr_from_nr --params fr_from_nr.limit=2,fr_from_nr.preset=veryfast
 	$(BIN)/jupyter execute notebooks/*.ipynb
 
 benchmark: install     ## print the figures that README and docs quote

@@ -127,6 +127,7 @@ def test_without_a_compiler_the_wheel_has_no_library(tmp_path):
     assert LIBRARY not in found and "vmaf/native.py" in found
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 def test_the_source_distribution_has_all_that_the_library_is_built_from(tmp_path):
     checkout, unpacked = tmp_path / "checkout", tmp_path / "unpacked"

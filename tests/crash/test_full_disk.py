@@ -117,6 +117,7 @@ def test_disk_that_fills_up_at_every_page(project, tiny_clips, disk, ledger: Led
     disk.change(ROOMY)
 
 
+@pytest.mark.thorough
 def test_full_or_read_only_disk_keeps_the_outputs_that_are_on_it(project, tiny_clips, disk, ledger):
     clips = project.add_clips(tiny_clips)
     pipeline = Pipeline("extract", project)

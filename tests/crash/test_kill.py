@@ -88,6 +88,7 @@ def test_kills_all_along_a_run(corpus, whole_tree, ledger):
     assert mid_run >= kills // 2, "the kills missed the part that matters"
 
 
+@pytest.mark.thorough
 def test_interrupt_stops_at_once_and_leaves_no_process(corpus, tiny_clips):
     corpus.add_clips(tiny_clips, copies=8)
     victim = Victim.start([*KEDRO, *corpus.extract()], corpus.root)

@@ -190,6 +190,7 @@ def first_sample(path: Path) -> int:
         return int(next(container.decode(video=0)).to_ndarray()[0, 0])
 
 
+@pytest.mark.thorough
 @pytest.mark.serial
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 def test_a_kernel_that_crashes_costs_the_clip(

@@ -113,6 +113,7 @@ def test_kill_that_does_not_come_again_costs_nothing(corpus):
     assert json.loads(corpus.report.read_text())["counts"]["failed"] == 0
 
 
+@pytest.mark.thorough
 def test_workers_open_no_clip(corpus):
     """PyAV and its libraries are loaded in helpers alone."""
     add(corpus, "hanging.mp4")

@@ -18,7 +18,7 @@ ROUNDS = (("extract", 0), ("extract", 2), ("extract", 4), ("ingest", 0), ("fr_fr
 """Each is the whole grid on a pipeline, where a number of clips is done before the signal comes."""
 
 SAMPLE = {
-    ("extract", 0): (("everyone", "SIGTERM"), ("tool", "SIGTERM")),
+    ("extract", 0): (("everyone", "SIGTERM"),),
 }
 STOPPING = {"SIGTERM", "SIGINT", "SIGINT twice", "SIGHUP"}
 ENDED_AS_A_WHOLE = {"parent", "group", "everyone"}

@@ -167,6 +167,7 @@ def test_pictures_and_metrics_are_there(head):
     assert next(iter(metrics["importance"])) == "motion_mean"
 
 
+@pytest.mark.thorough
 def test_same_seed_same_bytes(head, monkeypatch):
     """Whatever the number of threads and processes, and the seed of Python's hashes."""
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
@@ -317,6 +318,7 @@ def test_damaged_and_foreign_files_among_the_finished_folds(head, tmp_path):
     assert head.files() == before and foreign.read_text() == "mine"
 
 
+@pytest.mark.thorough
 def test_the_bar_counts_fits(head, tmp_path):
     head = head.copy(tmp_path / "project")
     shutil.rmtree(head.finished)

@@ -131,7 +131,7 @@ def _shared_rows(folder, name, strategy, threads):
     return rows_of_clip(path, sweep=CRF_SWEEP, preset="medium", strategy=strategy, threads=threads)
 
 
-@pytest.mark.sample(every=2)
+@pytest.mark.thorough
 @pytest.mark.shared
 @pytest.mark.parametrize("name", SHARED_CLIPS)
 def test_rows_of_real_clips_are_those_of_the_reference_run(shared, name):

@@ -44,7 +44,7 @@ def die_of(number: int, note: str | None = None, then: int = 0) -> int:
         if Path(note).exists():
             return then
         Path(note).touch()
-    if number != signal.SIGKILL:  # nohup lets SIGHUP be ignored
+    if number == signal.SIGHUP:  # nohup lets it be ignored
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     time.sleep(60)
