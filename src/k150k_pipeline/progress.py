@@ -46,23 +46,20 @@ def eta(remaining: int, rate: float) -> str:
     return duration(remaining / rate) if rate > 0 else "?"
 
 
-class _Job:
-    """The progress in one journal.
+class _Announced:
+    """What a run has announced to do, and how much of it is done.
 
     Attributes:
-        name: Name of the journal.
-        run: What the run announced in the journal; None until then.
-        finished: Number of attempts that have ended.
-        logged: Number of attempts that had ended when the last line was written.
+        name: Name of the journal or pipeline.
+        run: What the run announced; None until then.
+        finished: Number of attempts or steps that have ended.
+        logged: Number of these when the last line was written.
     """
 
-    def __init__(self, name: str, journal: Journal) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.run: dict[str, Any] | None = None
         self.finished = self.logged = 0
-        self._journal = journal
-        self._created = time.time()
-        self._tail = JournalTail(journal, skip_existing=True)
 
     @property
     def due(self) -> int:
@@ -71,6 +68,16 @@ class _Job:
     @property
     def complete(self) -> bool:
         return self.run is not None and self.finished >= self.due
+
+
+class _Job(_Announced):
+    """The progress in one journal, in attempts."""
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        super().__init__(name)
+        self._journal = journal
+        self._created = time.time()
+        self._tail = JournalTail(journal, skip_existing=True)
 
     @property
     def kept(self) -> Counter[str]:
@@ -106,30 +113,13 @@ class _Job:
         return f"{self.name}: {self.finished} of {self.due} clips: {self.describe()}"
 
 
-class _CountedJob:
-    """The progress of a run that counts its steps, such as the fits of a model.
-
-    Attributes:
-        name: Name of the pipeline.
-        run: The first announcement of the run; None until then.
-        finished: Number of steps done or skipped.
-        logged: Number of these when the last line was written.
-    """
+class _CountedJob(_Announced):
+    """The progress of a run that counts its steps, done or skipped, such as the fits of a model."""
 
     def __init__(self, name: str, finished: Finished) -> None:
-        self.name = name
-        self.run: dict[str, Any] | None = None
-        self.finished = self.logged = 0
+        super().__init__(name)
         self._tail = StepsTail(finished)
         self._started = 0.0
-
-    @property
-    def due(self) -> int:
-        return int(self.run["due"]) if self.run else 0
-
-    @property
-    def complete(self) -> bool:
-        return self.run is not None and self.finished >= self.due
 
     @property
     def kept(self) -> Counter[str]:
