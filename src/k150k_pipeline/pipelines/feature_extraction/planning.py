@@ -24,7 +24,7 @@ from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.repair import repair_done, repair_output
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.parameters import ExtractParameters
-from k150k_pipeline.schemas.scoring_class import scoring_class
+from k150k_pipeline.schemas.scoring_class import of_one_class
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
 
 logger = logging.getLogger(__name__)
@@ -186,8 +186,7 @@ def _accepted_fingerprints(
         known -= legacy.FINGERPRINTS
     if extract.on_engine_change == "mix":
         return known
-    own = scoring_class(scoring)
-    equal = {other for other in known if scoring_class(scorings[other]) == own}
+    equal = of_one_class({other: scorings[other] for other in known}, key, scoring)
     older = known & legacy.FINGERPRINTS
     if not older:
         return equal

@@ -25,7 +25,7 @@ from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
 from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION, FrRow
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
-from k150k_pipeline.schemas.scoring_class import scoring_class
+from k150k_pipeline.schemas.scoring_class import of_one_class
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +92,9 @@ def _accepted_fingerprints(
     scoring: Mapping[str, Any],
     fr: FrParameters,
 ) -> set[str]:
-    known = set(scorings) - {key}
     if fr.on_engine_change == "mix":
-        return known
-    own = scoring_class(scoring)
-    return {other for other in known if scoring_class(scorings[other]) == own}
+        return set(scorings) - {key}
+    return of_one_class(scorings, key, scoring)
 
 
 def read_corpus(corpus: pd.DataFrame) -> dict[str, FrClip]:
