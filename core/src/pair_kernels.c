@@ -45,22 +45,5 @@ static int log2_rounded_up(int number) {
     return bits;
 }
 
-#define NAME(x) x##_plain
-#define LANES 4
-#include "pairs.inc"
-
-#ifdef K150K_X86
-
-AVX2
-#define NAME(x) x##_avx2
-#define LANES 8
-#include "pairs.inc"
-END_TARGET
-
-AVX512
-#define NAME(x) x##_avx512
-#define LANES 16
-#include "pairs.inc"
-END_TARGET
-
-#endif
+#define KERNELS "pairs.inc"
+#include "each_set.inc"
