@@ -6,6 +6,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # One process more than there are cores: tests also wait, for disks and for processes that end.
 SHARED_OUT = --dist=loadgroup --numprocesses=$(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() + 1))')
 
+# Tests start hundreds of processes; with no kept bytecode each of them compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install sample viz picture docs site test crash lint notebooks benchmark clean
 
 help:                  ## list the targets
