@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from jsonschema import validate
 
 from tests.conftest import CHECKOUT, Project, copy_project
 
@@ -131,6 +130,8 @@ def test_after_a_scores_csv_the_message_says_how_to_go_on(tmp_path, tiny_clips):
     ],
 )
 def test_each_line_is_what_its_json_schema_describes(followed, file, schema):
+    from jsonschema import validate  # it takes two seconds
+
     described = json.loads((CHECKOUT / "docs/schemas" / schema).read_text("utf-8"))
     lines = (followed.root / file).read_text("utf-8").splitlines()
     assert len(lines) >= 8

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import runpy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
 from k150k_pipeline.schemas.corpus import CorpusRow
 from k150k_pipeline.schemas.fr import FR_COLUMNS, FrRow
 from tests.conftest import CHECKOUT
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 DOCUMENTS = runpy.run_path(str(CHECKOUT / "scripts/write_schemas.py"))["documents"]()
 TIME = "2030-01-01T12:00:00+00:00"
@@ -60,6 +62,8 @@ WRONG = ("", -1, 7.5, 0, 101, None, [], "yuv411p", "2030-01-01", True)
 
 
 def schema(name: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # it takes two seconds
+
     document = json.loads((CHECKOUT / "docs/schemas" / name).read_text("utf-8"))
     Draft202012Validator.check_schema(document)
     return Draft202012Validator(document)
