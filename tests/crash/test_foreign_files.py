@@ -6,9 +6,17 @@ import os
 import random
 import shutil
 import signal
+from collections.abc import Callable
+from functools import partial
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from k150k_pipeline.datasets import ExtraColumnsDataset
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.pipelines.feature_extraction.describing import extra_table
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
+from k150k_pipeline.schemas.parameters import ExtractParameters
 from tests.support.older_script import (
     hash_of,
     hashes,
@@ -32,7 +40,7 @@ def leave_files(journal: Journal) -> None:
     beside.done_path.write_text("c.mp4\nb.mp4\na.mp4\n")
 
 
-def run_until(journal: Journal, point: int, after: bool) -> int:
+def run_until(run: Callable[[], object], point: int, after: bool) -> int:
     """Run in a fork that is killed before or after its n-th change of a name; return its status."""
     pid = os.fork()
     if pid == 0:
@@ -56,7 +64,7 @@ def run_until(journal: Journal, point: int, after: bool) -> int:
             setattr(os, name, watched(getattr(os, name)))
         status = 1
         try:
-            run_without_engine(journal, CLIPS)
+            run()
             status = 0
         finally:
             os._exit(status)
@@ -72,7 +80,7 @@ def test_a_kill_at_any_change_loses_nothing(tmp_path, ledger):
             leave_files(journal)
             foreign = hashes(folder) - {staging_of_48_columns(journal)}
             with ledger.case(KIND, f"{point} {after}") as case:
-                status = run_until(journal, point, after)
+                status = run_until(partial(run_without_engine, journal, CLIPS), point, after)
                 assert status in (0, -signal.SIGKILL)
                 assert foreign <= hashes(folder), "a file is lost by the kill"
                 done = status == 0
@@ -90,3 +98,28 @@ def test_a_kill_at_any_change_loses_nothing(tmp_path, ledger):
 def staging_of_48_columns(journal: Journal) -> str:
     """Return the hash of the file that is removed when its rows are durable."""
     return hash_of(LegacyFiles(journal.output).rows_paths[0])
+
+
+def test_a_kill_while_the_extra_columns_are_saved_loses_no_table_of_others(tmp_path, ledger):
+    table = extra_table(CLIPS, {}, ExtractParameters(extra_columns=("fps",)))
+    done = False
+    for point in range(1, 100):
+        for after in (False, True):
+            folder = tmp_path / f"{point}-{after}"
+            folder.mkdir()
+            extra = ExtraColumnsDataset(filepath=str(folder / "features.parquet"))
+            pq.write_table(pa.table({"clip_name": ["a.mp4"], "fps": [50.0]}), extra.path)
+            foreign = hashes(folder)
+            with ledger.case(KIND, f"extra columns {point} {after}"):
+                status = run_until(partial(extra.save, table), point, after)
+                assert status in (0, -signal.SIGKILL)
+                done = status == 0
+                assert foreign <= hashes(folder), "the table is lost by the kill"
+                extra.save(table)
+                assert foreign <= hashes(folder), "the table is lost by the rerun"
+                assert pq.read_table(extra.path).equals(table)
+                assert len(list(folder.iterdir())) == 2
+            shutil.rmtree(folder)
+        if done:
+            break
+    assert done and point > 2

@@ -64,6 +64,16 @@ def test_workers_write_the_same_table(corpus):
     assert corpus.extra.read_bytes() == by_workers
 
 
+def test_a_table_of_others_in_its_place_is_kept(corpus):
+    write_table(corpus.extra, [newer_row(corpus.names[0])])
+    theirs = corpus.extra.read_bytes()
+    output = corpus.run(params=ASKED)
+    kept = corpus.extra.with_name(f"{corpus.extra.name}.original")
+    assert f"{corpus.extra.name} is kept as {kept.name} and replaced" in " ".join(output.split())
+    assert kept.read_bytes() == theirs
+    assert pd.read_parquet(corpus.extra)["fps"].tolist() == [25.0] * 3
+
+
 def test_an_unknown_column_is_refused_by_name(corpus):
     output = corpus.run(params="extract.extra_columns=fps+bitrate", ok=False)
     assert "extract.extra_columns" in output and "bitrate" in output

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from kedro.io import DatasetError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
-from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
-from k150k_pipeline.durable import keep, naming, write_text
-
-logger = logging.getLogger(__name__)
+from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
+from k150k_pipeline.durable import write_text
 
 _MADE = "<!-- Made by k150k-pipeline: every extract run writes it anew. -->\n\n"
 
@@ -50,12 +47,10 @@ class DataCardDataset(AtomicFileDataset):
     @unwritable_as_dataset_error()
     def save(self, data: str) -> None:
         """Replace the file; one that this package did not write is kept under another name."""
-        with naming(self._filepath):
-            if self._filepath.is_file() and not self._is_ours():
-                kept = keep(self._filepath).name
-                logger.warning("%s is kept as %s and replaced", self._filepath, kept)
+        keep_foreign(self._filepath, _is_ours)
         write_text(self._filepath, _MADE + data)
 
-    def _is_ours(self) -> bool:
-        with self._filepath.open("rb") as file:
-            return file.read(len(_MADE)) == _MADE.encode()
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_MADE)) == _MADE.encode()

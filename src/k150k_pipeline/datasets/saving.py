@@ -1,13 +1,32 @@
-"""Errors of files that cannot be written, in the form that Kedro passes on unchanged."""
+"""What the datasets do alike before they write a file, and when it cannot be written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from kedro.io import DatasetError
 
-from k150k_pipeline.durable import UnwritableError
+from k150k_pipeline.durable import UnwritableError, keep, naming
+
+logger = logging.getLogger(__name__)
+
+
+def keep_foreign(path: Path, is_ours: Callable[[Path], bool]) -> None:
+    """Keep a file that is about to be replaced under another name, if it is not of this package.
+
+    Args:
+        path: The file; it may be absent.
+        is_ours: Returns whether this package has written it.
+
+    Raises:
+        UnwritableError: It cannot be kept.
+    """
+    with naming(path):
+        if path.is_file() and not is_ours(path):
+            logger.warning("%s is kept as %s and replaced", path, keep(path).name)
 
 
 @contextmanager

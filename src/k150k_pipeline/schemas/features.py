@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 SCHEMA_VERSION = 1
 
+METADATA_KEY = b"k150k"
+"""Key in the metadata of our parquet files, under which they are described."""
+
 FEATURES: tuple[str, ...] = (
     "adm2",
     "adm_scale0",

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.datasets.extra_columns import EXTRA_RULES
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.isolation import ClipTask, HelperPool
 from k150k_pipeline.journal import Entry, Journal, Payload
@@ -24,7 +25,8 @@ from k150k_pipeline.journal.worker import try_again_when_killed
 from k150k_pipeline.media.extra import read_extra
 from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.clipwise import warn_of_damage
-from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, PACKAGE
+from k150k_pipeline.pipelines.feature_extraction.outputs import PACKAGE
+from k150k_pipeline.schemas.features import METADATA_KEY
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,6 @@ Reading = tuple[Payload, FileIdentity | None]
 """What was read of a clip, and the file that it was read from."""
 
 _SECONDS_BETWEEN_LINES = 30
-_RULES: Mapping[str, str | int] = {"extra_columns": 1}
 _ABSENT = object()
 _TYPES = {"fps": pa.float64(), "is_hdr": pa.bool_()}
 
@@ -61,7 +62,7 @@ def describe_clips(
     """
     records, damage = records_of(journal), Damage()
     records.cut_torn_lines()
-    key, wanted = fingerprint(_RULES), set(names)
+    key, wanted = fingerprint(EXTRA_RULES), set(names)
     known = {
         entry.clip: entry.payload()
         for entry in records.entries(damage, _has_extra)
@@ -101,7 +102,7 @@ def extra_table(
     for column in extract.extra_columns:
         values = [facts.get(name, nothing).get(column) for name in names]
         columns[column] = pa.array(values, _TYPES[column])
-    description: dict[str, str | int] = {**_RULES, "package": PACKAGE}
+    description: dict[str, str | int] = {**EXTRA_RULES, "package": PACKAGE}
     metadata = {METADATA_KEY: json.dumps(description, sort_keys=True).encode()}
     return pa.table(columns).replace_schema_metadata(metadata)
 
@@ -113,7 +114,7 @@ def _record(
     found: dict[str, Payload] = {}
     problems: Counter[str] = Counter()
     with (
-        records.writer(0, fingerprint(_RULES), _RULES) as writer,
+        records.writer(0, fingerprint(EXTRA_RULES), EXTRA_RULES) as writer,
         closing(_read_all(due, clips, extract)) as results,
     ):
         for name, result in _log_progress(results, len(due)):

@@ -26,8 +26,8 @@ from k150k_pipeline.pipelines.feature_extraction.foreign_rows import (
     is_newer,
     unknown_features,
 )
-from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, describe
-from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION
+from k150k_pipeline.pipelines.feature_extraction.outputs import describe
+from k150k_pipeline.schemas.features import COLUMNS, METADATA_KEY, SCHEMA_VERSION
 from k150k_pipeline.schemas.sidecar import SIDECAR_COLUMNS
 
 _READ_COLUMNS = {*COLUMNS, *OPTION_COLUMNS}

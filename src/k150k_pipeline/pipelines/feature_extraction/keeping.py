@@ -24,7 +24,8 @@ from k150k_pipeline.pipelines.feature_extraction.foreign_files import (
 )
 from k150k_pipeline.pipelines.feature_extraction.foreign_rows import further_columns
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
-from k150k_pipeline.pipelines.feature_extraction.outputs import METADATA_KEY, PACKAGE
+from k150k_pipeline.pipelines.feature_extraction.outputs import PACKAGE
+from k150k_pipeline.schemas.features import METADATA_KEY
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 logger = logging.getLogger(__name__)

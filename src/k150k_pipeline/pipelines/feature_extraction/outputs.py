@@ -20,10 +20,9 @@ from k150k_pipeline.pipelines.clipwise import Report, count_by
 from k150k_pipeline.pipelines.clipwise.changes import counting
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.sidecar_join import Sidecar, join, read_sidecar
-from k150k_pipeline.schemas.features import COLUMNS, SCHEMA_VERSION, VALUE_COLUMNS
+from k150k_pipeline.schemas.features import COLUMNS, METADATA_KEY, SCHEMA_VERSION, VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
-METADATA_KEY = b"k150k"
 _MOST_PIXELS = 2**31 - 1  # width and height are 32-bit columns
 PACKAGE = f"k150k-pipeline {__version__}"
 
