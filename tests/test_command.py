@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import signal
+from collections import Counter
 
 import click
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 from kedro.framework.project import configure_project
 from kedro.io import DatasetError
 
-from k150k_pipeline.command import ProjectCommand
+from k150k_pipeline.command import ProjectCommand, say_what_is_kept
 from k150k_pipeline.errors import FailureRateError, InputError
 from tests.conftest import KEDRO
 from tests.support.screen import TerminalRun
@@ -126,3 +127,19 @@ def test_a_run_in_a_terminal_shows_every_line_whole(project, tiny_clips):
         assert sum(seen.endswith(f" INFO {line}") for seen in screen) == 1, screen
     assert sum("8/8" in line and "━" in line for line in screen) == 1
     assert not any("━" in line and " INFO " in line for line in screen)
+
+
+@pytest.mark.parametrize(
+    ("finished", "text"),
+    [
+        ({}, ""),
+        ({"folds": 0}, ""),
+        ({"folds": 1}, "1 fold of this run is kept: "),
+        ({"clips": 1, "folds": 0}, "1 clip of this run is kept: "),
+        ({"clips": 2}, "2 clips of this run are kept: "),
+        ({"clips": 1, "splits": 1}, "1 clip and 1 split of this run are kept: "),
+    ],
+)
+def test_what_is_kept_is_counted_in_good_english(finished, text):
+    line = say_what_is_kept(Counter(finished))
+    assert line == (f"\n{text}the same command goes on from there" if text else "")

@@ -167,7 +167,7 @@ def test_fits_are_counted_over_the_processes_of_a_run(tmp_path, lines):
     Finished(tmp_path).count({"done": 1, "note": "mlp, fold 1, seed 0"})
     while "mos_head: 3 of 6 fits: 2 kept from before, mlp, fold 1, seed 0" not in lines.next():
         continue
-    Finished(tmp_path).count({"kept": 1, "part": "folds"})
+    Finished(tmp_path).keep("mlp fold 2", {}, [], "folds")
     Finished(tmp_path).count({"done": 3, "note": "mlp, fold 2, seed 2"})
     while "6 of 6 fits" not in lines.next():
         continue
@@ -180,7 +180,9 @@ def test_steps_of_equal_length_have_an_eta(tmp_path, lines):
     reporter.start()
     for _ in range(3):  # each shard announces all splits
         finished.count({"due": 4, "unit": "splits", "even": True})
-    finished.count({"done": 3, "note": "split 2", "kept": 3, "part": "splits"})
+    for number in range(3):
+        finished.keep(f"split {number}", {}, [], "splits")
+    finished.count({"done": 3, "note": "split 2"})
     while not lines.next().startswith("protocol: 3 of 4 splits: ETA 0:00:0"):
         continue
     assert reporter.stop() == {"splits": 3}
@@ -197,6 +199,25 @@ def test_lines_that_are_no_steps_are_passed_over(tmp_path, line):
     finished.count({"due": 5})
     finished.steps.unlink()
     assert tail.poll() is tail.seen
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        '{"part": "folds"}',
+        '{"part": "folds", "file": 3}',
+        '{"part": [], "file": "x"}',
+        '{"part": "folds", "file": "a.json"}',
+        '{"part": "folds", "file": "a\u0000"}',
+        '{"part": "folds", "file": "' + "a" * 5000 + '"}',
+    ],
+)
+def test_a_step_of_a_file_that_is_not_there_keeps_nothing(tmp_path, step):
+    finished = Finished(tmp_path)
+    tail = StepsTail(finished)
+    finished.steps.write_text(step + "\n")
+    tail.poll()
+    assert tail.kept() == {}
 
 
 def test_the_file_of_steps_does_not_grow_for_ever(tmp_path):

@@ -167,10 +167,21 @@ def _kept() -> str:
     hooks = [hook for hook in settings.HOOKS if isinstance(hook, ProjectHooks)]
     for hook in hooks:
         hook.stop()
-    finished = sum((hook.finished for hook in hooks), Counter[str]())
-    if kept := " and ".join(f"{count} {part}" for part, count in finished.items() if count):
-        return f"\n{kept} of this run are kept: the same command goes on from there"
-    return ""
+    return say_what_is_kept(sum((hook.finished for hook in hooks), Counter[str]()))
+
+
+def say_what_is_kept(finished: Counter[str]) -> str:
+    """Return a line on what a run has finished; empty if that is nothing.
+
+    Args:
+        finished: Numbers by what is counted, in the plural.
+    """
+    counts = +finished  # those above 0
+    if not counts:
+        return ""
+    kept = " and ".join(f"{n} {p if n > 1 else p.removesuffix('s')}" for p, n in counts.items())
+    verb = "is" if counts.total() == 1 else "are"
+    return f"\n{kept} of this run {verb} kept: the same command goes on from there"
 
 
 class _Stop(KeyboardInterrupt):

@@ -124,7 +124,8 @@ class _CountedJob(_Announced):
     @property
     def kept(self) -> Counter[str]:
         """Number of parts that the run finished, by what they are."""
-        return self._tail.poll().kept
+        self._tail.poll()
+        return self._tail.kept()
 
     def update(self) -> None:
         """Read the new lines of the file of steps."""

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +38,7 @@ def entries(kept: Finished) -> list:
 
 def test_what_is_kept_comes_back_to_the_last_digit(kept):
     assert kept.look_up("mlp fold 0", ORIGIN) is None
-    kept.keep("mlp fold 0", ORIGIN, SCORES)
+    kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
     found = Finished(kept.folder).look_up("mlp fold 0", ORIGIN)
     assert repr(found) == repr(SCORES)
     assert kept.look_up("mlp fold 0", {**ORIGIN, "table": "abd"}) is None
@@ -49,7 +50,7 @@ def test_what_is_kept_comes_back_to_the_last_digit(kept):
     [b"", b"null", b"[]", b"{", b"\xff\xfe", b'{"sha256": 1}', b"[" * 100_000, "a digit", "half"],
 )
 def test_damaged_result_is_computed_again_with_one_line(kept, damage, caplog):
-    kept.keep("mlp fold 0", ORIGIN, SCORES)
+    kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
     (path,) = entries(kept)
     whole = path.read_bytes()
     if damage == "a digit":
@@ -61,12 +62,12 @@ def test_damaged_result_is_computed_again_with_one_line(kept, damage, caplog):
         assert kept.look_up("mlp fold 0", ORIGIN) is None
     (line,) = caplog.messages
     assert str(path) in line and "mlp fold 0 is computed again" in line and "\n" not in line
-    kept.keep("mlp fold 0", ORIGIN, SCORES)
+    kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
     assert path.read_bytes() == whole
 
 
 def test_files_of_others_stay(kept):
-    kept.keep("mlp fold 0", ORIGIN, SCORES)
+    kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
     (path,) = entries(kept)
     foreign = {"notes.txt": b"mine", ".hidden": b"mine", "mlp-fold-0-0.json": b"{}"}
     for name, content in foreign.items():
@@ -75,19 +76,19 @@ def test_files_of_others_stay(kept):
     path.mkdir()
     (path / "inside").write_bytes(b"mine")
     assert kept.look_up("mlp fold 0", ORIGIN) is None
-    kept.keep("mlp fold 0", ORIGIN, SCORES)
-    kept.keep("mlp fold 1", ORIGIN, SCORES)
+    kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
+    kept.keep("mlp fold 1", ORIGIN, SCORES, "folds")
     assert {name: (kept.folder / name).read_bytes() for name in foreign} == foreign
     assert (path / "inside").read_bytes() == b"mine"
 
 
 def test_a_pipe_in_the_place_of_a_result_is_not_waited_for(kept):
-    kept.keep("mlp fold 0", ORIGIN, SCORES)
+    kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
     (path,) = entries(kept)
     path.unlink()
     os.mkfifo(path)
     assert kept.look_up("mlp fold 0", ORIGIN) is None
-    kept.keep("mlp fold 0", ORIGIN, SCORES)
+    kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
     assert path.is_fifo()
 
 
@@ -96,7 +97,7 @@ def test_two_processes_that_keep_one_result_leave_it_whole(kept):
     child, failed = os.fork(), 0
     try:
         for _ in range(15):
-            kept.keep("mlp fold 0", ORIGIN, SCORES)
+            kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
     except Exception:
         failed = 1
     finally:
@@ -104,7 +105,29 @@ def test_two_processes_that_keep_one_result_leave_it_whole(kept):
             os._exit(failed)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == failed == 0
     assert repr(kept.look_up("mlp fold 0", ORIGIN)) == repr(SCORES)
-    assert entries(kept) == sorted(kept.folder.iterdir())
+    assert [*entries(kept), kept.steps] == sorted(kept.folder.iterdir())
+
+
+@pytest.mark.parametrize(("after", "count"), [(False, {}), (True, {"folds": 1})])
+def test_a_kill_beside_the_moment_at_which_a_part_is_kept_does_not_change_the_count(
+    kept, after, count
+):
+    tail = StepsTail(kept)
+    child = os.fork()
+    if child == 0:
+        replace_name = os.replace
+
+        def replace_and_die(*names):
+            if after:
+                replace_name(*names)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        os.replace = replace_and_die
+        kept.keep("mlp fold 0", ORIGIN, SCORES, "folds")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    tail.poll()
+    assert tail.kept() == count and len(entries(kept)) == sum(count.values())
 
 
 @pytest.fixture
@@ -130,11 +153,12 @@ def test_finished_folds_are_not_fitted_again(frame, tiny, kept, fits, caplog):
         second = judging.cross_validate(frame, INPUTS, splits, "mlp", tiny, kept)
     assert len(fits) == 7 and json.dumps(alone) == json.dumps(first) == json.dumps(second)
     assert "mlp repeat 0 fold 0 is kept from an earlier run and not fitted again" in caplog.text
-    tail = StepsTail(Finished(None))
-    for line in kept.steps.read_bytes().splitlines():
-        tail._count(line)
-    assert (tail.seen.done, tail.seen.skipped) == (3 * 2 + 2, 2 * 2)
-    assert tail.seen.kept == {"folds": 4} and tail.seen.note == "mlp, repeat 0 fold 1, seed 1"
+    tail, lines = StepsTail(kept), kept.steps.read_bytes()
+    kept.steps.unlink()
+    tail.poll()
+    kept.steps.write_bytes(lines)
+    assert (tail.poll().done, tail.seen.skipped) == (3 * 2 + 2, 2 * 2)
+    assert tail.kept() == {"folds": 3} and tail.seen.note == "mlp, repeat 0 fold 1, seed 1"
 
 
 def changed(frame, column, value):

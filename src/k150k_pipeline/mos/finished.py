@@ -27,7 +27,8 @@ class Step(TypedDict):
 
     ``due``, ``unit`` and ``even`` announce a run: number and unit of its steps, and whether each
     takes the same time. ``done`` and ``note`` are steps that were worked on, ``skipped`` those of
-    kept parts. ``kept`` and ``part`` are parts that were saved.
+    kept parts. ``file`` is the name of the file of a part that is about to be saved, and ``part``
+    what such parts are, in the plural.
     """
 
     due: NotRequired[int]
@@ -36,7 +37,7 @@ class Step(TypedDict):
     done: NotRequired[int]
     note: NotRequired[str]
     skipped: NotRequired[int]
-    kept: NotRequired[int]
+    file: NotRequired[str]
     part: NotRequired[str]
 
 
@@ -80,8 +81,14 @@ class Finished:
             logger.warning("%s cannot be used (%s): %s is computed again", path, error, name)
             return None
 
-    def keep(self, name: str, made_from: Mapping[str, Any], result: Any) -> None:
+    def keep(self, name: str, made_from: Mapping[str, Any], result: Any, part: str) -> None:
         """Keep a result, with NaN as null.
+
+        Args:
+            name: Name of the part, for the file name.
+            made_from: Everything that determines the result, as a JSON object.
+            result: The result, of values that JSON has.
+            part: What such parts are, in the plural, such as ``folds``.
 
         Raises:
             UnwritableError: The folder cannot be written, or the disk is full.
@@ -91,6 +98,8 @@ class Finished:
             return
         content = [json.loads(json.dumps(part)) for part in (made_from, without_nan(result))]
         entry = {"made_from": content[0], "result": content[1], "sha256": _digest(content)}
+        # The step comes first: of a process that is killed in between, the file tells what is kept.
+        self.count({"file": path.name, "part": part})
         try:
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")

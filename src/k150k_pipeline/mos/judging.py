@@ -72,8 +72,7 @@ def cross_validate(
         known = finished.look_up(name, made_from)
         if known is None:
             known = _score_fold(frame, inputs, fold, splits.contents, kind, parameters, finished)
-            finished.keep(name, made_from, known)
-            finished.count({"kept": 1, "part": "folds"})
+            finished.keep(name, made_from, known, "folds")
         else:
             finished.count({"skipped": len(parameters.seeds)})
             logger.info("%s is kept from an earlier run and not fitted again", name)

@@ -87,8 +87,8 @@ def evaluate(
         if scores is None:
             with threadpool_limits(1):
                 scores = _evaluate(*read[name], number, seed, parameters)
-            finished.keep(f"split {number}", made_from, scores)
-            finished.count({"done": 1, "note": f"split {number}", "kept": 1, "part": "splits"})
+            finished.keep(f"split {number}", made_from, scores, "splits")
+            finished.count({"done": 1, "note": f"split {number}"})
         else:
             finished.count({"skipped": 1})
         yield {"table": name, **scores} if name else scores

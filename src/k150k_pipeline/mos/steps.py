@@ -20,7 +20,7 @@ class Counted:
         done: Number of steps that were worked on.
         skipped: Number of steps whose results are kept from earlier runs.
         note: The last step.
-        kept: Number of parts that were saved, by what they are.
+        parts: What each part is that was saved, or was about to be, by the name of its file.
     """
 
     due: int = 0
@@ -29,7 +29,7 @@ class Counted:
     done: int = 0
     skipped: int = 0
     note: str = ""
-    kept: Counter[str] = field(default_factory=Counter)
+    parts: dict[str, str] = field(default_factory=dict)
 
 
 class StepsTail:
@@ -40,6 +40,7 @@ class StepsTail:
     """
 
     def __init__(self, finished: Finished) -> None:
+        self._folder = finished.folder
         self._path = finished.steps
         self._offset = self._size()
         self.seen = Counted()
@@ -55,6 +56,13 @@ class StepsTail:
         for line in data[:end].splitlines():
             self._count(line)
         return self.seen
+
+    def kept(self) -> Counter[str]:
+        """Return how many parts have been saved, by what they are."""
+        if self._folder is None:
+            return Counter()
+        saved = {path.name for path in self._folder.glob("[!.]*.json") if path.is_file()}
+        return Counter(part for file, part in self.seen.parts.items() if file in saved)
 
     def _size(self) -> int:
         try:
@@ -83,5 +91,6 @@ class StepsTail:
         seen.even, seen.note = step.get("even", seen.even), step.get("note", seen.note)
         seen.done += step.get("done", 0)
         seen.skipped += step.get("skipped", 0)
-        if "kept" in step:
-            seen.kept[step["part"]] += step["kept"]
+        file, part = step.get("file"), step.get("part")
+        if isinstance(file, str) and isinstance(part, str):
+            seen.parts[file] = part
