@@ -39,7 +39,8 @@ class ProjectSession(KedroSession):
         """Run pipelines as Kedro does.
 
         Raises:
-            InputError: A pipeline, node, tag, dataset or namespace of the options is unknown.
+            InputError: A pipeline, node, tag, dataset or namespace of the options is unknown, or
+                two parameters contradict each other.
         """
         self._options = options
         return super().run(*args, **options)
@@ -51,6 +52,7 @@ class ProjectSession(KedroSession):
         context = super().load_context()
         if options := getattr(self, "_options", None):
             check_options(options)
+            _refuse_two_tables(options, self._get_config_loader()["parameters"])
         return context
 
     def _get_config_loader(self) -> ProjectConfigLoader:
@@ -80,6 +82,19 @@ def check_options(options: Mapping[str, Any]) -> None:
             if name not in known:
                 raise InputError(unknown(what, name, known))
     _refuse_empty(steps, {option: options.get(option) or None for option in _FILTERS})
+
+
+def _refuse_two_tables(options: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+    """Refuse a features table beside the tables of ``protocol``, which reads one or the others."""
+    if "protocol" not in (options.get("pipeline_names") or ()):
+        return
+    given, tables = parameters.get("features"), parameters["protocol"]["tables"]
+    if given and tables:
+        listed = tables if isinstance(tables, str) else "+".join(map(str, tables))
+        raise InputError(
+            f"features={given} and protocol.tables={listed} both name what protocol evaluates: "
+            "give one of them"
+        )
 
 
 def _union(names: Sequence[str]) -> Pipeline:

@@ -108,6 +108,10 @@ MISTAKES = {
     "folder as corpus": Mistake(
         ("--pipelines=mos_head", "--params", "corpus=data"), ("data is a folder",)
     ),
+    "features beside tables": Mistake(
+        ("--pipelines=protocol", "--params", "features=f.parquet,protocol.tables=a.csv+b.csv"),
+        ("features=f.parquet and protocol.tables=a.csv+b.csv both", "give one of them"),
+    ),
     "folder as features": Mistake(
         ("--pipelines=mos_head", "--params", "features=data"), ("data is a folder",)
     ),
