@@ -6,6 +6,7 @@ import logging
 import queue
 import sys
 import time
+from datetime import datetime
 
 import pytest
 
@@ -15,7 +16,7 @@ from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.mos.finished import Finished
 from k150k_pipeline.mos.steps import StepsTail
 from k150k_pipeline.pipelines.clipwise import summarise
-from k150k_pipeline.progress import ProgressReporter, eta
+from k150k_pipeline.progress import ProgressReporter, eta, eta_at
 from tests.support.screen import TerminalRun
 from tests.support.waiting import HANG_GUARD_S
 
@@ -26,6 +27,23 @@ from tests.support.waiting import HANG_GUARD_S
 )
 def test_eta(remaining, rate, text):
     assert eta(remaining, rate) == text
+
+
+@pytest.mark.parametrize(
+    ("remaining", "rate", "text"),
+    [
+        (10, 0, "?"),
+        (0, 1, "0:00:00"),
+        (90, 1, "0:01:30 (12:01)"),
+        (12 * 3600, 1, "12:00:00 (2026-03-02 00:00)"),
+        (10**12, 1, "?"),
+        (1, float("nan"), "?"),
+        (float("inf"), 1, "?"),
+    ],
+)
+def test_eta_has_the_time_of_day_and_the_date_of_another_day(remaining, rate, text):
+    noon = datetime(2026, 3, 1, 12).timestamp()
+    assert eta_at(remaining, rate, noon) == text
 
 
 def write(journal: Journal, ok: int, failed: int) -> None:
@@ -117,6 +135,23 @@ def test_the_last_clip_is_a_line_at_once(journal, lines):
         continue
     assert "1 failed, ETA 0:00:00" in lines.seen[-1]
     assert reporter.stop()["clips"] == 1 and lines.rest() == []
+
+
+def test_a_failure_that_repeats_is_said_once_with_a_count(journal, lines):
+    reporter = ProgressReporter({"k150ka": journal}, poll_s=0.01, line_every_s=3600)
+    reporter.start()
+    announce(journal, 2000, flush_every=10**6)
+    with journal.writer(0, "f", {}) as writer:
+        writer.failed("[red]first\n\x1b[31m", 1, 0.1, Failure("decode", "corrupt", ""))
+        said = lines.next()
+        for number in range(998):
+            writer.failed(f"x{number}", 1, 0.1, Failure("decode", "corrupt", ""))
+        writer.failed("other", 1, 0.1, Failure("probe", "timeout", ""))
+    assert said.startswith("k150ka: [red]first") and said.endswith(" failed: decode: corrupt")
+    assert said.isprintable() and lines.next() == "k150ka: other failed: probe: timeout"
+    reporter.stop()
+    (last,) = lines.rest()
+    assert last.endswith("; failed: 999 x decode: corrupt, 1 x probe: timeout")
 
 
 def test_off_a_terminal_there_are_lines_though_no_clip_finishes(journal, lines):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.constrain import Constrain
@@ -27,12 +28,16 @@ from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.watch import JournalTail
 from k150k_pipeline.mos.finished import Finished
 from k150k_pipeline.mos.steps import StepsTail
-from k150k_pipeline.terminal import DRAWING, console, log_above
+from k150k_pipeline.terminal import DRAWING, console, log_above, printable
 
 logger = logging.getLogger(__name__)
 
-_RATE_WINDOW_S = 300.0
+RATE_WINDOW_S = 300.0
+"""Seconds over which the rate of now is taken."""
+
+_LONGEST_S = 1e9  # thirty years
 _WIDE = 80  # columns; on a narrower terminal the time elapsed is left out
+_WIDEST = 110  # columns; on a narrower terminal the time of day of the end is left out
 
 
 def duration(seconds: float) -> str:
@@ -43,7 +48,25 @@ def duration(seconds: float) -> str:
 
 def eta(remaining: int, rate: float) -> str:
     """Return the time left as ``h:mm:ss``; ``?`` while nothing has finished."""
-    return duration(remaining / rate) if rate > 0 else "?"
+    if not rate > 0 or not remaining / rate < _LONGEST_S:
+        return "?"
+    return duration(remaining / rate)
+
+
+def eta_at(remaining: int, rate: float, now: float) -> str:
+    """Return the time left and when that is: the time of day, with the date if it is not today.
+
+    Args:
+        remaining: What is left to do.
+        rate: How much of it is done in a second.
+        now: Seconds since the epoch.
+    """
+    left = eta(remaining, rate)
+    if left == "?" or not remaining:
+        return left
+    today, then = datetime.fromtimestamp(now), datetime.fromtimestamp(now + remaining / rate)
+    form = "%H:%M" if today.date() == then.date() else "%Y-%m-%d %H:%M"
+    return f"{left} ({then.strftime(form)})"
 
 
 class _Announced:
@@ -61,6 +84,14 @@ class _Announced:
         self.run: dict[str, Any] | None = None
         self.finished = self.logged = 0
 
+    def new_failures(self) -> list[str]:
+        """Return a line for each kind of failure that is new."""
+        return []
+
+    def _left(self, rate: float, clock: bool) -> str:
+        remaining = max(self.due - self.finished, 0)
+        return eta_at(remaining, rate, time.time()) if clock else eta(remaining, rate)
+
     @property
     def due(self) -> int:
         return int(self.run["due"]) if self.run else 0
@@ -77,12 +108,19 @@ class _Job(_Announced):
         super().__init__(name)
         self._journal = journal
         self._created = time.time()
+        self._told = 0
         self._tail = JournalTail(journal, skip_existing=True)
 
     @property
     def kept(self) -> Counter[str]:
         """Number of clips that the run finished without a failure."""
         return Counter({"clips": self._tail.poll().ok})
+
+    def new_failures(self) -> list[str]:
+        """Return a line for each reason of failure that is new, with the clip that had it first."""
+        new = list(self._tail.seen.first.items())[self._told :]
+        self._told += len(new)
+        return [f"{self.name}: {printable(f'{clip} failed: {s}: {r}')}" for (s, r), clip in new]
 
     def update(self) -> None:
         """Read the new lines of the journal."""
@@ -100,17 +138,22 @@ class _Job(_Announced):
             return None
         return None if run is None or run["started_at"] < self._created else run
 
-    def describe(self) -> str:
-        """Return rate, failures and time left."""
+    def describe(self, clock: bool = True) -> str:
+        """Return rate, failures and time left; with a clock, also when that is."""
         assert self.run is not None
         seen, now = self._tail.seen, time.time()
-        rate = seen.rate(max(self.run["started_at"], now - _RATE_WINDOW_S), now)
-        left = eta(max(self.due - self.finished, 0), rate)
+        rate = seen.rate(max(self.run["started_at"], now - RATE_WINDOW_S), now)
+        left = self._left(rate, clock)
         return f"{rate:.2f} clips/s, {seen.failed} failed, ETA {left}"
 
     def line(self) -> str:
         """Return the progress as a line of the log."""
-        return f"{self.name}: {self.finished} of {self.due} clips: {self.describe()}"
+        assert self.run is not None
+        overall = self._tail.seen.rate(self.run["started_at"], time.time())
+        line = f"{self.name}: {self.finished} of {self.due} clips: {self.describe()}"
+        line += f", {overall:.2f} clips/s overall"
+        counts = [f"{n} x {': '.join(why)}" for why, n in self._tail.seen.reasons.most_common()]
+        return "; failed: ".join(filter(None, [line, printable(", ".join(counts))]))
 
 
 class _CountedJob(_Announced):
@@ -135,11 +178,11 @@ class _CountedJob(_Announced):
             self.run = {"due": seen.due, "flush_every": math.inf}
         self.finished = seen.done + seen.skipped
 
-    def describe(self) -> str:
+    def describe(self, clock: bool = True) -> str:
         """Return what is kept from earlier runs, and the last step or, if known, the time left."""
         seen = self._tail.seen
         rate = seen.done / max(time.monotonic() - self._started, 1e-3)
-        left = f"ETA {eta(max(self.due - self.finished, 0), rate)}" if seen.even else seen.note
+        left = f"ETA {self._left(rate, clock)}" if seen.even else seen.note
         kept = f"{seen.skipped} kept from before" if seen.skipped else ""
         return ", ".join(filter(None, [kept, left]))
 
@@ -200,6 +243,8 @@ class ProgressReporter:
         ended = self._ended.wait(self._poll_s)
         for job in self._jobs:
             job.update()
+            for line in job.new_failures():
+                logger.info("%s", line)
         return ended
 
     def _phase(self) -> str | None:
@@ -268,7 +313,8 @@ class _Bars:
         if job.name not in self._rows:
             self._rows[job.name] = self._bar.add_task(job.name, total=job.due, count="", note="")
         count, row = f"{job.finished}/{job.due}", self._rows[job.name]
-        self._bar.update(row, completed=job.finished, count=count, note=job.describe())
+        note = job.describe(clock=console().width >= _WIDEST)
+        self._bar.update(row, completed=job.finished, count=count, note=note)
 
 
 class _Rows(Progress):
@@ -281,10 +327,14 @@ class _Rows(Progress):
 def _progress() -> Progress:
     columns = (
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
-        TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.fields[count]}", markup=False, table_column=Column(no_wrap=True)),
+        TextColumn(
+            "{task.fields[note]}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
     )
     elapsed = [TimeElapsedColumn()] if console().width >= _WIDE else []
     return _Rows(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
@@ -11,16 +13,23 @@ import click
 from kedro.framework.cli.utils import _split_params, env_option, validate_conf_source
 from kedro.framework.project import settings
 from kedro.io import AbstractDataset, CatalogProtocol
+from rich.console import Console
+from rich.constrain import Constrain
+from rich.live import Live
+from rich.text import Text
 
 from k150k_pipeline.datasets import JournalDataset
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.lock import read_holder
-from k150k_pipeline.journal.watch import JournalTail
-from k150k_pipeline.progress import eta
+from k150k_pipeline.journal.marks import read_begun
+from k150k_pipeline.journal.watch import JournalTail, Snapshot
+from k150k_pipeline.progress import RATE_WINDOW_S, duration, eta_at
 from k150k_pipeline.schemas.parameters import Corpus
+from k150k_pipeline.terminal import printable
 
-_RATE_WINDOW_S = 300.0
 _FAILURES_SHOWN = 5
+_WORKERS_SHOWN = 8
+_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -64,61 +73,134 @@ def status_command(name: str, command_class: type[click.Command] = click.Command
     @env_option
     @click.option("--conf-source", callback=validate_conf_source, help="As given to kedro run.")
     @click.option("--params", default="", callback=_split_params, help="As given to kedro run.")
-    def report(env: str | None, conf_source: str | None, params: dict[str, Any]) -> None:
+    @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+    @click.option(
+        "--every",
+        type=click.FloatRange(min=0.1, max=3600),
+        default=_EVERY_S,
+        show_default=True,
+        help="Seconds between two looks of --watch.",
+    )
+    def report(
+        env: str | None,
+        conf_source: str | None,
+        params: dict[str, Any],
+        watch: bool,
+        every: float,
+    ) -> None:
         entries = _entries(kind, params)
         options = {"env": env, "conf_source": conf_source, "runtime_params": params}
         with settings.SESSION_CLASS.create(**options) as session:
             catalog = session.load_context().catalog
-        click.echo(describe_runs(_datasets(catalog, entries)))
+        runs = Runs(_datasets(catalog, entries))
+        if watch:
+            _watch(runs, every)
+        else:
+            click.echo(runs.describe())
 
     text = f"Show the progress of {kind.runs}: of all corpora, or of the one that --params names."
     return click.command(name, cls=command_class, help=text)(report)
 
 
-def describe_runs(datasets: Sequence[JournalDataset]) -> str:
-    """Return the progress of the runs in the journals, the latest first.
+class Runs:
+    """The runs in journals, which are read and never written or locked.
 
-    If there is no run, the folders of the journals are named. A journal that cannot be read has
-    one line with the reason.
+    Args:
+        datasets: The journals. What is read of them is read once.
     """
-    runs = [run for dataset in datasets if (run := _run_in(dataset)) is not None]
-    if not runs:
-        folders = dict.fromkeys(str(dataset.journal.folder) for dataset in datasets)
-        return f"No run has begun in {' or '.join(folders)}"
-    return "\n".join(text for _, text in sorted(runs, key=lambda run: -run[0]))
+
+    def __init__(self, datasets: Sequence[JournalDataset]) -> None:
+        self._datasets = datasets
+        self._tails = [JournalTail(dataset.journal) for dataset in datasets]
+
+    def describe(self) -> str:
+        """Return the progress of the runs, the latest first.
+
+        If there is no run, the folders of the journals are named. A journal that cannot be read
+        has one line with the reason.
+        """
+        numbers = range(len(self._datasets))
+        runs = [run for number in numbers if (run := self._run_in(number)) is not None]
+        if not runs:
+            folders = dict.fromkeys(str(dataset.journal.folder) for dataset in self._datasets)
+            return f"No run has begun in {' or '.join(folders)}"
+        return "\n".join(text for _, text in sorted(runs, key=lambda run: -run[0]))
+
+    def _run_in(self, number: int) -> tuple[float, str] | None:
+        """Return the start of the run in a journal, and its description; None if there is none."""
+        dataset = self._datasets[number]
+        if self._tails[number].is_outdated():
+            self._tails[number] = JournalTail(dataset.journal)
+        try:
+            run = dataset.journal.announced()
+            if run is None:
+                return None
+            return run["started_at"], _describe_run(run, dataset, self._tails[number].poll())
+        except JournalError as error:
+            return 0.0, printable(f"{dataset.journal.output}: {error}")
 
 
-def _run_in(dataset: JournalDataset) -> tuple[float, str] | None:
-    """Return the start of the run in a journal, and its description; None if there is no run."""
-    try:
-        run = dataset.journal.announced()
-        return None if run is None else (run["started_at"], _describe_run(run, dataset))
-    except JournalError as error:
-        return 0.0, f"{dataset.journal.output}: {error}"
+def _watch(runs: Runs, every: float) -> None:
+    """Show runs until the process is stopped: in place on a terminal, else one after the other."""
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        while True:
+            click.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{runs.describe()}")
+            time.sleep(every)
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            # A row that wraps where the terminal prints ``^C`` could not be erased.
+            room = console.width - len("^C") - 1
+            live.update(Constrain(Text(runs.describe()), room), refresh=True)
+            time.sleep(every)
 
 
-def _describe_run(run: Mapping[str, Any], dataset: JournalDataset) -> str:
-    """Return done, failed, due, rate, ETA and last failures of one run."""
-    seen = JournalTail(dataset.journal).poll()
+def _describe_run(run: Mapping[str, Any], dataset: JournalDataset, seen: Snapshot) -> str:
+    """Return done, failed, due, rates, ETA, clips in work and failures of one run."""
     holder = read_holder(dataset.lock_path)
-    now = time.time()
-    rate = (
-        seen.rate(max(run["started_at"], now - _RATE_WINDOW_S), now) if holder is not None else 0.0
-    )
     due = max(run["due"] - seen.finished_since(run["started_at"]), 0)
-    last_failures = list(seen.failures.items())[-_FAILURES_SHOWN:]
     lines = [
         f"{dataset.journal.output} ({_state(holder)})",
         (
             f"  wanted {run['wanted']}, done {len(seen.clips)}, "
             f"failed attempts {seen.failed}, due {due}"
         ),
-        f"  {rate:.2f} clips/s, ETA {eta(due, rate)}"
-        if holder is not None
-        else "  no rate: nothing is running",
-        *(f"  failed: {clip}: {': '.join(failure)}" for clip, failure in last_failures),
+        *(_pace(run, due, seen) if holder is not None else ["  no rate: nothing is running"]),
+        *(_workers(run, dataset, seen) if holder is not None else []),
+        *_failures(seen),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def _pace(run: Mapping[str, Any], due: int, seen: Snapshot) -> list[str]:
+    """Return the rate of the last minutes, the time left at that rate, and the rate overall."""
+    now, since = time.time(), run["started_at"]
+    rate, overall = seen.rate(max(since, now - RATE_WINDOW_S), now), seen.rate(since, now)
+    return [f"  {rate:.2f} clips/s, ETA {eta_at(due, rate, now)}, {overall:.2f} clips/s overall"]
+
+
+def _workers(run: Mapping[str, Any], dataset: JournalDataset, seen: Snapshot) -> list[str]:
+    """Return the clips that are in work, and for how long; the longest first."""
+    begun = read_begun(dataset.journal.run_folder, str(run["started_at"]))
+    working = sorted((b for b in begun if seen.last.get(b.file) != b.clip), key=lambda b: b.at)
+    now = time.time()
+    lines = [
+        f"  {duration(max(now - begun.at, 0))} {begun.clip}" for begun in working[:_WORKERS_SHOWN]
+    ]
+    more = len(working) - len(lines)
+    return [*lines, f"  and {more} more clips in work"] if more else lines
+
+
+def _failures(seen: Snapshot) -> list[str]:
+    """Return the clips without a row by the reason of their last failure, the most first."""
+    counts = Counter(seen.failures.values())
+    latest = {failure: clip for clip, failure in seen.failures.items()}
+    lines = []
+    for why, count in counts.most_common(_FAILURES_SHOWN):
+        others = f" and {count - 1:,} more" if count > 1 else ""
+        lines.append(f"  failed: {', '.join(why)}: {latest[why]}{others}")
+    more = len(counts) - len(lines)
+    return [*lines, f"  failed for {more} more reasons"] if more else lines
 
 
 def _state(holder: Mapping[str, object] | None) -> str:

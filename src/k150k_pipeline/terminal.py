@@ -21,6 +21,7 @@ from rich.text import Text
 DRAWING = threading.RLock()
 """Lock to hold while drawing, as rich allows one thread to draw while another redraws its bar."""
 
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
 _STANDARD_DESCRIPTORS = (1, 2)
 _LAST_LINES_S = 2.0
 
@@ -38,6 +39,11 @@ class _LockedConsole(Console):
 def console() -> Console:
     """Return the one console on stderr; a second one would write over its bar."""
     return _LockedConsole(stderr=True, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Return a text from outside, such as a clip name, without what moves or colours a terminal."""
+    return "".join(each if each.isprintable() else _REPLACED for each in text)
 
 
 class LinesAbove(io.TextIOBase):

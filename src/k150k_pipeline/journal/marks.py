@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from k150k_pipeline.durable import describe, write_whole
 from k150k_pipeline.errors import JournalError
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A clip that a shard has begun.
+
+    Attributes:
+        clip: Name of the clip.
+        file: Name of the journal file that gets its line.
+        at: When it was begun, in seconds since the epoch.
+    """
+
+    clip: str
+    file: str
+    at: float
 
 
 class StartMark:
@@ -73,6 +90,35 @@ class StartMark:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def read_begun(folder: Path, run: str) -> list[Begun]:
+    """Return the last clip that each shard of a run has begun, finished or not.
+
+    Marks that cannot be read, and those of other runs, are passed over.
+
+    Args:
+        folder: Folder of the marks.
+        run: Name of the run.
+    """
+    found = (_read_begun(path, run) for path in sorted(folder.glob("started_*.json")))
+    return [begun for begun in found if begun is not None]
+
+
+def _read_begun(path: Path, run: str) -> Begun | None:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+            return None
+        mark = _read(path)
+    except OSError:  # it is gone
+        return None
+    clip, files = mark.get("clip"), mark.get("files")
+    if not (isinstance(clip, str) and isinstance(files, list) and clip and files):
+        return None
+    if mark["run"] != run:
+        return None
+    return Begun(clip, str(files[-1]), status.st_mtime)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,9 @@ class Snapshot:
         failed: Number of failed attempts.
         finish_times: When each attempt ended, in seconds since the epoch, unordered.
         failures: Stage and reason of the latest failure of each clip that has no row.
+        reasons: Number of failed attempts by stage and reason.
+        first: The first clip that failed, by stage and reason.
+        last: The last clip in each file, by the name of the file.
     """
 
     clips: set[str] = field(default_factory=set)
@@ -30,14 +34,20 @@ class Snapshot:
     failed: int = 0
     finish_times: array[float] = field(default_factory=lambda: array("d"))
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first: dict[tuple[str, str], str] = field(default_factory=dict)
+    last: dict[str, str] = field(default_factory=dict)
 
     def finished_since(self, moment: float) -> int:
         """Return the number of attempts that ended after a moment."""
         return int(np.count_nonzero(np.array(self.finish_times) >= moment))
 
     def rate(self, since: float, now: float) -> float:
-        """Return attempts per second between two moments."""
-        return self.finished_since(since) / max(now - since, 1e-3)
+        """Return attempts per second between two moments; 0 if the clock was set back."""
+        if not now > since:
+            return 0.0
+        times = np.array(self.finish_times)
+        return int(np.count_nonzero((times >= since) & (times <= now))) / max(now - since, 1e-3)
 
 
 class JournalTail:
@@ -64,12 +74,16 @@ class JournalTail:
         for path in self._journal.files():
             taken_over = path.name.startswith(TAKEN_OVER)
             for line in self._new_lines(path):
-                self._count(line, taken_over)
+                self._count(line, path.name, taken_over)
         return self.seen
+
+    def is_outdated(self) -> bool:
+        """Return whether lines that were read are gone, as after the journal was removed."""
+        return any(_size(path) < offset for path, offset in self._offsets.items())
 
     def _new_lines(self, path: Path) -> list[bytes]:
         offset = self._offsets.get(path, 0)
-        if path.stat().st_size <= offset:
+        if _size(path) <= offset:
             return []
         with opened(path) as file:
             if offset == 0 and read_header(file, path)[0] is None:
@@ -80,10 +94,15 @@ class JournalTail:
         self._offsets[path] = offset + end
         return data[:end].splitlines(keepends=True)
 
-    def _count(self, line: bytes, taken_over: bool) -> None:
+    def _count(self, line: bytes, file: str, taken_over: bool) -> None:
         entry = decode_entry(line, "")
         if entry is None:
             return
+        self.seen.last[file] = entry.clip
+        if entry.failure is not None:
+            failure = entry.failure.stage, entry.failure.reason
+            self.seen.reasons[failure] += 1
+            self.seen.first.setdefault(failure, entry.clip)
         if entry.failure is None:
             self.seen.clips.add(entry.clip)
             self.seen.failures.pop(entry.clip, None)
@@ -93,3 +112,10 @@ class JournalTail:
             self.seen.finish_times.append(entry.at)
             self.seen.ok += entry.failure is None
             self.seen.failed += entry.failure is not None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it was removed since the folder was listed
+        return 0
