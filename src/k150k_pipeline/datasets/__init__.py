@@ -17,6 +17,7 @@ from k150k_pipeline.datasets.finished_parts import FinishedPartsDataset
 from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset
+from k150k_pipeline.datasets.report_page import AtomicPlotlyDataset, ReportPageDataset
 from k150k_pipeline.datasets.validated import ValidatedJSONDataset
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "AtomicJSONDataset",
     "AtomicJSONLinesDataset",
     "AtomicParquetDataset",
+    "AtomicPlotlyDataset",
     "ClipFolder",
     "ClipFolderDataset",
     "DataCardDataset",
@@ -37,5 +39,6 @@ __all__ = [
     "ModelSet",
     "ModelSetDataset",
     "ReportCSVDataset",
+    "ReportPageDataset",
     "ValidatedJSONDataset",
 ]

@@ -10,5 +10,8 @@ ImagePreview = NewType("ImagePreview", str)
 JSONPreview = NewType("JSONPreview", str)
 """A JSON document."""
 
+PlotlyPreview = NewType("PlotlyPreview", dict[str, Any])
+"""A figure in plotly's JSON form."""
+
 TablePreview = NewType("TablePreview", dict[str, Any])
 """``index``, ``columns`` and ``data`` of the first rows."""

@@ -1,0 +1,90 @@
+"""The pages of reports, and the figures on them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from kedro.io import DatasetError
+
+from k150k_pipeline.datasets.atomic import AtomicFileDataset
+from k150k_pipeline.datasets.previews import JSONPreview, PlotlyPreview
+from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
+from k150k_pipeline.durable import write_text
+from k150k_pipeline.reports.page import MADE
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure  # imported where a figure is made or read
+
+_HEAD_BYTES = 256
+
+
+class ReportPageDataset(AtomicFileDataset):
+    """An HTML file that needs nothing else, for a browser."""
+
+    def load(self) -> str:
+        """Return the HTML.
+
+        Raises:
+            DatasetError: The file does not exist, or is not UTF-8.
+        """
+        try:
+            return self._filepath.read_text("utf-8")
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self._filepath} does not exist: run the pipeline that makes it first"
+            ) from error
+        except ValueError as error:
+            raise DatasetError(
+                f"{self._filepath} is not UTF-8 ({error}): run the pipeline that makes it again"
+            ) from error
+
+    @unwritable_as_dataset_error()
+    def save(self, data: str) -> None:
+        """Replace the file; one that this package did not write is kept under another name."""
+        keep_foreign(self._filepath, _is_ours)
+        write_text(self._filepath, data)
+
+    def preview(self) -> JSONPreview:
+        """Return where the page is, for kedro-viz, which shows no HTML."""
+        size = self._filepath.stat().st_size
+        return JSONPreview(json.dumps({"open in a browser": str(self._filepath), "bytes": size}))
+
+
+class AtomicPlotlyDataset(AtomicFileDataset):
+    """A plotly figure as JSON."""
+
+    def load(self) -> Figure:
+        """Return the figure.
+
+        Raises:
+            DatasetError: The file does not exist, or is not a figure.
+        """
+        from plotly.io import from_json
+
+        try:
+            return from_json(self._filepath.read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{self._filepath} does not exist: run the pipeline that makes it first"
+            ) from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DatasetError(
+                f"{self._filepath} is not a figure of plotly ({error}): run the pipeline that "
+                "makes it again"
+            ) from error
+
+    @unwritable_as_dataset_error()
+    def save(self, data: Figure) -> None:
+        """Replace the file; the same figure gives the same bytes."""
+        # The standard library's writer: which other one there is depends on the machine.
+        write_text(self._filepath, data.to_json(engine="json") + "\n")
+
+    def preview(self) -> PlotlyPreview:
+        """Return the figure for kedro-viz."""
+        return PlotlyPreview(json.loads(self._filepath.read_text("utf-8")))
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return MADE.encode() in file.read(_HEAD_BYTES)

@@ -1,0 +1,229 @@
+"""Figures of reports and notebooks, from numbers that are put into bins before they are drawn.
+
+Colours are not set in the figures but in two templates, so that a page can change from light to
+dark. The palette is that of Okabe and Ito, which people with any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from plotly import graph_objects as go
+
+Floats = npt.NDArray[np.float64]
+
+_LIGHT_WAY = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DARK_WAY = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00")
+_LIGHT_SCALE = ((0, "#dceaf5"), (0.5, "#0072b2"), (1, "#002b45"))
+_DARK_SCALE = ((0, "#24425c"), (0.5, "#56b4e9"), (1, "#f2f8fd"))
+_BINS = 60
+_GRID = 60
+_FONT = 'system-ui, "Segoe UI", Roboto, Arial, sans-serif'
+_NEUTRAL = "#808890"  # readable on white and on black, for viewers with a theme of their own
+
+
+def _template(
+    text: str, lines: str, way: Sequence[str], scale: Sequence[tuple[float, str]]
+) -> dict[str, Any]:
+    axis = {
+        "gridcolor": lines, "linecolor": lines, "zerolinecolor": lines, "zerolinewidth": 1,
+        "automargin": True, "ticks": "outside", "tickcolor": lines, "title": {"standoff": 8},
+    }  # fmt: skip
+    return {
+        "layout": {
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"family": _FONT, "size": 13, "color": text},
+            "colorway": list(way),
+            "colorscale": {"sequential": [list(stop) for stop in scale]},
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "hovermode": "closest",
+            "bargap": 0.05,
+        },
+        "data": {"heatmap": [{"autocolorscale": True, "colorbar": {"thickness": 12}}]},
+    }
+
+
+LIGHT = _template("#1b1f24", "#d6dbe0", _LIGHT_WAY, _LIGHT_SCALE)
+"""Plotly template of a page in light colours."""
+
+DARK = _template("#e6e9ec", "#353c44", _DARK_WAY, _DARK_SCALE)
+"""Plotly template of a page in dark colours."""
+
+_PLAIN = _template(_NEUTRAL, "rgba(128,136,144,0.35)", _DARK_WAY, _LIGHT_SCALE)
+
+
+def new_figure(*traces: Any, x: str = "", y: str = "", **layout: Any) -> go.Figure:
+    """Return a figure of traces in this look.
+
+    Args:
+        traces: Traces of plotly.
+        x: Title of the x axis, with the unit.
+        y: Title of the y axis, with the unit.
+        layout: More of plotly's layout, such as ``height`` in pixels.
+    """
+    figure = go.Figure(data=list(traces), layout={"template": _PLAIN, **layout})
+    figure.update_xaxes(title_text=x or None)
+    figure.update_yaxes(title_text=y or None)
+    return figure
+
+
+def empty_figure(why: str) -> go.Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = new_figure()
+    figure.add_annotation(
+        text=plain(why), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper"
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def plain(text: str) -> str:
+    """Return a text from outside, such as a clip name, so that plotly does not read its tags."""
+    return html.escape(text, quote=False)
+
+
+def histogram(
+    values: npt.ArrayLike, x: str, *, y: str = "clips", edges: npt.ArrayLike | None = None
+) -> go.Figure:
+    """Return counts of values in bins; NaN and infinities are left out.
+
+    Args:
+        values: Numbers, shape (clips,).
+        x: Title of the x axis, with the unit.
+        y: Title of the y axis.
+        edges: Edges of the bins; by default 60 from the lowest to the highest value.
+    """
+    finite = finite_of(values)
+    if not len(finite):
+        return empty_figure("There is no value to show.")
+    counts, bins = np.histogram(finite, _bins(finite) if edges is None else np.asarray(edges))
+    return new_figure(histogram_trace(counts, bins), x=x, y=y)
+
+
+def histogram_trace(counts: npt.ArrayLike, edges: npt.ArrayLike) -> go.Bar:
+    """Return bars as wide as their bins; hovering shows the ends of a bin and its count."""
+    ends = np.asarray(edges, dtype=float)
+    labels = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(ends)]
+    return go.Bar(
+        x=numbers((ends[:-1] + ends[1:]) / 2),
+        y=numbers(counts),
+        width=numbers(np.diff(ends)),
+        hovertext=labels,
+        hovertemplate="%{hovertext}: %{y:,}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def bars(counts: Mapping[str, float], x: str) -> go.Figure:
+    """Return one horizontal bar per name, the first on top."""
+    if not counts:
+        return empty_figure("There is nothing to count.")
+    names = [plain(name) for name in counts]
+    bar = go.Bar(
+        x=numbers(list(counts.values())),
+        y=names,
+        orientation="h",
+        texttemplate="%{x:,}",
+        textposition="auto",
+        hovertemplate="%{y}: %{x:,}<extra></extra>",
+    )
+    figure = new_figure(bar, x=x, height=max(160, 70 + 34 * len(names)))
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+def density(
+    x_values: npt.ArrayLike, y_values: npt.ArrayLike, x: str, y: str, *, counted: str = "clips"
+) -> go.Figure:
+    """Return how many pairs of values are in each cell of a grid; empty cells have no colour.
+
+    Args:
+        x_values: Numbers, shape (clips,); pairs that are not finite are left out.
+        y_values: Numbers, shape (clips,).
+        x: Title of the x axis, with the unit.
+        y: Title of the y axis, with the unit.
+        counted: What the numbers count.
+    """
+    trace = density_trace(x_values, y_values, counted=counted)
+    if trace is None:
+        return empty_figure("There is no pair of values to show.")
+    return new_figure(trace, x=x, y=y)
+
+
+def density_trace(
+    x_values: npt.ArrayLike,
+    y_values: npt.ArrayLike,
+    *,
+    counted: str = "clips",
+    cells: int = _GRID,
+    colorbar: bool = True,
+) -> go.Heatmap | None:
+    """Return the grid of :func:`density`; None if there is no pair.
+
+    Colours are of the logarithm of the count, so that a cell with one clip can be seen.
+    """
+    xs, ys = np.asarray(x_values, dtype=float), np.asarray(y_values, dtype=float)
+    both = np.isfinite(xs) & np.isfinite(ys)
+    if not both.any():
+        return None
+    counts, x_edges, y_edges = np.histogram2d(
+        xs[both], ys[both], (_bins(xs[both], cells), _bins(ys[both], cells))
+    )
+    grid = counts.T
+    ticks = [10**power for power in range(7) if 10**power <= grid.max()]
+    return go.Heatmap(
+        x=numbers((x_edges[:-1] + x_edges[1:]) / 2),
+        y=numbers((y_edges[:-1] + y_edges[1:]) / 2),
+        z=[[float(f"{np.log10(n):.3g}") if n else None for n in row] for row in grid],
+        customdata=grid.astype(int).tolist(),
+        hovertemplate=f"%{{x:.4g}}, %{{y:.4g}}: %{{customdata:,}} {counted}<extra></extra>",
+        hoverongaps=False,
+        showscale=colorbar,
+        autocolorscale=True,
+        zmin=0,
+        colorbar={
+            "title": {"text": counted}, "thickness": 12,
+            "tickvals": [float(np.log10(tick)) for tick in ticks],
+            "ticktext": [f"{tick:,}" for tick in ticks],
+        },
+    )  # fmt: skip
+
+
+def numbers(values: npt.ArrayLike) -> list[float | int | None]:
+    """Return numbers as a list with at most 7 digits each; what is not finite becomes None.
+
+    Plotly would write an array as base64, which nobody can read back without it.
+    """
+    return [_short(value) for value in np.asarray(values).tolist()]
+
+
+def finite_of(values: npt.ArrayLike) -> Floats:
+    """Return the finite values."""
+    array = np.asarray(values, dtype=float)
+    finite: Floats = array[np.isfinite(array)]
+    return finite
+
+
+def _short(value: Any) -> float | int | None:
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{value:.7g}") if np.isfinite(value) else None
+
+
+def _bins(values: Floats, number: int = _BINS) -> Floats:
+    """Return edges of equal bins; equal values are in the middle of one."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        reach = abs(low) * 0.01 or 0.5
+        return np.array([low - reach, low + reach])
+    return np.linspace(low, high, number + 1)
