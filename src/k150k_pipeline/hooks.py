@@ -16,6 +16,7 @@ from kedro.pipeline.node import Node
 
 from k150k_pipeline.datasets import (
     AtomicFileDataset,
+    AtomicPlotlyDataset,
     FinishedPartsDataset,
     JournalDataset,
     ModelSetDataset,
@@ -200,7 +201,11 @@ def _log_outputs(pipeline: Pipeline, catalog: DataCatalog) -> None:
     outputs = {
         name: catalog.get(name) for name in sorted(pipeline.all_outputs()) if "." not in name
     }
-    files = [f"  {n}: {f.path}" for n, f in outputs.items() if isinstance(f, AtomicFileDataset)]
+    files = [
+        f"  {name}: {file.path}"
+        for name, file in outputs.items()
+        if isinstance(file, AtomicFileDataset) and not isinstance(file, AtomicPlotlyDataset)
+    ]
     if files:
         logger.info("\n".join(["Written:", *files]))
 

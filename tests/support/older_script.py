@@ -18,7 +18,7 @@ from k150k_pipeline.pipelines.feature_extraction.nodes import account_for_clips,
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.planning import read_past
 from k150k_pipeline.schemas.features import FEATURES, VALUE_COLUMNS
-from k150k_pipeline.schemas.parameters import ExtractParameters
+from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 
 SPEED = ("speed_temporal", "speed_chroma_u", "speed_chroma_v", "speed_chroma_uv")
 SCORING = {"engine": "made up"}
@@ -87,5 +87,5 @@ def run_without_engine(
     tally = Tally(ok=len(due), failed=0, syncs=0, sync_seconds=0.0)
     table, _, report, _, merged = merge_extraction(plan, journal, block, tally)
     AtomicParquetDataset(filepath=str(journal.output)).save(table)
-    account_for_clips(merged, journal, block)
+    account_for_clips(merged, journal, block, VmafParameters())
     return report

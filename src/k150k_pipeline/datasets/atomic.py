@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure  # slow to import, for one dataset
 
 
+def lock_of(path: Path) -> Path:
+    """Return the path of the lock of a file that is an output."""
+    return path.with_name(f".{path.name}.lock")
+
+
 class AtomicFileDataset(AbstractDataset[Any, Any]):
     """Base of the datasets that are one local file; a relative path starts at the project."""
 
@@ -41,7 +46,7 @@ class AtomicFileDataset(AbstractDataset[Any, Any]):
     @property
     def lock_path(self) -> Path:
         """Path of the lock that a run holds while the file is one of its outputs."""
-        return self._filepath.with_name(f".{self._filepath.name}.lock")
+        return lock_of(self._filepath)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import DatasetError
 
-from k150k_pipeline.datasets.atomic import AtomicFileDataset
+from k150k_pipeline.datasets.atomic import AtomicFileDataset, lock_of
 from k150k_pipeline.datasets.previews import JSONPreview, PlotlyPreview
 from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
 from k150k_pipeline.durable import write_text
@@ -20,7 +21,15 @@ _HEAD_BYTES = 256
 
 
 class ReportPageDataset(AtomicFileDataset):
-    """An HTML file that needs nothing else, for a browser."""
+    """An HTML file that needs nothing else, for a browser.
+
+    Args:
+        filepath: Path of the report JSON, beside which the page is, with ``.html`` as suffix.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        page = Path(filepath).with_suffix(".html")
+        super().__init__(filepath=str(page), metadata=metadata)
 
     def load(self) -> str:
         """Return the HTML.
@@ -52,7 +61,24 @@ class ReportPageDataset(AtomicFileDataset):
 
 
 class AtomicPlotlyDataset(AtomicFileDataset):
-    """A plotly figure as JSON."""
+    """A plotly figure of a report, as JSON.
+
+    Args:
+        filepath: Path of the report JSON; its figures are in a folder beside it.
+        figure: Name of the figure.
+    """
+
+    def __init__(
+        self, *, filepath: str, figure: str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._report = Path(filepath)
+        folder = self._report.with_name(f"{self._report.stem}_figures")
+        super().__init__(filepath=str(folder / f"{figure}.json"), metadata=metadata)
+
+    @property
+    def lock_path(self) -> Path:
+        """Path of the lock of the report, which protects its figures too."""
+        return lock_of(self._report)
 
     def load(self) -> Figure:
         """Return the figure.

@@ -11,7 +11,9 @@ from k150k_pipeline.reports.page import (
     Tile,
     Tiles,
     attempted,
+    few,
     render,
+    shortened,
 )
 
 __all__ = [
@@ -25,5 +27,7 @@ __all__ = [
     "Tile",
     "Tiles",
     "attempted",
+    "few",
     "render",
+    "shortened",
 ]

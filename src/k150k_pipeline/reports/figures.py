@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,28 @@ from plotly import graph_objects as go
 
 Floats = npt.NDArray[np.float64]
 
+
+@dataclass(frozen=True)
+class Panel:
+    """One of several small figures: a trace, a title above it, and titles of its axes."""
+
+    title: str
+    trace: Any
+    x: str
+    y: str
+
+
 _LIGHT_WAY = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DARK_WAY = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00")
 _LIGHT_SCALE = ((0, "#dceaf5"), (0.5, "#0072b2"), (1, "#002b45"))
 _DARK_SCALE = ((0, "#24425c"), (0.5, "#56b4e9"), (1, "#f2f8fd"))
 _BINS = 60
 _GRID = 60
+_LEAST_STEPS, _OFF_LATTICE = 5, 0.05
+_PANELS = 3  # beside each other
+_PANEL_HEIGHT, _PANEL_GAP = 190, 90  # pixels
+_PAUSE = 600.0  # seconds without a finished clip
+_RATE_BINS = 100
 _FONT = 'system-ui, "Segoe UI", Roboto, Arial, sans-serif'
 _NEUTRAL = "#808890"  # readable on white and on black, for viewers with a theme of their own
 
@@ -92,22 +109,25 @@ def plain(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def histogram(
-    values: npt.ArrayLike, x: str, *, y: str = "clips", edges: npt.ArrayLike | None = None
-) -> go.Figure:
+def histogram(values: npt.ArrayLike, x: str, *, y: str = "clips", share: float = 1.0) -> go.Figure:
     """Return counts of values in bins; NaN and infinities are left out.
 
     Args:
         values: Numbers, shape (clips,).
         x: Title of the x axis, with the unit.
         y: Title of the y axis.
-        edges: Edges of the bins; by default 60 from the lowest to the highest value.
+        share: Share of the values, from the lowest, that have a bin each; the last bin has the
+            rest. For values of which a few are far from the others.
     """
     finite = finite_of(values)
     if not len(finite):
         return empty_figure("There is no value to show.")
-    counts, bins = np.histogram(finite, _bins(finite) if edges is None else np.asarray(edges))
-    return new_figure(histogram_trace(counts, bins), x=x, y=y)
+    return new_figure(binned(np.minimum(finite, np.quantile(finite, share))), x=x, y=y)
+
+
+def binned(values: Floats) -> go.Bar:
+    """Return the bars of a histogram of finite values, of which there is at least one."""
+    return histogram_trace(*np.histogram(values, _bins(values)))
 
 
 def histogram_trace(counts: npt.ArrayLike, edges: npt.ArrayLike) -> go.Bar:
@@ -199,6 +219,80 @@ def density_trace(
     )  # fmt: skip
 
 
+def multiples(panels: Sequence[Panel]) -> go.Figure:
+    """Return small figures beside and below each other, three in a row."""
+    if not panels:
+        return empty_figure("There is nothing that differs between the clips.")
+    rows = -(-len(panels) // _PANELS)
+    height = rows * (_PANEL_HEIGHT + _PANEL_GAP)
+    layout: dict[str, Any] = {"height": height, "annotations": []}
+    for index, panel in enumerate(panels):
+        number = str(index + 1) if index else ""
+        row, column = divmod(index, _PANELS)
+        left = column * (1 + 0.08) / (_PANELS + 0.08 * (_PANELS - 1))
+        across = [left, left + 1 / (_PANELS + 0.08 * (_PANELS - 1))]
+        top = 1 - (row * (_PANEL_HEIGHT + _PANEL_GAP) + 30) / height
+        down = [top - _PANEL_HEIGHT / height, top]
+        panel.trace.update(xaxis=f"x{number}", yaxis=f"y{number}")
+        layout[f"xaxis{number}"] = _axis(panel.x, across, f"y{number}")
+        layout[f"yaxis{number}"] = _axis(panel.y, down, f"x{number}")
+        layout["annotations"].append(_heading(panel.title, across[0], top))
+    figure = go.Figure(data=[panel.trace for panel in panels])
+    figure.update_layout(template=_PLAIN, **layout)
+    return figure
+
+
+def _axis(title: str, domain: list[float], anchor: str) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "font": {"size": 12}}, "domain": domain, "anchor": anchor,
+        "tickfont": {"size": 11}, "nticks": 6,
+    }  # fmt: skip
+
+
+def _heading(title: str, left: float, top: float) -> dict[str, Any]:
+    return {
+        "text": f"<b>{plain(title)}</b>", "showarrow": False, "xref": "paper", "yref": "paper",
+        "x": left, "y": top, "xanchor": "left", "yanchor": "bottom",
+    }  # fmt: skip
+
+
+def rate(finished_at: npt.ArrayLike, seconds: npt.ArrayLike) -> go.Figure:
+    """Return finished clips per second over the time at work, without the pauses.
+
+    Args:
+        finished_at: When each clip was finished, in seconds since the epoch, shape (clips,).
+        seconds: Seconds that each clip took, shape (clips,); the first clip began so long before
+            it was finished.
+    """
+    order = np.argsort(np.asarray(finished_at, dtype=float), kind="stable")
+    at, took = (np.asarray(v, dtype=float)[order] for v in (finished_at, seconds))
+    if len(at) < 2:
+        return empty_figure("Fewer than two clips have a recorded time.")
+    gaps = np.diff(at, prepend=at[0] - took[0])
+    work = np.cumsum(np.clip(gaps, 0, _PAUSE))
+    per, unit = _time_unit(float(work[-1]))
+    edges = np.linspace(0, max(float(work[-1]), 1e-3), min(_RATE_BINS, len(at)) + 1)
+    counts, _ = np.histogram(work, edges)
+    line = go.Scatter(
+        x=numbers(edges / per),
+        y=numbers(np.append(counts, counts[-1]) / (edges[1] - edges[0])),
+        mode="lines",
+        line={"shape": "hv"},
+        hovertemplate=f"%{{x:.3g}} {unit}: %{{y:.3g}} clips/s<extra></extra>",
+    )
+    figure = new_figure(line, x=f"time at work ({unit})", y="clips per second")
+    for pause in work[gaps > _PAUSE]:
+        figure.add_vline(x=float(pause) / per, line={"dash": "dot", "width": 1, "color": _NEUTRAL})
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _time_unit(seconds: float) -> tuple[float, str]:
+    if seconds >= 2 * 3600:
+        return 3600.0, "hours"
+    return (60.0, "minutes") if seconds >= 180 else (1.0, "seconds")
+
+
 def numbers(values: npt.ArrayLike) -> list[float | int | None]:
     """Return numbers as a list with at most 7 digits each; what is not finite becomes None.
 
@@ -221,9 +315,28 @@ def _short(value: Any) -> float | int | None:
 
 
 def _bins(values: Floats, number: int = _BINS) -> Floats:
-    """Return edges of equal bins; equal values are in the middle of one."""
+    """Return edges of equal bins; equal values are in the middle of one.
+
+    Values on a lattice, such as means of five votes, are in the middle of bins as wide as its
+    step. Other bins would show stripes that the values do not have.
+    """
     low, high = float(values.min()), float(values.max())
     if low == high:
         reach = abs(low) * 0.01 or 0.5
         return np.array([low - reach, low + reach])
-    return np.linspace(low, high, number + 1)
+    step = _step(values)
+    if step and (high - low) / step <= number:
+        return low + step * (np.arange(round((high - low) / step) + 2) - 0.5)
+    edges: Floats = np.linspace(low, high, number + 1)
+    return edges
+
+
+def _step(values: Floats) -> float | None:
+    """Return the step of the lattice that values are on; None if they are on none."""
+    distinct = np.unique(values)
+    if len(distinct) < _LEAST_STEPS or len(distinct) > _BINS:
+        return None
+    steps = np.diff(distinct)
+    step = float(steps.min())
+    off = np.abs(steps / step - np.rint(steps / step))
+    return step if off.max() < _OFF_LATTICE else None

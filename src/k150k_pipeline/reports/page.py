@@ -138,6 +138,13 @@ class Page:
         blocks = (block for section in self.sections for block in section.blocks)
         return {block.name: block.figure for block in blocks if isinstance(block, Drawing)}
 
+    def drawn(self, names: Sequence[str]) -> list[Figure]:
+        """Return the figures of these names; one whose section cannot be made says so."""
+        from k150k_pipeline.reports.figures import empty_figure
+
+        missing = empty_figure("This figure cannot be drawn.")
+        return [self.figures().get(name, missing) for name in names]
+
 
 def attempted(title: str, make: Callable[[], Sequence[Block]]) -> Section:
     """Return a section; one that cannot be made says so, as a run must not fail because of it.
@@ -189,6 +196,18 @@ def shown(value: Value) -> str:
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def shortened(report: Facts, most: int = 50) -> dict[str, Any]:
+    """Return a report with at most so many items of each list; its counts have them all."""
+    return {
+        key: value[:most] if isinstance(value, list) else value for key, value in report.items()
+    }
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """Return the first names as text."""
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def is_number(value: Value) -> bool:

@@ -1,10 +1,11 @@
-"""Nodes of extract: plan, verify, score, merge, account."""
+"""Nodes of extract: plan, verify, score, merge, account, judge."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -37,9 +38,11 @@ from k150k_pipeline.pipelines.feature_extraction.describing import (
 )
 from k150k_pipeline.pipelines.feature_extraction.keeping import keep_originals, settle_staging
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
+from k150k_pipeline.pipelines.feature_extraction.picturing import draw, first_names
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
 from k150k_pipeline.pipelines.feature_extraction.verifying import verify_on
+from k150k_pipeline.schemas.features import COLUMNS
 from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 from k150k_pipeline.vmaf import ClipScore, decide_backend, make_engine
@@ -234,8 +237,8 @@ def merge_extraction(
 
     Returns:
         Arrow table of 48 columns sorted by clip name; failures table, one row per clip without a
-        row; report; data card in Markdown; the report again, which is saved last, when the others
-        are on the disk.
+        row; report; data card in Markdown; the report again with the first failed clips, which is
+        saved last, when the others are on the disk.
 
     Raises:
         LostRowsError: The number of rows is not that of earlier runs plus that of this run; no
@@ -261,7 +264,7 @@ def merge_extraction(
     logger.info("%s", report["summary"])
     features = outputs.join_sidecar(table, sidecar, extract)
     card = data_card(features, plan.corpus, report["counts"])
-    return features, failures, report, card, report
+    return features, failures, report, card, {**report, "failed_clips": first_names(failures)}
 
 
 def merge_with_extra(
@@ -290,19 +293,26 @@ def merge_with_extra(
     return features, failures, report, card, extra_table(names, facts, extract), merged
 
 
-def account_for_clips(report: Report, journal: Journal, extract: ExtractParameters) -> None:
-    """Read the parquet back, then write ``.done``, settle the staging file, check the failures.
+def account_for_clips(
+    report: Report, journal: Journal, extract: ExtractParameters, vmaf: VmafParameters
+) -> tuple[Any, ...]:
+    """Read the parquet back, then write ``.done``, settle the staging file, and draw the page.
 
     Args:
         report: Report of the run, saved after its features.
         journal: Journal of the run; its ``output`` is the parquet.
         extract: Block ``extract``.
+        vmaf: Block ``vmaf``, which the page shows.
+
+    Returns:
+        The report page; its figures, in the order of ``reports.extract.FIGURES``; the report, saved
+        last and saying that the page is on the disk.
 
     Raises:
         LostRowsError: The parquet is not what was written; the checkpoint stays as it is.
-        FailureRateError: More clips failed than ``extract.max_failure_rate`` allows.
     """
-    names = pq.read_table(journal.output, columns=["clip_name"])["clip_name"].to_pylist()
+    table = pq.read_table(journal.output, columns=list(COLUMNS))
+    names = table["clip_name"].to_pylist()
     if len(names) != report["counts"]["rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
@@ -312,6 +322,22 @@ def account_for_clips(report: Report, journal: Journal, extract: ExtractParamete
     LegacyFiles(journal.output).write_done(names)
     if extract.legacy != "ignore":
         settle_staging(journal, names)
+    page, figures = draw(report, table, journal, extract, vmaf)
+    return page, *figures, report
+
+
+def judge(report: Report, journal: Journal, extract: ExtractParameters) -> None:
+    """End a run in which too many clips failed, after its last output.
+
+    Args:
+        report: Report of the run.
+        journal: Journal of the run; its ``output`` is the parquet.
+        extract: Block ``extract``.
+
+    Raises:
+        FailureRateError: More clips failed than ``extract.max_failure_rate`` allows.
+        PersistentKillsError: Clips have no row because their process was killed each time.
+    """
     check_failure_rate(report, extract.max_failure_rate, "extract.max_failure_rate", journal.output)
 
 

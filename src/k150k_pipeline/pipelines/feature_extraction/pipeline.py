@@ -1,4 +1,4 @@
-"""Wiring of the extract pipeline: plan, verify, shards, merge, account."""
+"""Wiring of the extract pipeline: plan, verify, shards, merge, account, judge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from k150k_pipeline.pipelines.clipwise import Bound, sharded
 from k150k_pipeline.pipelines.feature_extraction import nodes
+from k150k_pipeline.reports.extract import FIGURES
 
 NAMESPACE = "extract"
 _BLOCKS = ("params:extract", "params:vmaf")
@@ -22,15 +23,16 @@ def create_pipeline(corpus: str, labels: str, shards: int, *, extra: bool) -> Pi
 
     Returns:
         Inputs: the labels, ``<corpus>_clips`` and ``<corpus>_journal``; outputs
-        ``<corpus>_features``, ``<corpus>_failures``, ``<corpus>_report``, ``<corpus>_data_card``
-        and, when asked for, ``<corpus>_extra``.
+        ``<corpus>_features``, ``<corpus>_failures``, ``<corpus>_report``, ``<corpus>_data_card``,
+        ``<corpus>_page`` and its figures and, when asked for, ``<corpus>_extra``.
     """
     clips, journal = f"{corpus}_clips", f"{corpus}_journal"
     make_plan = Bound(nodes.plan_extraction, {"corpus": corpus, "labels_name": labels})
     outputs = [f"{corpus}_{x}" for x in ("features", "failures", "report", "data_card")]
     outputs += [f"{corpus}_extra"] if extra else []
     plan, verified = f"{corpus}_plan", f"{corpus}_verified"
-    tally, merged = f"{corpus}_tally", f"{corpus}_merged"
+    tally, merged, accounted = (f"{corpus}_{x}" for x in ("tally", "merged", "accounted"))
+    pictures = [f"{corpus}_page", *(f"{corpus}_{figure}_figure" for figure in FIGURES)]
     return pipeline(
         [
             node(make_plan, [labels, clips, journal, *_BLOCKS], plan, name="plan"),
@@ -51,11 +53,15 @@ def create_pipeline(corpus: str, labels: str, shards: int, *, extra: bool) -> Pi
             # It reads neither the features nor the report, as kedro viz would draw a dataset that
             # its namespace reads inside the namespace's box.
             node(
-                nodes.account_for_clips, [merged, journal, "params:extract"], None, name="account"
+                nodes.account_for_clips,
+                [merged, journal, *_BLOCKS],
+                [*pictures, accounted],
+                name="account",
             ),
+            node(nodes.judge, [accounted, journal, "params:extract"], None, name="judge"),
         ],
         namespace=NAMESPACE,
         inputs={labels, clips, journal},
-        outputs=set(outputs),
+        outputs={*outputs, *pictures},
         parameters={"extract", "vmaf"},
     )

@@ -1,0 +1,72 @@
+"""The report page of an extraction, drawn from its files after they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal.precedence import RowChoice
+from k150k_pipeline.pipelines.clipwise import Report
+from k150k_pipeline.reports import render
+from k150k_pipeline.reports.extract import FIGURES, Extracted, extract_page
+from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure  # imported where a figure is made
+
+_NAMED = 5
+
+
+def first_names(failures: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the first names of the clips that failed, by reason."""
+    groups = failures.groupby("reason", sort=True)["clip_name"]
+    return {str(reason): list(names)[:_NAMED] for reason, names in groups}
+
+
+def draw(
+    report: Report,
+    table: pa.Table,
+    journal: Journal,
+    extract: ExtractParameters,
+    vmaf: VmafParameters,
+) -> tuple[str, list[Figure]]:
+    """Return the page of an extraction, and its figures in the order of ``FIGURES``.
+
+    Args:
+        report: Report of the run, with ``failed_clips``.
+        table: The features, as they are on the disk.
+        journal: Journal of the run, for the time that each clip took.
+        extract: Block ``extract``.
+        vmaf: Block ``vmaf``.
+    """
+    frame = table.to_pandas()
+    blocks = {"extract": extract.model_dump(mode="json"), "vmaf": vmaf.model_dump(mode="json")}
+    facts = {key: value for key, value in report.items() if key != "failed_clips"}
+    times = row_times(journal, report, set(frame["clip_name"]))
+    page = extract_page(Extracted(facts, frame, times, report["failed_clips"], blocks))
+    return render(page), page.drawn(FIGURES)
+
+
+def row_times(journal: Journal, report: Report, names: Collection[str]) -> pd.DataFrame:
+    """Return when the row of each clip was finished and the seconds that it took.
+
+    Rows that were taken over took no time here and are left out.
+
+    Returns:
+        Columns ``clip``, ``at`` (seconds since the epoch) and ``seconds``.
+    """
+    choice = RowChoice(report["fingerprint"], report["rows_scored_with"])
+    found: dict[str, tuple[float, float]] = {}
+    for entry in journal.entries():
+        if entry.failure is None and choice.takes(entry.clip, entry.fingerprint):
+            found[entry.clip] = entry.at, entry.seconds
+    rows: list[dict[str, Any]] = [
+        {"clip": clip, "at": at, "seconds": seconds}
+        for clip, (at, seconds) in found.items()
+        if seconds > 0 and clip in names
+    ]
+    return pd.DataFrame(rows, columns=["clip", "at", "seconds"])

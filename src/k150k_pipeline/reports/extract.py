@@ -1,0 +1,321 @@
+"""The report page of ``extract``: what came out, how long it took, what failed, what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from k150k_pipeline.mos.table import uninformative
+from k150k_pipeline.reports.page import (
+    Block,
+    Drawing,
+    Facts,
+    Page,
+    Sum,
+    Table,
+    Text,
+    Tile,
+    Tiles,
+    attempted,
+    few,
+    shortened,
+)
+from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
+from k150k_pipeline.schemas.features import VALUE_COLUMNS
+
+FIGURES = ("rate", "seconds", "failures", "mos", "features", "features_mos")
+"""Names of the figures of the page."""
+
+Floats = npt.NDArray[np.float64]
+
+_SLOWEST = 10
+_NAMED = 5
+_QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+_CELLS = 36
+_PACKAGES = ("kedro", "numpy", "pandas", "pyarrow", "av", "imageio-ffmpeg")
+_CHECK = {
+    "labels_without_clip": "labels without a clip file",
+    "clips_without_label": "clip files without a label",
+    "bad_labels": "label rows left out",
+    "changed_clips": "clips that are not the files of their rows",
+    "completeness_unknown": "clips of which it is unknown whether they are whole",
+    "broken_lines": "journal lines that cannot be read",
+}
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What an extraction has made, as its page needs it.
+
+    Attributes:
+        report: The report of the run.
+        frame: The features table: ``clip_name``, ``mos``, width, height and the 44 values.
+        times: ``at`` (seconds since the epoch) and ``seconds`` by clip, of rows that record them.
+        failed: Names of the clips that failed, by reason.
+        parameters: Parameter blocks of the run by name.
+    """
+
+    report: Facts
+    frame: pd.DataFrame
+    times: pd.DataFrame
+    failed: Mapping[str, Sequence[str]]
+    parameters: Facts
+
+    @cached_property
+    def numbers(self) -> dict[str, dict[str, float | None]]:
+        """What :func:`quantiles` returns of the columns that differ between clips, in order."""
+        left_out = uninformative(self.frame, VALUE_COLUMNS)
+        return quantiles(self.frame, [c for c in VALUE_COLUMNS if c not in left_out])
+
+
+def extract_page(made: Extracted) -> Page:
+    """Return the page of an extraction; a part that cannot be made says so."""
+    report = made.report
+    finished = datetime.fromtimestamp(report["finished_at"], UTC)
+    parts = {
+        "Clips": _clips,
+        "Time": _time,
+        "Failures and what to check": _failures,
+        "MOS": _mos,
+        "Features": _features,
+        "Features against MOS": _against_mos,
+        "Engine, parameters, versions": _origin,
+    }
+    return Page(
+        f"Features of {report['corpus']}",
+        f"extract, finished {finished:%Y-%m-%d %H:%M} UTC, {report['package']}",
+        [attempted(title, partial(part, made)) for title, part in parts.items()],
+        {"report": shortened(report), **_facts(made)},
+    )
+
+
+def quantiles(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """Return lowest, 5 %, median, 95 % and highest value of columns, and Spearman with the MOS."""
+    ranks = frame["mos"].rank()
+    return {column: _describe(frame[column], ranks) for column in columns}
+
+
+def _describe(values: pd.Series[Any], mos_ranks: pd.Series[Any]) -> dict[str, float | None]:
+    finite = values[np.isfinite(values)]
+    names = ("lowest", "5 %", "median", "95 %", "highest")
+    found = finite.quantile(list(_QUANTILES)) if len(finite) else [None] * len(names)
+    return {**dict(zip(names, map(_number, found), strict=True)), "spearman": _spearman(
+        values, mos_ranks
+    )}  # fmt: skip
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _spearman(values: pd.Series[Any], mos_ranks: pd.Series[Any]) -> float | None:
+    """Return Spearman's coefficient over the rows that have both; None if it is undefined."""
+    both = np.isfinite(values) & np.isfinite(mos_ranks)
+    first, second = values[both].rank(), mos_ranks[both].rank()
+    if len(first) < 2 or first.nunique() < 2 or second.nunique() < 2:
+        return None
+    return round(float(np.corrcoef(first, second)[0, 1]), 4)
+
+
+def _facts(made: Extracted) -> dict[str, Any]:
+    try:
+        return {"features": made.numbers}
+    except Exception:  # the sections that need them say why
+        return {}
+
+
+def _clips(made: Extracted) -> Iterator[Block]:
+    counts = made.report["counts"]
+    share = f"{made.report['failure_rate']:.2%}"
+    yield Text(
+        f"{counts['rows']:,} of {counts['wanted']:,} clips with a label have a row; "
+        f"{counts['failed']:,} failed ({share} of those tried).",
+        strong=True,
+    )
+    parts = [(name.replace("_", " "), counts[name]) for name in ("failed", "not_yet_tried")]
+    yield Sum(("clips with a label", counts["wanted"]), [("with a row", counts["rows"]), *parts])
+    before, new = counts["done_before"], counts["newly_finished"]
+    earlier = [("from before", before), ("finished in this run", new)]
+    if elsewhere := counts["rows"] - before - new:
+        earlier.append(("finished meanwhile by a run on part of the corpus", elsewhere))
+    yield Sum(("rows", counts["rows"]), earlier)
+    yield Tiles([
+        Tile("labels without a clip file", counts["labels_without_clip"], "labels"),
+        Tile("clip files without a label", counts["clips_without_label"], "clips"),
+        Tile("label rows left out", counts["bad_labels"], "rows"),
+        Tile("taken over", counts["recovered"], "rows", "from the older script or a parquet"),
+        Tile("changed since they were scored", counts["changed_clips"], "clips"),
+        Tile("killed each time", counts["killed"], "clips"),
+    ])  # fmt: skip
+
+
+def _time(made: Extracted) -> Iterator[Block]:
+    from k150k_pipeline.reports import figures
+
+    report, times = made.report, made.times
+    new = report["counts"]["newly_finished"]
+    wall = report["finished_at"] - report["started_at"]
+    seconds = times["seconds"].to_numpy(dtype=float)
+    half, most = np.quantile(seconds, [0.5, 0.95]) if len(seconds) else (None, None)
+    yield Tiles([
+        Tile("this run", wall / 60, "minutes", f"for {new:,} clips"),
+        Tile("rate of this run", report["clips_per_second"], "clips/s"),
+        Tile("median of a clip", _number(half), "s", "on one core or more"),
+        Tile("95 % of the clips within", _number(most), "s"),
+        Tile("work in all", float(seconds.sum()) / 3600, "hours", f"{len(seconds):,} clips"),
+    ])  # fmt: skip
+    yield Drawing(
+        "rate", "Rate over time",
+        "Height is how fast clips were finished, over all runs in the journal. A dotted line is a "
+        "pause of more than ten minutes, which is left out.",
+        figures.rate(times["at"], seconds),
+    )  # fmt: skip
+    yield Drawing(
+        "seconds", "Time per clip",
+        "Each bar is how many clips took so long, from the start of probing to the line in the "
+        "journal. The last bar has all slower ones.",
+        figures.histogram(seconds, "seconds per clip", share=0.995),
+    )  # fmt: skip
+    slowest = times.sort_values(["seconds", "clip"], ascending=[False, True]).head(_SLOWEST)
+    yield Table("Slowest clips", ["clip", "seconds"], slowest[["clip", "seconds"]].values.tolist())
+
+
+def _failures(made: Extracted) -> Iterator[Block]:
+    from k150k_pipeline.reports import figures
+
+    report, reasons = made.report, made.report["failures_by_reason"]
+    by_count = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    yield Drawing(
+        "failures", "Failures by reason",
+        "Each bar is how many clips have no row for this reason; the failures table has them all.",
+        figures.bars(by_count, "clips") if by_count else figures.empty_figure("No clip failed."),
+    )  # fmt: skip
+    rows = [[why, n, few(made.failed.get(why, []), _NAMED)] for why, n in by_count.items()]
+    yield Table("Failed clips", ["reason", "clips", "the first of them"], rows)
+    check = [
+        [what, len(report.get(key, [])), few(report.get(key, []), _NAMED)]
+        for key, what in _CHECK.items()
+    ]
+    yield Table("To check", ["what", "number", "the first of them"], [r for r in check if r[1]])
+
+
+def _mos(made: Extracted) -> Iterator[Block]:
+    from k150k_pipeline.reports import figures
+
+    mos = figures.finite_of(made.frame["mos"])
+    ends = [float(mos.min()), float(np.median(mos)), float(mos.max())] if len(mos) else [None] * 3
+    names = ("lowest MOS", "median MOS", "highest MOS")
+    yield Tiles([Tile(name, end, "of 1 to 5") for name, end in zip(names, ends, strict=True)])
+    yield Drawing(
+        "mos", "MOS of the clips with a row",
+        "Each bar is how many clips have this mean opinion score; 1 is bad and 5 is excellent.",
+        figures.histogram(mos, "MOS (1 to 5)"), wide=True,
+    )  # fmt: skip
+
+
+def _features(made: Extracted) -> Iterator[Block]:
+    from k150k_pipeline.reports import figures
+
+    found = made.numbers
+    yield Text(_left_out(made.frame))
+    panels = [
+        figures.Panel(c, figures.binned(figures.finite_of(made.frame[c])), _unit(c), "clips")
+        for c in found
+    ]
+    yield Drawing(
+        "features", "Distribution of each feature that differs between clips",
+        "Each panel is a feature, and each bar how many clips have a value of that size.",
+        figures.multiples(panels), wide=True,
+    )  # fmt: skip
+    yield Table(
+        "Values", ["feature", "unit", "lowest", "5 %", "median", "95 %", "highest"],
+        [[c, _unit(c), *list(found[c].values())[:5]] for c in found],
+    )  # fmt: skip
+    yield Table(
+        "Most extreme clips", ["feature", "lowest", "clip", "highest", "clip"],
+        [_extremes(made.frame, c) for c in found],
+    )  # fmt: skip
+
+
+def _left_out(frame: pd.DataFrame) -> str:
+    left_out = uninformative(frame, VALUE_COLUMNS)
+    empty = sum(reason == "empty" for reason in left_out.values())
+    return (
+        f"{len(VALUE_COLUMNS) - len(left_out)} of {len(VALUE_COLUMNS)} columns differ between "
+        f"clips. {len(left_out) - empty} have one value in every row but for rounding, and {empty} "
+        "are empty: each clip is its own reference, so most features have the value of two equal "
+        "pictures."
+    )
+
+
+def _unit(column: str) -> str:
+    feature, _, statistic = column.rpartition("_")
+    unit = FEATURE_NOTES[feature].unit
+    return f"SD, {unit}" if statistic == "std" and unit else unit
+
+
+def _extremes(frame: pd.DataFrame, column: str) -> list[str | float]:
+    values = frame[column].to_numpy(dtype=float)
+    low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
+    names = frame["clip_name"]
+    return [column, values[low], str(names[low]), values[high], str(names[high])]
+
+
+def _against_mos(made: Extracted) -> Iterator[Block]:
+    from k150k_pipeline.reports import figures
+
+    found = made.numbers
+    panels = []
+    for column in found:
+        trace = figures.density_trace(
+            made.frame[column], made.frame["mos"], cells=_CELLS, colorbar=False
+        )
+        if trace is not None:
+            rho = found[column]["spearman"]
+            title = column if rho is None else f"{column} (Spearman {rho:.2f})"
+            panels.append(figures.Panel(title, trace, _unit(column), "MOS"))
+    yield Drawing(
+        "features_mos", "Each feature against MOS",
+        "The stronger the colour of a cell, the more clips it has, by their logarithm. Spearman is "
+        "1 or -1 if the MOS follows the order of the feature, and near 0 if it does not.",
+        figures.multiples(panels), wide=True,
+    )  # fmt: skip
+    ranked = sorted(found, key=lambda c: -abs(found[c]["spearman"] or 0))
+    yield Table(
+        "Spearman with the MOS", ["feature", "Spearman"],
+        [[column, found[column]["spearman"]] for column in ranked],
+    )  # fmt: skip
+
+
+def _origin(made: Extracted) -> Iterator[Block]:
+    engines = made.report["rows_scored_with"]
+    keys = sorted({key for engine in engines.values() for key in engine} - {"rows"})
+    yield Table(
+        "Engines of the rows", ["fingerprint", "rows", "description"],
+        [
+            [name, engine["rows"], "; ".join(f"{k}: {engine[k]}" for k in keys if k in engine)]
+            for name, engine in sorted(engines.items())
+        ],
+    )  # fmt: skip
+    yield Table(
+        "Versions", ["package", "version"],
+        [["k150k-pipeline", str(made.report["package"]).rpartition(" ")[2]],
+         ["Python", python_version()], *([name, version(name)] for name in _PACKAGES)],
+    )  # fmt: skip
+    yield Table(
+        "Parameters", ["parameter", "value"],
+        [
+            [f"{block}.{name}", str(value)]
+            for block, values in made.parameters.items()
+            for name, value in sorted(values.items())
+        ],
+    )  # fmt: skip
