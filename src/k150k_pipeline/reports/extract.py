@@ -26,6 +26,7 @@ from k150k_pipeline.reports.page import (
     Tile,
     Tiles,
     attempted,
+    duration,
     few,
     shortened,
 )
@@ -167,11 +168,11 @@ def _time(made: Extracted) -> Iterator[Block]:
     seconds = times["seconds"].to_numpy(dtype=float)
     half, most = np.quantile(seconds, [0.5, 0.95]) if len(seconds) else (None, None)
     yield Tiles([
-        Tile("this run", wall / 60, "minutes", f"for {new:,} clips"),
+        Tile("this run", *duration(wall), f"for {new:,} clips"),
         Tile("rate of this run", report["clips_per_second"], "clips/s"),
         Tile("median of a clip", _number(half), "s", "on one core or more"),
         Tile("95 % of the clips within", _number(most), "s"),
-        Tile("work in all", float(seconds.sum()) / 3600, "hours", f"{len(seconds):,} clips"),
+        Tile("work in all", *duration(float(seconds.sum())), f"on {len(seconds):,} clips"),
     ])  # fmt: skip
     yield Drawing(
         "rate", "Rate over time",
@@ -238,11 +239,11 @@ def _features(made: Extracted) -> Iterator[Block]:
     )  # fmt: skip
     yield Table(
         "Values", ["feature", "unit", "lowest", "5 %", "median", "95 %", "highest"],
-        [[c, _unit(c), *list(found[c].values())[:5]] for c in found],
+        [[c, _unit(c), *list(found[c].values())[:5]] for c in found], wide=True,
     )  # fmt: skip
     yield Table(
         "Most extreme clips", ["feature", "lowest", "clip", "highest", "clip"],
-        [_extremes(made.frame, c) for c in found],
+        [_extremes(made.frame, c) for c in found], wide=True,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from plotly import graph_objects as go
 
+from k150k_pipeline.reports.page import duration
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,12 +34,14 @@ class Panel:
 _LIGHT_WAY = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DARK_WAY = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00")
 _LIGHT_SCALE = ((0, "#dceaf5"), (0.5, "#0072b2"), (1, "#002b45"))
-_DARK_SCALE = ((0, "#24425c"), (0.5, "#56b4e9"), (1, "#f2f8fd"))
+_DARK_SCALE = ((0, "#2f6690"), (0.5, "#56b4e9"), (1, "#f2f8fd"))
 _BINS = 60
 _GRID = 60
 _LEAST_STEPS, _OFF_LATTICE = 5, 0.05
 _PANELS = 3  # beside each other
 _PANEL_HEIGHT, _PANEL_GAP = 190, 90  # pixels
+_BETWEEN = 0.22  # of the width of a panel, for the labels of its neighbour
+_ONE_COLOUR = "#3a8fc4"  # of panels, in which another colour would mean nothing
 _PAUSE = 600.0  # seconds without a finished clip
 _RATE_BINS = 100
 _FONT = 'system-ui, "Segoe UI", Roboto, Arial, sans-serif'
@@ -211,6 +215,7 @@ def density_trace(
         showscale=colorbar,
         autocolorscale=True,
         zmin=0,
+        zmax=max(float(np.log10(grid.max())), 1.0),
         colorbar={
             "title": {"text": counted}, "thickness": 12,
             "tickvals": [float(np.log10(tick)) for tick in ticks],
@@ -225,12 +230,13 @@ def multiples(panels: Sequence[Panel]) -> go.Figure:
         return empty_figure("There is nothing that differs between the clips.")
     rows = -(-len(panels) // _PANELS)
     height = rows * (_PANEL_HEIGHT + _PANEL_GAP)
-    layout: dict[str, Any] = {"height": height, "annotations": []}
+    width = 1 / (_PANELS + _BETWEEN * (_PANELS - 1))
+    layout: dict[str, Any] = {"height": height, "annotations": [], "colorway": [_ONE_COLOUR]}
     for index, panel in enumerate(panels):
         number = str(index + 1) if index else ""
         row, column = divmod(index, _PANELS)
-        left = column * (1 + 0.08) / (_PANELS + 0.08 * (_PANELS - 1))
-        across = [left, left + 1 / (_PANELS + 0.08 * (_PANELS - 1))]
+        left = column * width * (1 + _BETWEEN)
+        across = [left, left + width]
         top = 1 - (row * (_PANEL_HEIGHT + _PANEL_GAP) + 30) / height
         down = [top - _PANEL_HEIGHT / height, top]
         panel.trace.update(xaxis=f"x{number}", yaxis=f"y{number}")
@@ -270,7 +276,8 @@ def rate(finished_at: npt.ArrayLike, seconds: npt.ArrayLike) -> go.Figure:
         return empty_figure("Fewer than two clips have a recorded time.")
     gaps = np.diff(at, prepend=at[0] - took[0])
     work = np.cumsum(np.clip(gaps, 0, _PAUSE))
-    per, unit = _time_unit(float(work[-1]))
+    whole, unit = duration(float(work[-1]))
+    per = float(work[-1]) / whole if whole else 1.0
     edges = np.linspace(0, max(float(work[-1]), 1e-3), min(_RATE_BINS, len(at)) + 1)
     counts, _ = np.histogram(work, edges)
     line = go.Scatter(
@@ -285,12 +292,6 @@ def rate(finished_at: npt.ArrayLike, seconds: npt.ArrayLike) -> go.Figure:
         figure.add_vline(x=float(pause) / per, line={"dash": "dot", "width": 1, "color": _NEUTRAL})
     figure.update_yaxes(rangemode="tozero")
     return figure
-
-
-def _time_unit(seconds: float) -> tuple[float, str]:
-    if seconds >= 2 * 3600:
-        return 3600.0, "hours"
-    return (60.0, "minutes") if seconds >= 180 else (1.0, "seconds")
 
 
 def numbers(values: npt.ArrayLike) -> list[float | int | None]:

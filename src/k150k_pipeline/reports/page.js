@@ -3,7 +3,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const boxes = [...document.querySelectorAll("[data-figure]")];
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const options = {responsive: true, displaylogo: false, showSendToCloud: false};
+  const options = {responsive: true, displayModeBar: false};
   const template = (onPaper) => data.templates[dark.matches && !onPaper ? "dark" : "light"];
   const each = (change) => boxes.forEach((box) => Plotly.relayout(box, change(box)));
 

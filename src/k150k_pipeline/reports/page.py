@@ -82,6 +82,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Value]]
     note: str = ""
+    wide: bool = False
     kind: ClassVar[str] = "table"
 
 
@@ -203,6 +204,13 @@ def shortened(report: Facts, most: int = 50) -> dict[str, Any]:
     return {
         key: value[:most] if isinstance(value, list) else value for key, value in report.items()
     }
+
+
+def duration(seconds: float) -> tuple[float, str]:
+    """Return a time as a number and its unit: seconds, minutes or hours."""
+    if seconds >= 2 * 3600:
+        return seconds / 3600, "hours"
+    return (seconds / 60, "minutes") if seconds >= 180 else (seconds, "seconds")
 
 
 def few(names: Sequence[str], most: int = 5) -> str:

@@ -13,6 +13,7 @@ from k150k_pipeline.pipelines.clipwise.results import (
     check_kills,
     count_by,
     failures_table,
+    first_names,
 )
 from k150k_pipeline.pipelines.clipwise.shards import add_up, deal, shard_journal
 from k150k_pipeline.pipelines.clipwise.summary import summarise
@@ -29,6 +30,7 @@ __all__ = [
     "count_by",
     "deal",
     "failures_table",
+    "first_names",
     "read_due",
     "refuse_foreign_rows",
     "shard_journal",

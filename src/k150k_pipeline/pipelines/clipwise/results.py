@@ -43,6 +43,17 @@ def count_by(column: Iterable[str]) -> dict[str, int]:
     return {str(key): int(count) for key, count in sorted(Counter(column).items())}
 
 
+def first_names(
+    names: Iterable[str], reasons: Iterable[str], most: int = 5
+) -> dict[str, list[str]]:
+    """Return the first names of the clips that failed, by reason."""
+    found: dict[str, list[str]] = {}
+    for name, reason in zip(names, reasons, strict=True):
+        if len(of_reason := found.setdefault(str(reason), [])) < most:
+            of_reason.append(str(name))
+    return found
+
+
 def check_failure_rate(report: Report, limit: float, parameter: str, output: object) -> None:
     """End a run whose clips failed or were killed too often, after everything good is written.
 

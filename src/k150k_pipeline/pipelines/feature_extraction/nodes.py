@@ -24,6 +24,7 @@ from k150k_pipeline.pipelines.clipwise import (
     check_failure_rate,
     deal,
     failures_table,
+    first_names,
     read_due,
     shard_journal,
     summarise,
@@ -38,7 +39,7 @@ from k150k_pipeline.pipelines.feature_extraction.describing import (
 )
 from k150k_pipeline.pipelines.feature_extraction.keeping import keep_originals, settle_staging
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
-from k150k_pipeline.pipelines.feature_extraction.picturing import draw, first_names
+from k150k_pipeline.pipelines.feature_extraction.picturing import draw
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
 from k150k_pipeline.pipelines.feature_extraction.verifying import verify_on
@@ -264,7 +265,8 @@ def merge_extraction(
     logger.info("%s", report["summary"])
     features = outputs.join_sidecar(table, sidecar, extract)
     card = data_card(features, plan.corpus, report["counts"])
-    return features, failures, report, card, {**report, "failed_clips": first_names(failures)}
+    failed = first_names(failures["clip_name"], failures["reason"])
+    return features, failures, report, card, {**report, "failed_clips": failed}
 
 
 def merge_with_extra(

@@ -18,14 +18,6 @@ from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # imported where a figure is made
 
-_NAMED = 5
-
-
-def first_names(failures: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the first names of the clips that failed, by reason."""
-    groups = failures.groupby("reason", sort=True)["clip_name"]
-    return {str(reason): list(names)[:_NAMED] for reason, names in groups}
-
 
 def draw(
     report: Report,

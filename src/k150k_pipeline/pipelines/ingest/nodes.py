@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,12 +16,20 @@ from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.lock import RunLock
 from k150k_pipeline.journal.worker import Tally, work_through
-from k150k_pipeline.pipelines.clipwise import Report, check_kills, deal, shard_journal
+from k150k_pipeline.pipelines.clipwise import (
+    Report,
+    check_kills,
+    deal,
+    first_names,
+    shard_journal,
+)
 from k150k_pipeline.pipelines.ingest import fetching, outputs, planning
 from k150k_pipeline.pipelines.ingest.layouts import find_layout
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan
 from k150k_pipeline.pipelines.ingest.probing import probe_clip
 from k150k_pipeline.pipelines.ingest.reading import read_tables
+from k150k_pipeline.reports import render
+from k150k_pipeline.reports.ingest import FIGURES, Ingested, corpus_frame, ingest_page
 from k150k_pipeline.schemas.ingest import IngestParameters
 
 logger = logging.getLogger(__name__)
@@ -124,7 +133,7 @@ def merge_ingest(
 
     Returns:
         Corpus rows sorted by name; failures table, one row per clip without a row; report; the
-        report again, which is saved last, when the others are on the disk.
+        report again with the first failed clips, saved last, when the others are on the disk.
 
     Raises:
         LostRowsError: A label is in no count; no output is replaced.
@@ -145,13 +154,15 @@ def merge_ingest(
     outputs.repair_corpus(journal.output)
     logger.info("%s", report["summary"])
     _warn(report, ingest)
-    return rows, failures, report, report
+    reasons = failures["stage"] + "/" + failures["reason"]
+    failed = first_names(failures["clip_name"], reasons)
+    return rows, failures, report, {**report, "failed_clips": failed}
 
 
 def account_for_labels(
     report: Report, labels: DropLabels, journal: Journal, ingest: IngestParameters
-) -> tuple[Report, Report]:
-    """Read the corpus back and write down how it was made.
+) -> tuple[Any, ...]:
+    """Read the corpus back, write down how it was made, and draw the page.
 
     Args:
         report: Report of the run, saved after the corpus.
@@ -160,18 +171,25 @@ def account_for_labels(
         ingest: Block ``ingest``.
 
     Returns:
-        The replay manifest; the report, saved last and saying that the manifest is on the disk.
+        The replay manifest; the report page; its figures, in the order of
+        ``reports.ingest.FIGURES``; the report, saved last and saying that these are on the disk.
 
     Raises:
         LostRowsError: The corpus is not what was written.
     """
-    rows = len(outputs.read_corpus(journal.output))
+    corpus = outputs.read_corpus(journal.output)
+    rows = len(corpus)
     if rows != report["counts"]["rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
             f"with {rows}. The journal in {journal.folder} is kept: run the same command again"
         )
-    return outputs.replay_manifest(labels, report, journal.output, ingest), report
+    manifest = outputs.replay_manifest(labels, report, journal.output, ingest)
+    facts = {key: value for key, value in report.items() if key != "failed_clips"}
+    frame = corpus_frame(list(corpus.values()))
+    block = ingest.model_dump(mode="json")
+    page = ingest_page(Ingested(facts, frame, report["failed_clips"], block))
+    return manifest, render(page), *page.drawn(FIGURES), report
 
 
 def judge(report: Report, journal: Journal) -> None:

@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from k150k_pipeline.pipelines.clipwise import sharded
 from k150k_pipeline.pipelines.ingest import nodes
+from k150k_pipeline.reports.ingest import FIGURES
 
 NAMESPACE = "ingest"
 _BLOCK = "params:ingest"
@@ -20,11 +21,16 @@ def create_pipeline(corpus: str, shards: int) -> Pipeline:
 
     Returns:
         Inputs ``<corpus>_drop`` and ``<corpus>_ingest_journal``; outputs ``<corpus>_corpus``, its
-        replay manifest, and ``<corpus>_ingest_failures`` and ``<corpus>_ingest_report``.
+        replay manifest, ``<corpus>_ingest_failures``, ``<corpus>_ingest_report``, and
+        ``<corpus>_ingest_page`` with its figures.
     """
     drop, journal, rows = f"{corpus}_drop", f"{corpus}_ingest_journal", f"{corpus}_corpus"
     failures, report = f"{corpus}_ingest_failures", f"{corpus}_ingest_report"
     manifest = f"{corpus}_corpus_manifest"
+    pictures = [
+        f"{corpus}_ingest_page",
+        *(f"{corpus}_ingest_{figure}_figure" for figure in FIGURES),
+    ]
     labels, plan, fetched, tally, merged, accounted = (
         f"{corpus}_{x}" for x in ("labels", "plan", "fetched", "tally", "merged", "accounted")
     )
@@ -50,13 +56,13 @@ def create_pipeline(corpus: str, shards: int) -> Pipeline:
             node(
                 nodes.account_for_labels,
                 [merged, labels, journal, _BLOCK],
-                [manifest, accounted],
+                [manifest, *pictures, accounted],
                 name="account",
             ),
             node(nodes.judge, [accounted, journal], None, name="judge"),
         ],
         namespace=NAMESPACE,
         inputs={drop, journal},
-        outputs={rows, failures, report, manifest},
+        outputs={rows, failures, report, manifest, *pictures},
         parameters={"ingest"},
     )
