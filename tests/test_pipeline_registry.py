@@ -196,4 +196,6 @@ def test_commands_that_train_nothing_import_no_training_library():
     code = "import sys, k150k_pipeline.pipeline_registry; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert "k150k_pipeline.pipelines.mos_head" in modules
-    assert not {"sklearn", "matplotlib", "onnx", "onnxruntime"} & set(modules.split())
+    assert not {"sklearn", "matplotlib", "onnx", "onnxruntime", "plotly", "jinja2"} & set(
+        modules.split()
+    )

@@ -13,6 +13,7 @@ from k150k_pipeline.reports.page import (
     attempted,
     duration,
     few,
+    published,
     render,
     shortened,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "attempted",
     "duration",
     "few",
+    "published",
     "render",
     "shortened",
 ]

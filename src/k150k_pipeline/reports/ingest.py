@@ -73,7 +73,9 @@ class Ingested:
 
 def corpus_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return corpus rows as a table of the columns that the page needs; 0 becomes NaN."""
-    frame = pd.DataFrame(list(rows), columns=[*_TEXTS, *_NUMBERS])
+    # Names need not be UTF-8, so they are objects, not the strings of pandas.
+    cells = {name: [row.get(name) for row in rows] for name in (*_TEXTS, *_NUMBERS)}
+    frame = pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in cells.items()})
     for name in _NUMBERS:
         values = pd.to_numeric(frame[name], errors="coerce").astype(float)
         frame[name] = values if name == "mos_std_dev" else values.where(values > 0)

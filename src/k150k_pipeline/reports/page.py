@@ -163,6 +163,27 @@ def attempted(title: str, make: Callable[[], Sequence[Block]]) -> Section:
         return Section(title, [Text(f"This part cannot be drawn ({what}): please report this.")])
 
 
+def published(
+    title: str, make: Callable[[], Page], names: Sequence[str]
+) -> tuple[str, list[Figure]]:
+    """Return the HTML of a page and its figures; what cannot be made says so and raises nothing.
+
+    Args:
+        title: Title of the page if it cannot be made.
+        make: Returns the page.
+        names: Names of its figures, in order.
+    """
+    try:
+        page = make()
+        return render(page), page.drawn(names)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        logger.warning("The report page %r cannot be drawn (%s)", title, what)
+        why = Text(f"This page cannot be drawn ({what}): please report this. Nothing else is lost.")
+        page = Page(title, "", [Section("No report", [why])])
+        return render(page), page.drawn(names)
+
+
 def render(page: Page) -> str:
     """Return the HTML of a page; the same page gives the same text.
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.precedence import RowChoice
 from k150k_pipeline.pipelines.clipwise import Report
-from k150k_pipeline.reports import render
+from k150k_pipeline.reports import Page, published
 from k150k_pipeline.reports.extract import FIGURES, Extracted, extract_page
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 
@@ -35,12 +35,15 @@ def draw(
         extract: Block ``extract``.
         vmaf: Block ``vmaf``.
     """
-    frame = table.to_pandas()
-    blocks = {"extract": extract.model_dump(mode="json"), "vmaf": vmaf.model_dump(mode="json")}
     facts = {key: value for key, value in report.items() if key != "failed_clips"}
-    times = row_times(journal, report, set(frame["clip_name"]))
-    page = extract_page(Extracted(facts, frame, times, report["failed_clips"], blocks))
-    return render(page), page.drawn(FIGURES)
+    blocks = {"extract": extract.model_dump(mode="json"), "vmaf": vmaf.model_dump(mode="json")}
+
+    def make() -> Page:
+        frame = table.to_pandas()
+        times = row_times(journal, report, set(frame["clip_name"]))
+        return extract_page(Extracted(facts, frame, times, report["failed_clips"], blocks))
+
+    return published(f"Features of {report['corpus']}", make, FIGURES)
 
 
 def row_times(journal: Journal, report: Report, names: Collection[str]) -> pd.DataFrame:

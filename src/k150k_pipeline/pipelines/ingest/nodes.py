@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -28,9 +28,12 @@ from k150k_pipeline.pipelines.ingest.layouts import find_layout
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan
 from k150k_pipeline.pipelines.ingest.probing import probe_clip
 from k150k_pipeline.pipelines.ingest.reading import read_tables
-from k150k_pipeline.reports import render
+from k150k_pipeline.reports import Page, published
 from k150k_pipeline.reports.ingest import FIGURES, Ingested, corpus_frame, ingest_page
 from k150k_pipeline.schemas.ingest import IngestParameters
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure  # imported where a figure is made
 
 logger = logging.getLogger(__name__)
 
@@ -185,11 +188,20 @@ def account_for_labels(
             f"with {rows}. The journal in {journal.folder} is kept: run the same command again"
         )
     manifest = outputs.replay_manifest(labels, report, journal.output, ingest)
+    page, figures = _draw(report, list(corpus.values()), ingest)
+    return manifest, page, *figures, report
+
+
+def _draw(
+    report: Report, rows: list[outputs.Row], ingest: IngestParameters
+) -> tuple[str, list[Figure]]:
     facts = {key: value for key, value in report.items() if key != "failed_clips"}
-    frame = corpus_frame(list(corpus.values()))
     block = ingest.model_dump(mode="json")
-    page = ingest_page(Ingested(facts, frame, report["failed_clips"], block))
-    return manifest, render(page), *page.drawn(FIGURES), report
+
+    def make() -> Page:
+        return ingest_page(Ingested(facts, corpus_frame(rows), report["failed_clips"], block))
+
+    return published(f"Corpus {report['corpus']}", make, FIGURES)
 
 
 def judge(report: Report, journal: Journal) -> None:
