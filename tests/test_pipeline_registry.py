@@ -7,6 +7,8 @@ import pytest
 
 from k150k_pipeline import pipeline_registry, pipeline_shape
 from k150k_pipeline.pipeline_shape import shape_from
+from k150k_pipeline.reports.extract import FIGURES as EXTRACT_FIGURES
+from k150k_pipeline.reports.ingest import FIGURES as INGEST_FIGURES
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.parameters import ExtractParameters
@@ -42,6 +44,7 @@ def test_extract_reads_scores_and_clips_and_makes_features_card_and_report(regis
     extract = register(extract={"shards": 3})["extract"]
     assert data_inputs(extract) == {"k150ka_scores", "k150ka_clips", "k150ka_journal"}
     outputs = {f"k150ka_{x}" for x in ("features", "failures", "report", "data_card")}
+    outputs |= {"k150ka_page", *(f"k150ka_{figure}_figure" for figure in EXTRACT_FIGURES)}
     assert extract.outputs() == outputs
     assert shards_of(extract) == 3
     assert {node.namespace for node in extract.nodes} == {"extract", "extract.score"}
@@ -55,6 +58,8 @@ def test_ingest_reads_a_drop_and_makes_a_corpus(register):
         "konvid_1k_corpus_manifest",
         "konvid_1k_ingest_failures",
         "konvid_1k_ingest_report",
+        "konvid_1k_ingest_page",
+        *(f"konvid_1k_ingest_{figure}_figure" for figure in INGEST_FIGURES),
     }
     assert shards_of(ingest) == 2
 
@@ -196,6 +201,4 @@ def test_commands_that_train_nothing_import_no_training_library():
     code = "import sys, k150k_pipeline.pipeline_registry; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert "k150k_pipeline.pipelines.mos_head" in modules
-    assert not {"sklearn", "matplotlib", "onnx", "onnxruntime", "plotly", "jinja2"} & set(
-        modules.split()
-    )
+    assert not {"sklearn", "matplotlib", "onnx", "onnxruntime", "plotly"} & set(modules.split())

@@ -107,7 +107,7 @@ def test_the_last_words_name_the_faults_the_report_and_what_to_try(made):
         words = "".join(run.output.rpartition("The sample has two faults on purpose")[1:])
         assert f"{clip_name(len(RECIPES))} is cut off" in words
         assert f"{LABEL_WITHOUT_CLIP} has a label and no clip" in words
-        assert str(run.data / "08_reporting/k150ka_report.json") in words
+        assert str(run.data / "08_reporting/k150ka_report.html") in words
         assert re.findall(r"^  (?:python -m )?kedro (.+?) +#", words, re.MULTILINE) == [
             c for c, _ in NEXT
         ]

@@ -47,7 +47,6 @@ _IMPORTED = (
     "kedro_viz.launchers.cli.main",
     "matplotlib.backends.backend_agg",
     "matplotlib.pyplot",
-    "jinja2",
     "onnx",
     "plotly.graph_objects",
     "pyarrow.dataset",

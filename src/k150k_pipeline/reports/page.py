@@ -17,9 +17,10 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
 if TYPE_CHECKING:
-    from jinja2 import Template  # like plotly, imported where a page is made
-    from plotly.graph_objects import Figure
+    from plotly.graph_objects import Figure  # imported where a figure is made
 
 logger = logging.getLogger(__name__)
 
@@ -246,8 +247,6 @@ def is_number(value: Value) -> bool:
 
 @cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader(__package__, "."),
         autoescape=True,

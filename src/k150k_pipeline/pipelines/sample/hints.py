@@ -18,8 +18,8 @@ NEXT = (
 )
 """Commands to try after the sample was made, and what each shows."""
 
-SAMPLE_REPORT = "k150ka_report"
-"""Dataset of the report that counts the faults of the sample."""
+SAMPLE_REPORT = "k150ka_page"
+"""Dataset of the report page that counts the faults of the sample."""
 
 _PROGRAMS = ("kedro", "k150k")
 _MODULES = ("kedro", "k150k_pipeline")
@@ -29,14 +29,15 @@ def describe_sample(report: Path, argv: Sequence[str] | None = None) -> str:
     """Return that the faults of the sample are deliberate, where its report is, and what to try.
 
     Args:
-        report: The report of the run.
+        report: The report page of the run.
         argv: Command line of the run, that of this process by default; its program is named.
     """
     cut = next(number for number, recipe in enumerate(RECIPES, start=1) if recipe.cut)
     program = _program((argv or sys.argv)[0])
     lines = [
         f"The sample has two faults on purpose: {clip_name(cut)} is cut off in the middle,",
-        f"  and {LABEL_WITHOUT_CLIP} has a label and no clip. Both are counted in the report:",
+        f"  and {LABEL_WITHOUT_CLIP} has a label and no clip. Both are counted in the report,",
+        "  which a browser opens:",
         f"  {report}",
         "Try next:",
         *(f"  {program} {command}   # {shows}" for command, shows in NEXT),
