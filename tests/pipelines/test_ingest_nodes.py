@@ -59,11 +59,12 @@ class Drop:
             nodes.probe_shard(plan, labels, self.journal, ingest, shard=shard, shards=SHARDS)
             for shard in range(SHARDS)
         ]
-        rows, failures, report, _ = nodes.merge_ingest(
+        rows, failures, report, merged = nodes.merge_ingest(
             plan, labels, self.path, self.journal, ingest, add_up(fetched, *probed)
         )
         AtomicJSONLinesDataset(filepath=str(self.corpus)).save(rows)
-        nodes.account_for_labels(report, labels, self.journal, ingest)
+        _, page, *_ = nodes.account_for_labels(merged, labels, self.journal, ingest)
+        assert "cannot be drawn" not in page
         self.plan = plan
         self.failures = {r.clip_name: (r.stage, r.reason) for r in failures.itertuples()}
         return report
