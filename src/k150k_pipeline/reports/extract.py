@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from k150k_pipeline.mos.table import uninformative
+from k150k_pipeline.reports.failures import failure_blocks
 from k150k_pipeline.reports.page import (
     Block,
     Drawing,
@@ -27,7 +28,6 @@ from k150k_pipeline.reports.page import (
     Tiles,
     attempted,
     duration,
-    few,
     shortened,
 )
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
@@ -39,7 +39,6 @@ FIGURES = ("rate", "seconds", "failures", "mos", "features", "features_mos")
 Floats = npt.NDArray[np.float64]
 
 _SLOWEST = 10
-_NAMED = 5
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 _CELLS = 36
 _PACKAGES = ("kedro", "numpy", "pandas", "pyarrow", "av", "imageio-ffmpeg")
@@ -191,22 +190,7 @@ def _time(made: Extracted) -> Iterator[Block]:
 
 
 def _failures(made: Extracted) -> Iterator[Block]:
-    from k150k_pipeline.reports import figures
-
-    report, reasons = made.report, made.report["failures_by_reason"]
-    by_count = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    yield Drawing(
-        "failures", "Failures by reason",
-        "Each bar is how many clips have no row for this reason; the failures table has them all.",
-        figures.bars(by_count, "clips") if by_count else figures.empty_figure("No clip failed."),
-    )  # fmt: skip
-    rows = [[why, n, few(made.failed.get(why, []), _NAMED)] for why, n in by_count.items()]
-    yield Table("Failed clips", ["reason", "clips", "the first of them"], rows)
-    check = [
-        [what, len(report.get(key, [])), few(report.get(key, []), _NAMED)]
-        for key, what in _CHECK.items()
-    ]
-    yield Table("To check", ["what", "number", "the first of them"], [r for r in check if r[1]])
+    return failure_blocks(made.report, made.failed, _CHECK)
 
 
 def _mos(made: Extracted) -> Iterator[Block]:

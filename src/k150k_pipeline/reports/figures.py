@@ -327,7 +327,8 @@ def _bins(values: Floats, number: int = _BINS) -> Floats:
         return np.array([low - reach, low + reach])
     step = _step(values)
     if step and (high - low) / step <= number:
-        return low + step * (np.arange(round((high - low) / step) + 2) - 0.5)
+        steps: Floats = np.arange(round((high - low) / step) + 2, dtype=np.float64)
+        return low + step * (steps - 0.5)
     edges: Floats = np.linspace(low, high, number + 1)
     return edges
 

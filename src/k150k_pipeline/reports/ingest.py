@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from k150k_pipeline.reports.failures import failure_blocks
 from k150k_pipeline.reports.page import (
     Block,
     Drawing,
@@ -22,6 +23,7 @@ from k150k_pipeline.reports.page import (
     Text,
     Tile,
     Tiles,
+    Value,
     attempted,
     duration,
     few,
@@ -138,23 +140,7 @@ def _attrition(made: Ingested) -> Iterator[Block]:
 
 
 def _failures(made: Ingested) -> Iterator[Block]:
-    from k150k_pipeline.reports import figures
-
-    report, reasons = made.report, made.report["failures_by_reason"]
-    by_count = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    yield Drawing(
-        "failures", "Failures by stage and reason",
-        "Each bar is how many clips have no row for this reason; the failures table has them all.",
-        figures.bars(by_count, "clips") if by_count else figures.empty_figure("No clip failed."),
-    )  # fmt: skip
-    rows = [[why, n, few(made.failed.get(why, []))] for why, n in by_count.items()]
-    yield Table("Failed clips", ["stage/reason", "clips", "the first of them"], rows)
-    check = [
-        [what, len(report.get(key, [])), few(report.get(key, []), 3)]
-        for key, what in _CHECK.items()
-    ]
-    found = [row for row in check if row[1]]
-    yield Table("To check", ["what", "number", "the first of them"], found, wide=True)
+    return failure_blocks(made.report, made.failed, _CHECK)
 
 
 def _opinions(made: Ingested) -> Iterator[Block]:
@@ -224,7 +210,7 @@ def _duplicates(made: Ingested) -> Iterator[Block]:
         else "No two clips have equal bytes."
     )
     if groups:
-        rows = [[len(group), few(group)] for group in groups[:_MOST_GROUPS]]
+        rows: list[list[Value]] = [[len(group), few(group)] for group in groups[:_MOST_GROUPS]]
         yield Table("Groups with equal bytes", ["clips", "names"], rows, wide=True)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -148,7 +148,7 @@ class Page:
         return [self.figures().get(name, missing) for name in names]
 
 
-def attempted(title: str, make: Callable[[], Sequence[Block]]) -> Section:
+def attempted(title: str, make: Callable[[], Iterable[Block]]) -> Section:
     """Return a section; one that cannot be made says so, as a run must not fail because of it.
 
     Args:
