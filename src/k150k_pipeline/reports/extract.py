@@ -266,7 +266,7 @@ def _against_mos(made: Extracted) -> Iterator[Block]:
         )
         if trace is not None:
             rho = found[column]["spearman"]
-            title = column if rho is None else f"{column} (Spearman {rho:.2f})"
+            title = column if rho is None else f"{column} (Spearman {round(rho, 2) + 0.0:.2f})"
             panels.append(figures.Panel(title, trace, _unit(column), "MOS"))
     yield Drawing(
         "features_mos", "Each feature against MOS",
