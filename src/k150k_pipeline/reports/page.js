@@ -4,7 +4,9 @@
   const boxes = [...document.querySelectorAll("[data-figure]")];
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const options = {responsive: true, displayModeBar: false};
-  const template = (onPaper) => data.templates[dark.matches && !onPaper ? "dark" : "light"];
+  const print = matchMedia("print");
+  const template = (onPaper) =>
+    data.templates[dark.matches && !onPaper && !print.matches ? "dark" : "light"];
   const each = (change) => boxes.forEach((box) => Plotly.relayout(box, change(box)));
 
   for (const box of boxes) {
