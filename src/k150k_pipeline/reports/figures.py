@@ -91,10 +91,8 @@ def new_figure(*traces: Any, x: str = "", y: str = "", **layout: Any) -> go.Figu
         y: Title of the y axis, with the unit.
         layout: More of plotly's layout, such as ``height`` in pixels.
     """
-    figure = go.Figure(data=list(traces), layout={"template": _PLAIN, **layout})
-    figure.update_xaxes(title_text=x or None)
-    figure.update_yaxes(title_text=y or None)
-    return figure
+    axes = {"xaxis": {"title": {"text": x or None}}, "yaxis": {"title": {"text": y or None}}}
+    return go.Figure(data=list(traces), layout={"template": _PLAIN, **axes, **layout})
 
 
 def empty_figure(why: str) -> go.Figure:
@@ -231,7 +229,12 @@ def multiples(panels: Sequence[Panel]) -> go.Figure:
     rows = -(-len(panels) // _PANELS)
     height = rows * (_PANEL_HEIGHT + _PANEL_GAP)
     width = 1 / (_PANELS + _BETWEEN * (_PANELS - 1))
-    layout: dict[str, Any] = {"height": height, "annotations": [], "colorway": [_ONE_COLOUR]}
+    layout: dict[str, Any] = {
+        "height": height,
+        "annotations": [],
+        "colorway": [_ONE_COLOUR],
+        "template": _PLAIN,
+    }
     for index, panel in enumerate(panels):
         number = str(index + 1) if index else ""
         row, column = divmod(index, _PANELS)
@@ -239,13 +242,11 @@ def multiples(panels: Sequence[Panel]) -> go.Figure:
         across = [left, left + width]
         top = 1 - (row * (_PANEL_HEIGHT + _PANEL_GAP) + 30) / height
         down = [top - _PANEL_HEIGHT / height, top]
-        panel.trace.update(xaxis=f"x{number}", yaxis=f"y{number}")
+        panel.trace.xaxis, panel.trace.yaxis = f"x{number}", f"y{number}"
         layout[f"xaxis{number}"] = _axis(panel.x, across, f"y{number}")
         layout[f"yaxis{number}"] = _axis(panel.y, down, f"x{number}")
         layout["annotations"].append(_heading(panel.title, across[0], top))
-    figure = go.Figure(data=[panel.trace for panel in panels])
-    figure.update_layout(template=_PLAIN, **layout)
-    return figure
+    return go.Figure(data=[panel.trace for panel in panels], layout=layout)
 
 
 def _axis(title: str, domain: list[float], anchor: str) -> dict[str, Any]:
