@@ -110,7 +110,7 @@ def test_the_wheel_has_all_that_it_needs_and_nothing_of_the_user(wheel):
     expected |= {
         str(p.relative_to(CHECKOUT / "src/k150k_pipeline"))
         for p in (CHECKOUT / "src").rglob("*")
-        if p.suffix in {".py", ".json"} or p.name == "py.typed"
+        if p.suffix in {".py", ".json", ".css", ".js", ".j2"} or p.name == "py.typed"
     }
     assert len(kept) > 10 and expected <= names
     library = {LIBRARY} if COMPILER else set()
