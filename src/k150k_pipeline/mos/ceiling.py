@@ -69,13 +69,23 @@ class Ceiling:
         Args:
             contents: Contents that the model is judged on.
         """
+        return self._ends(contents, +1)
+
+    def lowest(self, contents: int) -> tuple[float, float]:
+        """Return the lower ends of the same intervals, of PLCC and SROCC.
+
+        Args:
+            contents: Contents that the model is judged on.
+        """
+        return self._ends(contents, -1)
+
+    def _ends(self, contents: int, side: int) -> tuple[float, float]:
         own = _fisher(self.plcc_high) - _fisher(self.plcc)
         luck = _NORMAL_95 / np.sqrt(max(contents - 3, 1))
         of_ranks = luck * np.sqrt(1 + self.srocc**2 / 2)
-        return (
-            float(np.tanh(_fisher(self.plcc) + np.hypot(own, luck))),
-            min(float(np.tanh(_fisher(self.srocc) + np.hypot(own, of_ranks))) + _RANK_ERROR, 1.0),
-        )
+        plcc = np.tanh(_fisher(self.plcc) + side * np.hypot(own, luck))
+        srocc = np.tanh(_fisher(self.srocc) + side * np.hypot(own, of_ranks))
+        return float(plcc), min(float(srocc) + side * _RANK_ERROR, 1.0)
 
 
 def label_ceiling(labels: Floats, votes: Floats, vote_sd: Floats, source: str) -> Ceiling:
