@@ -72,9 +72,7 @@ def standing_figure(standings: Sequence[Standing], gate: Mapping[str, float]) ->
     return figure
 
 
-def predicted_true(
-    predictions: pd.DataFrame, fit: FitParameters
-) -> go.Figure:
+def predicted_true(predictions: pd.DataFrame, fit: FitParameters) -> go.Figure:
     """Return predictions against MOS with the fitted logistic curve.
 
     Args:
