@@ -18,6 +18,8 @@ from k150k_pipeline.mos.table import votes_of
 from k150k_pipeline.mos.types import CrossValidation, TableFacts, TrainingData, Verdict, without_nan
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
+_NOT_SHARED = ("inputs", "warnings")  # the inputs are elsewhere; warnings name single clips
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -119,7 +121,7 @@ def _files(
 
 def _training_data(facts: TableFacts, development: pd.DataFrame) -> TrainingData:
     data = {
-        **{key: value for key, value in facts.items() if key != "inputs"},
+        **{key: value for key, value in facts.items() if key not in _NOT_SHARED},
         "clips_trained_on": len(development),
         "contents_trained_on": int(development["content"].nunique()),
     }

@@ -155,13 +155,17 @@ class _Origin(JoinCounts):
 
 
 class TableFacts(_Origin):
-    """What a training table is made of."""
+    """What a training table is made of.
+
+    ``warnings`` name single clips, so no model set has them.
+    """
 
     inputs: list[str]
+    warnings: list[str]
 
 
 class TrainingData(_Origin):
-    """What a model was trained on: the facts of its table without the inputs, and two counts."""
+    """What a model was trained on: its table without inputs and warnings, and two counts."""
 
     clips_trained_on: int
     contents_trained_on: int

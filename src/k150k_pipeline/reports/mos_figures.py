@@ -62,14 +62,12 @@ def standing_figure(standings: Sequence[Standing], gate: Mapping[str, float]) ->
         "tickvals": list(range(len(names))), "ticktext": names, "zeroline": False,
         "range": [len(names) - 0.5, -0.5],
     }  # fmt: skip
-    figure.update_layout(
+    return figure.update_layout(
         yaxis={**of_names, "domain": [0.58, 1]},
         yaxis2={**of_names, "domain": [0, 0.42], "anchor": "x2"},
         xaxis={"title": {"text": "PLCC and SROCC (right is better)"}, "anchor": "y"},
         xaxis2={"title": {"text": "RMSE, MOS (left is better)"}, "anchor": "y2"},
     )
-    figure.update_layout(xaxis2_rangemode="tozero")
-    return figure
 
 
 def predicted_true(predictions: pd.DataFrame, fit: FitParameters) -> go.Figure:

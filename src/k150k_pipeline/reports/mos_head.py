@@ -21,17 +21,13 @@ from k150k_pipeline.reports.page import (
     Page,
     Sum,
     Table,
+    Text,
     Tile,
     Tiles,
     Value,
     attempted,
 )
 from k150k_pipeline.schemas.mos_parameters import MosHeadParameters
-
-FIGURES = (
-    "standing", "predicted_true", "residuals", "calibration", "errors", "importance", "folds",
-)  # fmt: skip
-"""Figures of the page, in the order of the node's outputs."""
 
 _NAMES = {
     "plcc": "PLCC", "srocc": "SROCC", "krocc": "KROCC", "rmse": "RMSE (MOS)",
@@ -70,13 +66,13 @@ def mos_head_page(
         f"{metrics['model']}, judged on {metrics['judged_on']} · k150k-pipeline {__version__} · "
         f"{made_at} · names single clips: do not publish",
         [
-            attempted("Verdict", lambda: _verdict(metrics)),
-            attempted("Scores", lambda: _scores(metrics)),
-            attempted("Predictions", lambda: _predictions(predictions, parameters)),
-            attempted("Columns", lambda: _importance(metrics["importance"], data)),
-            attempted("Cross-validation", lambda: _folds(results)),
-            attempted("Data", lambda: _data(data)),
-            attempted("Parameters and versions", lambda: _origin(data, parameters)),
+            attempted("Verdict", lambda: [*_verdict(metrics)]),
+            attempted("Scores", lambda: [*_scores(metrics)]),
+            attempted("Predictions", lambda: [*_predictions(predictions, parameters)]),
+            attempted("Columns", lambda: [*_importance(metrics["importance"], data)]),
+            attempted("Cross-validation", lambda: [*_folds(results)]),
+            attempted("Data", lambda: [*_data(data)]),
+            attempted("Parameters and versions", lambda: [*_origin(data, parameters)]),
         ],
         report,
     )
@@ -93,7 +89,9 @@ def _verdict(metrics: Facts) -> Iterator[Block]:
             Tile("Judged on", scores["clips"], "clips", f"{scores['contents']:,} contents"),
         ]
     )
-    yield _answers(metrics)
+    yield Text(f"Is it better than its baselines? {against_baselines(metrics)}")
+    yield Text(f"How far is it from the ceiling? {below_the_ceiling(metrics)}")
+    yield _why(metrics)
     gate = {c["name"]: c["threshold"] for c in metrics["checks"] if c["name"] in _NAMES}
     yield Drawing(
         "standing",
@@ -104,19 +102,10 @@ def _verdict(metrics: Facts) -> Iterator[Block]:
     )
 
 
-def _answers(metrics: Facts) -> Table:
-    verdict, reasons = metrics["verdict"], metrics["reasons"] or ["Every check is passed."]
+def _why(metrics: Facts) -> Table:
+    reasons = metrics["reasons"] or ["Every check is passed."]
     return Table(
-        "In short",
-        ["Question", "Answer"],
-        [
-            ["Is the model better than its baselines?", against_baselines(metrics)],
-            ["How far is it from the ceiling?", below_the_ceiling(metrics)],
-            *(
-                [f"Why {verdict}?" if first else "", _sentence(reason)]
-                for first, reason in zip([True, *[False] * len(reasons)], reasons, strict=False)
-            ),
-        ],
+        f"Why {metrics['verdict']}", ["Reason"], [[_sentence(reason)] for reason in reasons]
     )
 
 

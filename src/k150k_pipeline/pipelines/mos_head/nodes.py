@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,13 +79,17 @@ def make_table(
         fr_rows = read_rows(mos_head.fr_corpus, "mos_head.fr_corpus")
     table = build_table(features.to_pandas(), corpus, mos_head.columns, mos_head.corpus, fr_rows)
     engines = engines_of(features.schema.metadata)
-    for warning in (*filter(None, [mixed(engines)]), *contradictions.find(table.frame, corpus)):
-        logger.warning("%s", warning)
-    frame = _with_judge(table, mos_head, fr_rows)
+    warnings = [*filter(None, [mixed(engines)]), *contradictions.find(table.frame, corpus)]
+    frame, of_judge = _with_judge(table, mos_head, fr_rows)
+    warnings += of_judge
     frame["content"] = group_contents(frame, mos_head.splits.group_columns)
     splits = _mark_parts(frame, mos_head)
     _refuse_foreign_votes(frame, mos_head)
     _announce(len(splits.folds), mos_head, finished)
+    judge_engines, disagree = _judge_engines(mos_head, engines)
+    warnings += disagree
+    for warning in warnings:
+        logger.warning("%s", warning)
     facts: TableFacts = {
         "inputs": table.inputs,
         "dropped_columns": table.dropped,
@@ -94,9 +99,10 @@ def make_table(
         "parts": dict(sorted(Counter(frame["part"]).items())),
         "split_policy": splits.policy,
         "scored_with": engines,
-        "judge_scored_with": _judge_engines(mos_head, engines),
+        "judge_scored_with": judge_engines,
         "metadata_ranges": metadata_ranges(frame[frame["part"] == DEVELOPMENT]),
         "fingerprint": fingerprint(frame, table.inputs),
+        "warnings": warnings,
     }
     logger.info("Training table: %s", describe_table(facts))
     columns = [*_SAVED, *mos_head.splits.group_columns, *table.inputs, *METADATA_COLUMNS]
@@ -202,30 +208,38 @@ def _join(results: Sequence[CrossValidation]) -> dict[ModelKind, CrossValidation
 
 
 def draw(
-    predictions: pd.DataFrame, metrics: Verdict, mos_head: MosHeadParameters
-) -> tuple[Any, Any, Any, Any]:
-    """Draw predictions against MOS, residuals, importance of the columns, and the folds."""
-    from k150k_pipeline.mos import pictures
+    report: Mapping[str, Any],
+    predictions: pd.DataFrame,
+    mos_head: MosHeadParameters,
+    *,
+    figures: Sequence[str],
+) -> tuple[Any, ...]:
+    """Draw the report of a judged model.
 
-    predicted, true = (predictions[c].to_numpy(dtype=float) for c in ("predicted", "mos"))
-    subject = f"{metrics['model']}, {metrics['judged_on']}, {len(true):,} clips"
-    results = [with_nan(result) for result in metrics["cross_validation"].values()]
-    title = f"Prediction and MOS: {subject}"
-    return (
-        pictures.predicted_against_true(predicted, true, mos_head.fit, title),
-        pictures.residuals(predicted, true, f"Residuals: {subject}"),
-        pictures.feature_importance(metrics["importance"], f"Importance of columns: {subject}"),
-        pictures.fold_boxes(results, "Cross-validation by kind of model"),
-    )
+    Args:
+        report: Report of the run, as it was saved.
+        predictions: Predictions for the judged clips, as they were saved.
+        mos_head: Block ``mos_head``.
+        figures: Names of the figures.
+
+    Returns:
+        The page as HTML, and its figures in the order of their names.
+    """
+    from k150k_pipeline.reports import mos_head as reports  # plotly: not for every command
+    from k150k_pipeline.reports import render
+
+    made_at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    page = reports.mos_head_page(report, predictions, mos_head, made_at)
+    return (render(page), *page.drawn(figures))
 
 
 def _with_judge(
     table: TrainingTable, mos_head: MosHeadParameters, fr_rows: pd.DataFrame | None
-) -> pd.DataFrame:
-    """Return the rows of the table, and after them those of ``mos_head.judge_features``."""
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of the table, those of ``mos_head.judge_features``, and warnings on these."""
     rows = table.frame.assign(part="")
     if mos_head.judge_features is None:
-        return rows
+        return rows, []
     features = read_frame(mos_head.judge_features, "mos_head.judge_features")
     corpus = pd.DataFrame()
     if mos_head.judge_corpus is not None:
@@ -233,15 +247,14 @@ def _with_judge(
     judge = build_table(
         features, corpus, mos_head.columns, mos_head.corpus, fr_rows, inputs=table.inputs
     )
-    for warning in contradictions.find(judge.frame, corpus):
-        logger.warning("mos_head.judge_features: %s", warning)
+    found = contradictions.find(judge.frame, corpus)
+    warnings = [f"mos_head.judge_features: {warning}" for warning in found]
     if empty := [c for c in table.inputs if judge.frame[c].isna().all()]:
-        logger.warning(
-            "The judge's clips have no %s, so medians of the training clips stand for them: give "
-            "mos_head.judge_corpus for metadata",
-            ", ".join(empty),
+        warnings.append(
+            f"The judge's clips have no {', '.join(empty)}, so medians of the training clips stand "
+            "for them: give mos_head.judge_corpus for metadata"
         )
-    return pd.concat([rows, judge.frame.assign(part=JUDGE)], ignore_index=True)
+    return pd.concat([rows, judge.frame.assign(part=JUDGE)], ignore_index=True), warnings
 
 
 def _mark_parts(frame: pd.DataFrame, mos_head: MosHeadParameters) -> Splits:
@@ -307,11 +320,12 @@ def _judged_rows(
     return frame.iloc[splits.held_out], "the held-out part"
 
 
-def _judge_engines(mos_head: MosHeadParameters, trained: Engines) -> Engines:
-    """Return the engines of the judge's features, and warn if the training table has others."""
+def _judge_engines(
+    mos_head: MosHeadParameters, trained: Engines
+) -> tuple[Engines, list[str]]:
+    """Return the engines of the judge's features, and a warning if the table has others."""
     if mos_head.judge_features is None:
-        return {}
+        return {}, []
     found = engines_of_file(mos_head.judge_features)
-    if warning := disagreement(found, trained, "mos_head.judge_features"):
-        logger.warning("%s", warning)
-    return found
+    warning = disagreement(found, trained, "mos_head.judge_features")
+    return found, [warning] if warning else []

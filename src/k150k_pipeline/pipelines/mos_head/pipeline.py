@@ -9,7 +9,11 @@ from k150k_pipeline.pipelines.mos_head import nodes
 from k150k_pipeline.schemas.mos_parameters import MODEL_KINDS
 
 NAMESPACE = "mos_head"
-PICTURES = ("predicted_true", "residuals", "importance", "folds")
+FIGURES = (
+    "standing", "predicted_true", "residuals", "calibration", "errors", "importance", "folds",
+)  # fmt: skip
+"""Figures of the report page."""
+
 _FINISHED = "mos_head_finished"
 _PARTS = 5  # the nodes of a kind: kinds differ in cost, and whole ones would leave a core idle
 _BLOCK = "params:mos_head"
@@ -24,9 +28,9 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
 
     Returns:
         Outputs ``mos_model_set``, ``mos_head_metrics``, ``mos_head_report``,
-        ``mos_head_predictions`` and the pictures.
+        ``mos_head_predictions``, ``mos_head_page`` and its figures.
     """
-    pictures = [f"mos_head_{name}" for name in PICTURES]
+    pictures = ["mos_head_page", *(f"mos_head_figure_{name}" for name in FIGURES)]
     outputs = ["mos_head_predictions", "mos_head_metrics", "mos_model_set", "mos_head_report"]
     shares = {
         (kind, part): f"folds_{kind}_{part}" for kind in MODEL_KINDS for part in range(_PARTS)
@@ -55,8 +59,8 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
                 name="train",
             ),
             node(
-                nodes.draw,
-                ["mos_head_predictions", "mos_head_metrics", _BLOCK],
+                Bound(nodes.draw, {"figures": FIGURES}),
+                ["mos_head_report", "mos_head_predictions", _BLOCK],
                 pictures,
                 name="draw",
             ),
