@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import inspect
 import json
 import pickle
@@ -10,15 +9,15 @@ import pyarrow as pa
 import pytest
 from kedro.io import DatasetError
 from kedro_datasets import json as json_datasets
-from kedro_datasets import matplotlib, pandas
-from matplotlib.figure import Figure
+from kedro_datasets import pandas, plotly
+from plotly import graph_objects
 
 from k150k_pipeline.datasets import (
     AtomicCSVDataset,
-    AtomicFigureDataset,
     AtomicJSONDataset,
     AtomicJSONLinesDataset,
     AtomicParquetDataset,
+    AtomicPlotlyDataset,
     ClipFolderDataset,
     DataCardDataset,
     FolderDataset,
@@ -134,7 +133,7 @@ def test_journal_is_appended_to_and_never_saved(tmp_path):
         (FolderDataset, json_datasets.JSONDataset),
         (JournalDataset, json_datasets.JSONDataset),
         (ModelSetDataset, json_datasets.JSONDataset),
-        (AtomicFigureDataset, matplotlib.MatplotlibDataset),
+        (AtomicPlotlyDataset, plotly.JSONDataset),
     ],
 )
 def test_kedro_viz_recognises_each_preview_by_the_name_of_its_kind(ours, public):
@@ -148,14 +147,16 @@ def kind_of_preview(dataset: type) -> str:
 
 
 def test_figure_is_the_same_bytes_each_time_and_is_shown(tmp_path):
-    figure = Figure()
-    figure.subplots().plot([1, 2, 3])
-    paths = [tmp_path / name for name in ("1.png", "2.png")]
-    for path in paths:
-        AtomicFigureDataset(filepath=str(path)).save(figure)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    preview = AtomicFigureDataset(filepath=str(paths[0])).preview()
-    assert base64.b64decode(preview) == paths[0].read_bytes()
+    figure = graph_objects.Figure(graph_objects.Scatter(x=[1, 2], y=[3, 4]))
+    datasets = [
+        AtomicPlotlyDataset(filepath=str(tmp_path / name / "report.json"), figure="line")
+        for name in ("1", "2")
+    ]
+    for dataset in datasets:
+        dataset.save(figure)
+    assert datasets[0].path.read_bytes() == datasets[1].path.read_bytes()
+    assert datasets[0].preview()["data"][0]["y"] == [3, 4]
+    assert datasets[0].load() == figure
 
 
 def test_datasets_travel_to_workers(tmp_path):

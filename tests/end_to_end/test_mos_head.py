@@ -16,8 +16,10 @@ import pytest
 
 from k150k_pipeline.datasets.model_set import read_current
 from k150k_pipeline.mos.predict import OnnxHead
+from k150k_pipeline.pipelines.mos_head.pipeline import FIGURES
 from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
 from tests.conftest import KEDRO, Project, copy_project
+from tests.support.pages import ReadPage
 from tests.support.screen import TerminalRun
 from tests.support.victim import Victim
 from tests.support.waiting import HANG_GUARD_S
@@ -159,12 +161,21 @@ def test_sidecar_describes_the_file_and_holds_nothing_per_clip(head):
         assert not any(name.encode() in content for name in names)
 
 
-def test_pictures_and_metrics_are_there(head):
-    for name in ("predicted_true", "residuals", "importance", "folds"):
-        picture = head.root / f"data/08_reporting/mos_head_{name}.png"
-        assert picture.read_bytes().startswith(b"\x89PNG")
-    metrics = json.loads((head.root / "data/08_reporting/mos_head_metrics.json").read_text())
-    assert next(iter(metrics["importance"])) == "motion_mean"
+def test_report_page_and_its_figures_have_the_numbers_of_the_files(head):
+    reporting = head.root / "data/08_reporting"
+    page = ReadPage((reporting / "mos_head_report.html").read_text())
+    report = json.loads((reporting / "mos_head_report.json").read_text())
+    assert page.data["facts"] == report
+    assert next(iter(report["metrics"]["importance"])) == "motion_mean"
+    assert set(page.data["figures"]) == set(FIGURES)
+    for name in FIGURES:
+        saved = json.loads((reporting / f"mos_head_report_figures/{name}.json").read_text())
+        assert saved["data"] == page.data["figures"][name]["data"]
+    judged = pd.read_parquet(head.root / "data/07_model_output/mos_head_predictions.parquet")
+    points = page.data["figures"]["predicted_true"]["data"][0]
+    np.testing.assert_allclose(points["x"], judged["predicted"], rtol=1e-6)
+    assert points["text"] == judged["clip_name"].tolist()
+    assert "cannot be drawn" not in page.text
 
 
 @pytest.mark.thorough
@@ -172,12 +183,13 @@ def test_same_seed_same_bytes(head, monkeypatch):
     """Whatever the number of threads and processes, and the seed of Python's hashes."""
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     before, version = head.files(), (head.models / "current").readlink()
-    pictures = sorted((head.root / "data/08_reporting").glob("*.png"))
+    pictures = sorted((head.root / "data/08_reporting/mos_head_report_figures").glob("*.json"))
     drawn = [picture.read_bytes() for picture in pictures]
     shutil.rmtree(head.models)
     shutil.rmtree(head.finished)
     assert "is kept" not in head.run(default_runner=True)
     assert head.files() == before and (head.models / "current").readlink() == version
+    assert len(pictures) == len(FIGURES)
     assert [picture.read_bytes() for picture in pictures] == drawn
 
 

@@ -7,13 +7,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from pydantic import ValidationError
 from sklearn.dummy import DummyRegressor
 
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.mos import gate, judging, metrics, pictures
+from k150k_pipeline.mos import gate, judging, metrics
 from k150k_pipeline.mos.ceiling import label_ceiling
 from k150k_pipeline.mos.intervals import bootstrap
 from k150k_pipeline.mos.metrics import METRICS
@@ -303,22 +302,3 @@ def test_importance_finds_the_column_that_counts(frame, tiny):
     head = fit_head(frame, INPUTS, "trees", tiny, (0,))
     rises = judging.importance(head, frame, tiny)
     assert next(iter(rises)) == "a" and rises["a"] > 5 * rises["e"]
-
-
-def test_pictures_have_what_they_promise(frame, tiny):
-    head = fit_head(frame, INPUTS, "ridge", tiny, (0,))
-    predicted, true = head.predict(frame), frame["mos"].to_numpy()
-    scatter = pictures.predicted_against_true(predicted, true, FitParameters(), "t")
-    labels = [text.get_text() for text in scatter.legends[0].get_texts()]
-    assert "4-parameter logistic fit" in labels
-    assert len(pictures.feature_importance({"a": 0.2, "b": 0.1}, "t").axes[0].patches) == 2
-    flat = {"kind": "mlp", "scores": [{"seed": "ensemble", "plcc": math.nan}]}
-    good = {"kind": "ridge", "scores": [{"seed": "ensemble", "plcc": p} for p in (0.5, 0.6)]}
-    ticks = [t.get_text() for t in pictures.fold_boxes([good, flat], "t").axes[0].get_xticklabels()]
-    assert ticks == ["ridge", "mlp"]
-    pictures.residuals(predicted[:3], true[:3], "three clips").canvas.draw()
-    many = pd.concat([frame] * 10)
-    dense = pictures.predicted_against_true(
-        head.predict(many), many["mos"].to_numpy(), FitParameters(), "t"
-    )
-    assert len(dense.axes) == 2, "beyond 3,000 clips density is drawn, with its scale"

@@ -45,8 +45,6 @@ _IMPORTED = (
     "kedro_telemetry.plugin",
     "kedro_viz.integrations.kedro.hooks",
     "kedro_viz.launchers.cli.main",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.pyplot",
     "onnx",
     "plotly.graph_objects",
     "pyarrow.dataset",

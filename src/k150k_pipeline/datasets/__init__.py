@@ -2,7 +2,6 @@
 
 from k150k_pipeline.datasets.atomic import (
     AtomicCSVDataset,
-    AtomicFigureDataset,
     AtomicFileDataset,
     AtomicJSONDataset,
     AtomicJSONLinesDataset,
@@ -22,7 +21,6 @@ from k150k_pipeline.datasets.validated import ValidatedJSONDataset
 
 __all__ = [
     "AtomicCSVDataset",
-    "AtomicFigureDataset",
     "AtomicFileDataset",
     "AtomicJSONDataset",
     "AtomicJSONLinesDataset",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -16,14 +15,11 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from pandas.api.types import is_numeric_dtype
 
-from k150k_pipeline.datasets.previews import ImagePreview, JSONPreview, TablePreview
+from k150k_pipeline.datasets.previews import JSONPreview, TablePreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing, write_json
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.tables import open_table, quote_formula, unquote_formula
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # slow to import, for one dataset
 
 
 def lock_of(path: Path) -> Path:
@@ -272,23 +268,3 @@ class AtomicJSONDataset(AtomicFileDataset):
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""
         return JSONPreview(json.dumps(self.load()))
-
-
-class AtomicFigureDataset(AtomicFileDataset):
-    """A matplotlib figure as a PNG file; write-only."""
-
-    def load(self) -> NoReturn:
-        """Refuse: a picture cannot be turned back into a figure."""
-        raise DatasetError(
-            f"{self._filepath} is a picture, which no node can load: open it in a viewer"
-        )
-
-    @unwritable_as_dataset_error()
-    def save(self, data: Figure) -> None:
-        """Replace the file; the same figure gives the same bytes."""
-        with replacing(self._filepath) as temporary:
-            data.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
-
-    def preview(self) -> ImagePreview:
-        """Return the picture for kedro-viz."""
-        return ImagePreview(base64.b64encode(self._filepath.read_bytes()).decode())

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NewType
 
-ImagePreview = NewType("ImagePreview", str)
-"""A PNG, base64-encoded."""
-
 JSONPreview = NewType("JSONPreview", str)
 """A JSON document."""
 

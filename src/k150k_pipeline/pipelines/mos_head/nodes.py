@@ -320,9 +320,7 @@ def _judged_rows(
     return frame.iloc[splits.held_out], "the held-out part"
 
 
-def _judge_engines(
-    mos_head: MosHeadParameters, trained: Engines
-) -> tuple[Engines, list[str]]:
+def _judge_engines(mos_head: MosHeadParameters, trained: Engines) -> tuple[Engines, list[str]]:
     """Return the engines of the judge's features, and a warning if the table has others."""
     if mos_head.judge_features is None:
         return {}, []
