@@ -9,6 +9,7 @@ from k150k_pipeline import pipeline_registry, pipeline_shape
 from k150k_pipeline.pipeline_shape import shape_from
 from k150k_pipeline.reports.extract import FIGURES as EXTRACT_FIGURES
 from k150k_pipeline.reports.ingest import FIGURES as INGEST_FIGURES
+from k150k_pipeline.reports.fr_from_nr import FIGURES as FR_FIGURES
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.parameters import ExtractParameters
@@ -67,7 +68,8 @@ def test_ingest_reads_a_drop_and_makes_a_corpus(register):
 def test_fr_from_nr_reads_a_corpus_and_makes_another(register):
     fr = register(fr_from_nr={"shards": 2})["fr_from_nr"]
     assert data_inputs(fr) == {"konvid_150k_corpus", "konvid_150k_clips", "k150k_fr_journal"}
-    outputs = {f"k150k_fr_{x}" for x in ("corpus", "manifest", "failures", "report")}
+    outputs = {f"k150k_fr_{x}" for x in ("corpus", "manifest", "failures", "report", "page")}
+    outputs |= {f"k150k_fr_figure_{name}" for name in FR_FIGURES}
     assert fr.outputs() == outputs
     assert shards_of(fr) == 2
     fr = register(fr_from_nr={"corpus": "konvid-1k", "parquet": True})["fr_from_nr"]

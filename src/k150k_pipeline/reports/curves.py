@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import PchipInterpolator
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator  # slow to import
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -288,6 +290,8 @@ def _curve(sweeps: Sweeps, points: slice) -> tuple[Floats, Floats]:
 
 
 def _rate_over_vmaf(kbps: Floats, vmaf: Floats) -> PchipInterpolator | None:
+    from scipy.interpolate import PchipInterpolator
+
     order = np.argsort(kbps, kind="stable")
     rate, quality = np.log(kbps[order]), vmaf[order]
     if len(rate) < _LEAST_CURVE or not np.isfinite(rate).all() or not (np.diff(quality) > 0).all():

@@ -54,7 +54,7 @@ def mos_head_page(
     """Return the report of a judged model.
 
     Args:
-        report: ``mos_head_report.json``.
+        report: Keys ``data`` and ``metrics`` of ``mos_head_report.json``.
         predictions: ``clip_name``, ``mos`` and ``predicted`` of the judged clips.
         parameters: Block ``mos_head``.
         made_at: When the page is made, in words.

@@ -1,8 +1,10 @@
-"""Nodes of fr_from_nr: plan, sweep, merge, account."""
+"""Nodes of fr_from_nr: plan, sweep, merge, account, judge."""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -23,6 +25,9 @@ from k150k_pipeline.pipelines.clipwise import (
 )
 from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
+from k150k_pipeline.reports import render
+from k150k_pipeline.reports.curves import read_sweeps
+from k150k_pipeline.reports.fr_from_nr import FIGURES, Swept, fr_page
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
 
@@ -97,8 +102,8 @@ def merge_fr(
 
     Returns:
         Rows sorted by clip and CRF; manifest; failures table, one row per clip without FR rows;
-        report; with ``fr_from_nr.parquet`` the rows again, as Arrow batches; the report again,
-        which is saved last, when the others are on the disk.
+        report; with ``fr_from_nr.parquet`` the rows again, as Arrow batches; the report again with
+        the first failed clips, which is saved last, when the others are on the disk.
 
     Raises:
         LostRowsError: The number of clips is not that of earlier runs plus that of this run; no
@@ -112,31 +117,63 @@ def merge_fr(
     _refuse_wrong_count(journal, report["counts"])
     logger.info("%s", report["summary"])
     table = (rows.batches(),) if fr_from_nr.parquet else ()
-    return (rows, outputs.manifest(plan, rows, journal), failures, report, *table, report)
+    merged = {**report, "failed_clips": outputs.first_names(failures)}
+    return (rows, outputs.manifest(plan, rows, journal), failures, report, *table, merged)
 
 
-def account_for_rows(report: Report, journal: Journal, fr_from_nr: FrParameters) -> None:
-    """Count the rows of the written corpus, then check the failure rate.
+def account_for_rows(
+    report: Report, journal: Journal, fr_from_nr: FrParameters, vmaf: VmafParameters
+) -> tuple[Any, ...]:
+    """Read the written corpus back, count its rows, and draw the page.
 
     Args:
         report: Report of the run, saved after its rows.
         journal: Journal of the run; its ``output`` is the corpus.
-        fr_from_nr: Block ``fr_from_nr``.
+        fr_from_nr: Block ``fr_from_nr``, which the page shows.
+        vmaf: Block ``vmaf``, which the page shows.
+
+    Returns:
+        The report page; its figures, in the order of ``reports.fr_from_nr.FIGURES``; the report,
+        saved last and saying that the page is on the disk.
 
     Raises:
         LostRowsError: The corpus is not what was written.
-        FailureRateError: More clips failed than ``fr_from_nr.max_failure_rate`` allows.
     """
-    with journal.output.open("rb") as file:
-        lines = sum(1 for _ in file)
-    if lines != report["counts"]["fr_rows"]:
+    sweeps = read_sweeps(_read_rows(journal))
+    if len(sweeps.crf) != report["counts"]["fr_rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['fr_rows']} rows and is read "
-            f"back with {lines}. The journal in {journal.folder} is kept: run the same command "
-            "again"
+            f"back with {len(sweeps.crf)}. The journal in {journal.folder} is kept: run the same "
+            "command again"
         )
+    facts = {key: value for key, value in report.items() if key != "failed_clips"}
+    blocks = {
+        "fr_from_nr": fr_from_nr.model_dump(mode="json"),
+        "vmaf": vmaf.model_dump(mode="json"),
+    }
+    page = fr_page(Swept(facts, sweeps, report["failed_clips"], blocks))
+    return (render(page), *page.drawn(FIGURES), report)
+
+
+def judge(report: Report, journal: Journal, fr_from_nr: FrParameters) -> None:
+    """End a run in which too many clips failed, after its last output.
+
+    Args:
+        report: Report of the run.
+        journal: Journal of the run; its ``output`` is the corpus.
+        fr_from_nr: Block ``fr_from_nr``.
+
+    Raises:
+        FailureRateError: More clips failed than ``fr_from_nr.max_failure_rate`` allows.
+        PersistentKillsError: Clips have no row because their process was killed each time.
+    """
     limit = fr_from_nr.max_failure_rate
     check_failure_rate(report, limit, "fr_from_nr.max_failure_rate", journal.output)
+
+
+def _read_rows(journal: Journal) -> Iterator[dict[str, Any]]:
+    with journal.output.open("rb") as file:
+        yield from map(json.loads, file)
 
 
 def _refuse_wrong_count(journal: Journal, counts: dict[str, int]) -> None:

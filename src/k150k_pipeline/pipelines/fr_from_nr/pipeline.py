@@ -1,4 +1,4 @@
-"""Wiring of the fr_from_nr pipeline: plan, shards, merge, account."""
+"""Wiring of the fr_from_nr pipeline: plan, shards, merge, account, judge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from k150k_pipeline.pipelines.clipwise import sharded
 from k150k_pipeline.pipelines.fr_from_nr import nodes
+from k150k_pipeline.reports.fr_from_nr import FIGURES
 
 NAMESPACE = "fr_from_nr"
 _BLOCK = "params:fr_from_nr"
@@ -23,11 +24,14 @@ def create_pipeline(corpus: str, fr: str, shards: int, *, parquet: bool) -> Pipe
 
     Returns:
         Inputs ``<corpus>_corpus``, ``<corpus>_clips`` and ``<fr>_journal``; outputs
-        ``<fr>_corpus``, ``<fr>_manifest``, ``<fr>_failures``, ``<fr>_report`` and, when asked
-        for, ``<fr>_table``.
+        ``<fr>_corpus``, ``<fr>_manifest``, ``<fr>_failures``, ``<fr>_report``, ``<fr>_page`` and
+        its figures and, when asked for, ``<fr>_table``.
     """
     rows, clips = f"{corpus}_corpus", f"{corpus}_clips"
-    journal, plan, tally, merged = (f"{fr}_{x}" for x in ("journal", "plan", "tally", "merged"))
+    journal, plan, tally, merged, accounted = (
+        f"{fr}_{x}" for x in ("journal", "plan", "tally", "merged", "accounted")
+    )
+    pictures = [f"{fr}_page", *(f"{fr}_figure_{figure}" for figure in FIGURES)]
     outputs = [f"{fr}_{x}" for x in ("corpus", "manifest", "failures", "report")]
     table = [f"{fr}_table"] if parquet else []
     return pipeline(
@@ -46,10 +50,16 @@ def create_pipeline(corpus: str, fr: str, shards: int, *, parquet: bool) -> Pipe
                 [*outputs, *table, merged],
                 name="merge",
             ),
-            node(nodes.account_for_rows, [merged, journal, _BLOCK], None, name="account"),
+            node(
+                nodes.account_for_rows,
+                [merged, journal, *_BLOCKS],
+                [*pictures, accounted],
+                name="account",
+            ),
+            node(nodes.judge, [accounted, journal, _BLOCK], None, name="judge"),
         ],
         namespace=NAMESPACE,
         inputs={rows, clips, journal},
-        outputs={*outputs, *table},
+        outputs={*outputs, *table, *pictures},
         parameters={"fr_from_nr", "vmaf"},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -208,7 +208,8 @@ def _join(results: Sequence[CrossValidation]) -> dict[ModelKind, CrossValidation
 
 
 def draw(
-    report: Mapping[str, Any],
+    facts: TableFacts,
+    metrics: Verdict,
     predictions: pd.DataFrame,
     mos_head: MosHeadParameters,
     *,
@@ -217,8 +218,9 @@ def draw(
     """Draw the report of a judged model.
 
     Args:
-        report: Report of the run, as it was saved.
-        predictions: Predictions for the judged clips, as they were saved.
+        facts: Facts on the training table.
+        metrics: The verdict.
+        predictions: Predictions for the judged clips.
         mos_head: Block ``mos_head``.
         figures: Names of the figures.
 
@@ -229,6 +231,7 @@ def draw(
     from k150k_pipeline.reports import render
 
     made_at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    report = {"data": facts, "metrics": metrics}
     page = reports.mos_head_page(report, predictions, mos_head, made_at)
     return (render(page), *page.drawn(figures))
 

@@ -60,7 +60,7 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
             ),
             node(
                 Bound(nodes.draw, {"figures": FIGURES}),
-                ["mos_head_report", "mos_head_predictions", _BLOCK],
+                ["facts", "mos_head_metrics", "mos_head_predictions", _BLOCK],
                 pictures,
                 name="draw",
             ),

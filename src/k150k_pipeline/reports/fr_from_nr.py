@@ -1,0 +1,343 @@
+"""The page of an FR corpus: its rate-distortion curves, and what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from k150k_pipeline.reports.curves import (
+    QUANTILES,
+    BdRate,
+    Break,
+    Fan,
+    Sweeps,
+    by_bitrate,
+    by_crf,
+    compare_ways,
+    examples,
+    rate_breaks,
+    rates_by_crf,
+    vmaf_breaks,
+)
+from k150k_pipeline.reports.page import (
+    Block,
+    Drawing,
+    Facts,
+    Page,
+    Sum,
+    Table,
+    Text,
+    Tile,
+    Tiles,
+    Value,
+    attempted,
+    few,
+    shortened,
+)
+from k150k_pipeline.schemas.fr import CAVEAT
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure  # imported where a figure is made
+
+FIGURES = ("vmaf_bitrate", "vmaf_crf", "examples", "bitrate_crf")
+"""Names of the figures of the page."""
+
+_LISTED = 20
+_NAME = 48
+_MOST_WAYS = 3
+_MEDIAN, _LOW, _HIGH = 2, 0, 4
+_LOG = {"type": "log", "dtick": "D2"}
+_DASHES = ("solid", "dash", "dot")
+_QUANTILE_NAMES = [f"{q:.0%}".replace("50%", "median").replace("%", " %") for q in QUANTILES]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a run of fr_from_nr has made, as its page needs it.
+
+    Attributes:
+        report: The report of the run.
+        sweeps: The curves of the corpus.
+        failed: First names of the clips that failed, by reason.
+        parameters: Parameter blocks of the run by name.
+    """
+
+    report: Facts
+    sweeps: Sweeps
+    failed: Mapping[str, Sequence[str]]
+    parameters: Facts
+
+
+def fr_page(made: Swept) -> Page:
+    """Return the page of an FR corpus; a part that cannot be made says so."""
+    report = made.report
+    finished = datetime.fromtimestamp(report["finished_at"], UTC)
+    parts = {
+        "Clips": _clips,
+        "Rate and distortion": _curves,
+        "Breaks of order": _breaks,
+        "Ways of encoding (BD-rate)": _ways,
+        "Failures": _failures,
+        "Engine and parameters": _origin,
+    }
+    return Page(
+        f"FR rows of {report['corpus']}",
+        f"fr_from_nr, finished {finished:%Y-%m-%d %H:%M} UTC, {report['package']}",
+        [attempted(title, partial(part, made)) for title, part in parts.items()],
+        shortened(report),
+    )
+
+
+def _clips(made: Swept) -> Iterator[Block]:
+    counts, sweeps = made.report["counts"], made.sweeps
+    yield Text(
+        f"{counts['rows']:,} of {counts['wanted']:,} clips have rows, {counts['fr_rows']:,} in "
+        f"all; {counts['failed']:,} failed ({made.report['failure_rate']:.2%} of those tried).",
+        strong=True,
+    )
+    parts = [(name.replace("_", " "), counts[name]) for name in ("failed", "not_yet_tried")]
+    yield Sum(("clips wanted", counts["wanted"]), [("with rows", counts["rows"]), *parts])
+    before, new = counts["done_before"], counts["newly_finished"]
+    yield Sum(
+        ("clips with rows", counts["rows"]),
+        [("from before", before), ("finished in this run", new)],
+    )
+    yield Tiles(
+        [
+            Tile("Rows read", len(sweeps.crf), "rows"),
+            Tile("CRFs", ", ".join(map(str, np.unique(sweeps.crf).tolist())) or "none"),
+            Tile("Ways of encoding", len(sweeps.ways), note=few(sweeps.ways, 2)),
+            Tile("Rate of the run", made.report["clips_per_second"], "clips per second"),
+        ]
+    )
+    yield Text(CAVEAT)
+
+
+def _curves(made: Swept) -> Iterator[Block]:
+    parts = _parts(made.sweeps)
+    fan = "The line is the median over the clips, the band has half of them, bars 9 of 10, "
+    yield Drawing(
+        "vmaf_bitrate",
+        "VMAF and bitrate",
+        f"{fan}and a clip counts between its lowest and its highest bitrate only, so the clips "
+        "that need most bits are at the right.",
+        _fans({way: by_bitrate(part) for way, part in parts.items()}, "bitrate (kbit/s)", log=True),
+    )
+    yield Drawing(
+        "vmaf_crf",
+        "VMAF and CRF",
+        f"{fan}and a band that widens to the right shows clips that a high CRF harms unequally.",
+        _fans({way: by_crf(part) for way, part in parts.items()}, "CRF", log=False),
+    )
+    yield Drawing(
+        "examples",
+        "Curves of single clips",
+        "From the clip that costs least bits to the dearest; each point is one CRF, and higher to "
+        "the left is better.",
+        _example_figure(made.sweeps),
+    )
+    yield Drawing(
+        "bitrate_crf",
+        "Bitrate and CRF",
+        f"{fan}and the scale is logarithmic: a straight line is the same saving at every step.",
+        _rate_figure(parts),
+    )
+    for way, part in parts.items():
+        yield _quantile_table(way, part)
+
+
+def _breaks(made: Swept) -> Iterator[Block]:
+    sweeps = made.sweeps
+    of_vmaf, of_rate = vmaf_breaks(sweeps), rate_breaks(sweeps)
+    names = {step.clip for step in (*of_vmaf, *of_rate)}
+    yield Text(
+        f"{len(names):,} of {len(sweeps.clips):,} clips have a step to a higher CRF at which VMAF "
+        "or the bitrate rises. A rise of some hundredths of VMAF is the noise of the encoder; a large "
+        "one is worth a look at the clip."
+    )
+    yield _break_table("VMAF rises with the CRF", of_vmaf, "VMAF")
+    yield _break_table("The bitrate rises with the CRF", of_rate, "kbit/s")
+
+
+def _ways(made: Swept) -> Iterator[Block]:
+    found = compare_ways(made.sweeps)
+    if not found:
+        ways = few(made.sweeps.ways) or "none"
+        yield Text(
+            f"All rows were encoded in one way ({ways}), so there is no second curve and no "
+            "BD-rate. Rows of another encoder or preset in the same corpus would be compared here."
+        )
+        return
+    yield Table(
+        "Bitrate for the same VMAF",
+        ["Way", "Against", "BD-rate, %", "95 % from", "to", "Of"],
+        [_bd_row(rate) for rate in found],
+        "By piecewise cubics (PCHIP) of the logarithm of the bitrate over VMAF; negative is less "
+        "bitrate. Intervals are by resampling clips. The median curves of different clips differ "
+        "by their clips too, not by the way of encoding alone.",
+    )
+
+
+def _failures(made: Swept) -> Iterator[Block]:
+    counts = made.report["failures_by_reason"]
+    yield Table(
+        "Clips without rows, by reason",
+        ["Reason", "Clips", "First names"],
+        [[reason, n, few(list(made.failed.get(reason, ())))] for reason, n in counts.items()],
+        "The failures table names every clip.",
+    )
+
+
+def _origin(made: Swept) -> Iterator[Block]:
+    yield Table(
+        "Engine of this run",
+        ["What", "Value"],
+        [[key, str(value)] for key, value in made.report["scoring"].items()],
+    )
+    for name, block in made.parameters.items():
+        rows = [[key, str(value)] for key, value in block.items()]
+        yield Table(f"Parameters (block {name})", ["Parameter", "Value"], rows)
+
+
+def _parts(sweeps: Sweeps) -> dict[str, Sweeps]:
+    """Return the curves of the ways with the most rows, by way."""
+    rows = np.bincount(sweeps.way, minlength=len(sweeps.ways))
+    most = np.argsort(-rows, kind="stable")[:_MOST_WAYS].tolist()
+    return {sweeps.ways[way]: sweeps.of_way(way) for way in most}
+
+
+def _fans(fans: Mapping[str, Fan], x: str, *, log: bool) -> Figure:
+    from k150k_pipeline.reports import figures
+
+    if not any(len(fan.at) for fan in fans.values()):
+        return figures.empty_figure("There is no row to show.")
+    traces = [
+        trace
+        for (way, fan), dash in zip(fans.items(), _DASHES, strict=False)
+        for trace in _band(way, fan, dash)
+    ]
+    figure = figures.new_figure(*traces, x=x, y="VMAF")
+    figure.update_xaxes(**(_LOG if log else {}))
+    return figure
+
+
+def _band(way: str, fan: Fan, dash: str) -> list[object]:
+    """Return the median of a fan with its band; the first trace is invisible and ends the band."""
+    from plotly import graph_objects as go
+
+    from k150k_pipeline.reports.figures import numbers, plain
+
+    at, name = numbers(fan.at), plain(way)
+    shared = {"x": at, "mode": "lines", "legendgroup": name, "hoverinfo": "skip"}
+    median = go.Scatter(
+        x=at,
+        y=numbers(fan.vmaf[_MEDIAN]),
+        customdata=np.column_stack([fan.clips, fan.vmaf[_LOW], fan.vmaf[_HIGH]]).tolist(),
+        mode="lines+markers",
+        line={"dash": dash, "width": 3},
+        error_y={
+            "type": "data", "symmetric": False, "thickness": 1, "width": 3,
+            "array": numbers(fan.vmaf[_HIGH] - fan.vmaf[_MEDIAN]),
+            "arrayminus": numbers(fan.vmaf[_MEDIAN] - fan.vmaf[_LOW]),
+        },
+        name=f"{name}, median",
+        legendgroup=name,
+        hovertemplate=(
+            "%{x:.4g}: median %{y:.2f}, 5 % to 95 %: %{customdata[1]:.2f} to %{customdata[2]:.2f}, "
+            "%{customdata[0]:,} clips<extra></extra>"
+        ),
+    )  # fmt: skip
+    low = go.Scatter(**shared, y=numbers(fan.vmaf[1]), line={"width": 0}, showlegend=False)
+    high = go.Scatter(
+        **shared,
+        y=numbers(fan.vmaf[3]),
+        line={"width": 0},
+        fill="tonexty",
+        fillcolor="rgba(128,136,144,0.35)",
+        name=f"{name}, 25 % to 75 %",
+    )
+    return [low, high, median]
+
+
+def _example_figure(sweeps: Sweeps) -> Figure:
+    from plotly import graph_objects as go
+
+    from k150k_pipeline.reports.figures import empty_figure, new_figure, numbers, plain
+
+    curves = examples(sweeps)
+    if not curves:
+        return empty_figure("There is no row to show.")
+    symbols = ("circle", "diamond", "square", "cross", "x")
+    traces = [
+        go.Scatter(
+            x=numbers(sweeps.kbps[points]),
+            y=numbers(sweeps.vmaf[points]),
+            text=[f"CRF {crf}" for crf in sweeps.crf[points].tolist()],
+            mode="lines+markers",
+            marker={"size": 8, "symbol": symbol},
+            name=plain(_short(sweeps.clips[sweeps.clip[points.start]])),
+            hovertemplate="%{text}: %{x:.4g} kbit/s, VMAF %{y:.2f}<extra></extra>",
+        )
+        for points, symbol in zip(curves, symbols, strict=False)
+    ]
+    figure = new_figure(*traces, x="bitrate (kbit/s)", y="VMAF", height=420)
+    figure.update_xaxes(**_LOG)
+    return figure
+
+
+def _rate_figure(parts: Mapping[str, Sweeps]) -> Figure:
+    fans = {
+        way: Fan(np.unique(part.crf).astype(float), by_crf(part).clips, rates_by_crf(part))
+        for way, part in parts.items()
+    }
+    figure = _fans(fans, "CRF", log=False)
+    if any(len(fan.at) for fan in fans.values()):
+        figure.update_yaxes(title_text="bitrate (kbit/s)", **_LOG)
+    return figure
+
+
+def _quantile_table(way: str, part: Sweeps) -> Table:
+    fan, rates = by_crf(part), rates_by_crf(part)
+    rows: list[list[Value]] = [
+        [
+            str(int(crf)),
+            int(clips),
+            *(float(v) for v in fan.vmaf[[_LOW, _MEDIAN, _HIGH], place]),
+            *(float(v) for v in rates[[_LOW, _MEDIAN, _HIGH], place]),
+        ]
+        for place, (crf, clips) in enumerate(zip(fan.at, fan.clips, strict=True))
+    ]
+    shown = [_QUANTILE_NAMES[i] for i in (_LOW, _MEDIAN, _HIGH)]
+    return Table(
+        f"Quantiles over clips: {way}",
+        ["CRF", "Clips", *(f"VMAF {q}" for q in shown), *(f"kbit/s {q}" for q in shown)],
+        rows,
+    )
+
+
+def _break_table(title: str, found: Sequence[Break], unit: str) -> Table:
+    rows: list[list[Value]] = [
+        [step.clip, f"{step.crf} to {step.next_crf}", step.before, step.after, step.rise]
+        for step in found[:_LISTED]
+    ]
+    clips = len({step.clip for step in found})
+    return Table(
+        title,
+        ["Clip", "CRF", f"from, {unit}", f"to, {unit}", f"rise, {unit}"],
+        rows,
+        f"{len(found):,} steps of {clips:,} clips; the largest {len(rows)} are listed.",
+    )
+
+
+def _bd_row(rate: BdRate) -> list[Value]:
+    of = f"{rate.clips:,} clips in both ways" if rate.clips else "median curves, different clips"
+    return [rate.way, rate.against, rate.percent, rate.low, rate.high, of]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
