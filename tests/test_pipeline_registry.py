@@ -69,7 +69,7 @@ def test_fr_from_nr_reads_a_corpus_and_makes_another(register):
     fr = register(fr_from_nr={"shards": 2})["fr_from_nr"]
     assert data_inputs(fr) == {"konvid_150k_corpus", "konvid_150k_clips", "k150k_fr_journal"}
     outputs = {f"k150k_fr_{x}" for x in ("corpus", "manifest", "failures", "report", "page")}
-    outputs |= {f"k150k_fr_figure_{name}" for name in FR_FIGURES}
+    outputs |= {f"k150k_fr_{name}_figure" for name in FR_FIGURES}
     assert fr.outputs() == outputs
     assert shards_of(fr) == 2
     fr = register(fr_from_nr={"corpus": "konvid-1k", "parquet": True})["fr_from_nr"]

@@ -157,8 +157,8 @@ def _breaks(made: Swept) -> Iterator[Block]:
     names = {step.clip for step in (*of_vmaf, *of_rate)}
     yield Text(
         f"{len(names):,} of {len(sweeps.clips):,} clips have a step to a higher CRF at which VMAF "
-        "or the bitrate rises. A rise of some hundredths of VMAF is the noise of the encoder; a large "
-        "one is worth a look at the clip."
+        "or the bitrate rises. A rise of some hundredths of VMAF is the noise of the encoder; a "
+        "large one is worth a look at the clip."
     )
     yield _break_table("VMAF rises with the CRF", of_vmaf, "VMAF")
     yield _break_table("The bitrate rises with the CRF", of_rate, "kbit/s")
@@ -313,11 +313,8 @@ def _quantile_table(way: str, part: Sweeps) -> Table:
         for place, (crf, clips) in enumerate(zip(fan.at, fan.clips, strict=True))
     ]
     shown = [_QUANTILE_NAMES[i] for i in (_LOW, _MEDIAN, _HIGH)]
-    return Table(
-        f"Quantiles over clips: {way}",
-        ["CRF", "Clips", *(f"VMAF {q}" for q in shown), *(f"kbit/s {q}" for q in shown)],
-        rows,
-    )
+    columns = ["CRF", "Clips", *(f"VMAF {q}" for q in shown), *(f"kbit/s {q}" for q in shown)]
+    return Table(f"Quantiles over clips: {way}", columns, rows, wide=True)
 
 
 def _break_table(title: str, found: Sequence[Break], unit: str) -> Table:
@@ -331,6 +328,7 @@ def _break_table(title: str, found: Sequence[Break], unit: str) -> Table:
         ["Clip", "CRF", f"from, {unit}", f"to, {unit}", f"rise, {unit}"],
         rows,
         f"{len(found):,} steps of {clips:,} clips; the largest {len(rows)} are listed.",
+        wide=True,
     )
 
 

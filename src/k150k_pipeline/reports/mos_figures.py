@@ -238,15 +238,20 @@ def _standing_trace(
         xaxis=f"x{axis}",
         yaxis=f"y{axis}",
         mode="markers",
-        marker={"size": 11, "symbol": symbols},
+        marker={"size": 11, "symbol": symbols, "line": {"width": _outlines(symbols)}},
         error_x={
-            "type": "data", "symmetric": False, "array": numbers(high - values),
+            "type": "data", "symmetric": False, "width": 0, "thickness": 3,
+            "array": numbers(high - values),
             "arrayminus": numbers(values - low),
         },
         text=[*(s.name for s in shown), _GATE][: len(values)],
         hovertemplate=f"%{{text}}: {_METRICS[metric]} %{{x:.4f}}<extra></extra>",
         name=_METRICS[metric],
     )  # fmt: skip
+
+
+def _outlines(symbols: Sequence[str]) -> list[int]:
+    return [2 if symbol.endswith("-open") else 0 for symbol in symbols]
 
 
 def _clips(
@@ -332,7 +337,7 @@ def _columns(predictions: pd.DataFrame) -> tuple[Floats, Floats, list[str]]:
 
 
 def _spread_name(name: str, step: float) -> str:
-    return f"{name} (spread over its steps of {step:.3g})" if step else name
+    return f"{name} (steps of {step:.3g} spread)" if step else name
 
 
 def _short(name: str) -> str:

@@ -104,9 +104,8 @@ def _verdict(metrics: Facts) -> Iterator[Block]:
 
 def _why(metrics: Facts) -> Table:
     reasons = metrics["reasons"] or ["Every check is passed."]
-    return Table(
-        f"Why {metrics['verdict']}", ["Reason"], [[_sentence(reason)] for reason in reasons]
-    )
+    rows = [[_sentence(reason)] for reason in reasons]
+    return Table(f"Why {metrics['verdict']}", ["Reason"], rows)
 
 
 def _scores(metrics: Facts) -> Iterator[Block]:
@@ -156,6 +155,7 @@ def _per_seed(members: Sequence[Facts]) -> Table:
         "Members of the ensemble",
         ["Seed", *_NAMES.values()],
         [[str(member["seed"]), *(member[metric] for metric in _NAMES)] for member in members],
+        wide=True,
     )
 
 
@@ -237,6 +237,7 @@ def _folds(results: Mapping[str, Facts]) -> Iterator[Block]:
             for kind, result in results.items()
         ],
         "The kind with the best PLCC is exported, unless mos_head.export names one.",
+        wide=True,
     )
     yield Table(
         f"Folds (the first {_SHOWN_FOLDS} of each kind)",

@@ -21,11 +21,12 @@ from k150k_pipeline.pipelines.clipwise import (
     check_failure_rate,
     deal,
     failures_table,
+    first_names,
     shard_journal,
 )
 from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
-from k150k_pipeline.reports import render
+from k150k_pipeline.reports import published
 from k150k_pipeline.reports.curves import read_sweeps
 from k150k_pipeline.reports.fr_from_nr import FIGURES, Swept, fr_page
 from k150k_pipeline.schemas.fr_parameters import FrParameters
@@ -117,7 +118,8 @@ def merge_fr(
     _refuse_wrong_count(journal, report["counts"])
     logger.info("%s", report["summary"])
     table = (rows.batches(),) if fr_from_nr.parquet else ()
-    merged = {**report, "failed_clips": outputs.first_names(failures)}
+    failed = first_names(failures["clip_name"], failures["reason"])
+    merged = {**report, "failed_clips": failed}
     return (rows, outputs.manifest(plan, rows, journal), failures, report, *table, merged)
 
 
@@ -151,8 +153,12 @@ def account_for_rows(
         "fr_from_nr": fr_from_nr.model_dump(mode="json"),
         "vmaf": vmaf.model_dump(mode="json"),
     }
-    page = fr_page(Swept(facts, sweeps, report["failed_clips"], blocks))
-    return (render(page), *page.drawn(FIGURES), report)
+    page, figures = published(
+        f"FR rows of {report['corpus']}",
+        lambda: fr_page(Swept(facts, sweeps, report["failed_clips"], blocks)),
+        FIGURES,
+    )
+    return (page, *figures, report)
 
 
 def judge(report: Report, journal: Journal, fr_from_nr: FrParameters) -> None:

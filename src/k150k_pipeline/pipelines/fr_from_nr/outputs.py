@@ -21,7 +21,6 @@ from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
 from k150k_pipeline.schemas.fr import CAVEAT, FR_COLUMNS, FR_SCHEMA_VERSION, FrRow
 
 _BATCH = 5000
-_NAMED = 5
 _ARROW_TYPES = {
     "integer": pa.int64(),
     "number": pa.float64(),
@@ -119,12 +118,6 @@ def report(plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Tally) -> 
         "broken_lines": plan.broken_lines,
     }
     return {**report, "summary": summarise(report)}
-
-
-def first_names(failures: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the first names of the clips that failed, by reason."""
-    groups = failures.groupby("reason", sort=True)["clip_name"]
-    return {str(reason): list(names)[:_NAMED] for reason, names in groups}
 
 
 def manifest(plan: FrPlan, rows: FrRows, journal: Journal) -> Report:

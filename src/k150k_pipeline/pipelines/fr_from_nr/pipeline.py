@@ -31,7 +31,7 @@ def create_pipeline(corpus: str, fr: str, shards: int, *, parquet: bool) -> Pipe
     journal, plan, tally, merged, accounted = (
         f"{fr}_{x}" for x in ("journal", "plan", "tally", "merged", "accounted")
     )
-    pictures = [f"{fr}_page", *(f"{fr}_figure_{figure}" for figure in FIGURES)]
+    pictures = [f"{fr}_page", *(f"{fr}_{figure}_figure" for figure in FIGURES)]
     outputs = [f"{fr}_{x}" for x in ("corpus", "manifest", "failures", "report")]
     table = [f"{fr}_table"] if parquet else []
     return pipeline(

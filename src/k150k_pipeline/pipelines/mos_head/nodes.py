@@ -45,6 +45,7 @@ from k150k_pipeline.mos.table import (
 )
 from k150k_pipeline.mos.types import CrossValidation, TableFacts, Verdict, with_nan, without_nan
 from k150k_pipeline.mos.words import describe_folds, describe_table
+from k150k_pipeline.reports import Page, published
 from k150k_pipeline.schemas.mos_parameters import ModelKind, MosHeadParameters
 
 logger = logging.getLogger(__name__)
@@ -227,13 +228,16 @@ def draw(
     Returns:
         The page as HTML, and its figures in the order of their names.
     """
-    from k150k_pipeline.reports import mos_head as reports  # plotly: not for every command
-    from k150k_pipeline.reports import render
-
     made_at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     report = {"data": facts, "metrics": metrics}
-    page = reports.mos_head_page(report, predictions, mos_head, made_at)
-    return (render(page), *page.drawn(figures))
+
+    def make() -> Page:
+        from k150k_pipeline.reports.mos_head import mos_head_page  # plotly: not for every command
+
+        return mos_head_page(report, predictions, mos_head, made_at)
+
+    page, drawn = published(f"MOS head: {metrics['verdict']}", make, figures)
+    return (page, *drawn)
 
 
 def _with_judge(
