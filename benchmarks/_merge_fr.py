@@ -1,4 +1,4 @@
-"""The merge of fr_from_nr alone, in a process of its own, for fr_from_nr.py merge."""
+"""The merge of fr_from_nr and its report page, in one process, for fr_from_nr.py merge."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.fr_from_nr import nodes
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
 from k150k_pipeline.schemas.fr_parameters import FrParameters
+from k150k_pipeline.schemas.parameters import VmafParameters
 
 if __name__ == "__main__":
     root, parquet = Path(sys.argv[1]), len(sys.argv) > 2
@@ -21,11 +22,11 @@ if __name__ == "__main__":
     started = time.perf_counter()
     journal = Journal(root / "journal", root / "fr.jsonl")
     plan = FrPlan.model_validate_json((root / "plan.json").read_text())
-    rows, _, _, report, *table = nodes.merge_fr(plan, journal, parameters, tally)
+    rows, _, _, _, *table, report = nodes.merge_fr(plan, journal, parameters, tally)
     AtomicJSONLinesDataset(filepath=str(journal.output)).save(rows)
     if parquet:
         AtomicParquetDataset(filepath=str(root / "fr.parquet")).save(table[0])
-    nodes.account_for_rows(report, journal, parameters)
+    nodes.account_for_rows(report, journal, parameters, VmafParameters())
     seconds = time.perf_counter() - started
     counts, copy = report["counts"], " and a parquet copy" if parquet else ""
     journaled = sum(path.stat().st_size for path in journal.files()) / 2**30

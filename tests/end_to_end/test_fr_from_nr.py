@@ -15,6 +15,7 @@ from k150k_pipeline.pipelines.fr_from_nr.planning import read_corpus
 from k150k_pipeline.schemas.fr import FR_COLUMNS
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from tests.support.binaries import write_stand_in
+from tests.support.pages import ReadPage
 
 QUICK = "fr_from_nr.preset=ultrafast"
 
@@ -87,6 +88,22 @@ def test_corpus_in_rows_out(fr, tmp_path):
     ((made_with),) = manifest["clips_made_with"].values()
     assert (made_with["encoder"], made_with["preset"]) == ("libx264", "ultrafast")
     assert "3 of 4 clips have a row" in output and "missing.mp4" in output
+
+    report = fr.failures.with_name("k150k_fr_report.json")
+    page = ReadPage(report.with_suffix(".html").read_text())
+    assert page.data["facts"]["report"] == json.loads(report.read_text())
+    points = {
+        (curve["name"], text): (x, y)
+        for curve in page.data["figures"]["examples"]["data"]
+        for x, y, text in zip(curve["x"], curve["y"], curve["text"], strict=True)
+    }
+    assert points == {
+        (r["src"], f"CRF {r['crf']}"): (
+            pytest.approx(r["bitrate_kbps"], rel=1e-6), pytest.approx(r["vmaf_score"], rel=1e-6)
+        )
+        for r in rows
+    }  # fmt: skip
+    assert fr.names[1] in str(page.tables["Clips without rows, by reason"])
 
     table = pd.read_parquet(fr.table)
     assert table.columns.tolist() == list(FR_COLUMNS)

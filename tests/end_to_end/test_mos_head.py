@@ -165,7 +165,7 @@ def test_report_page_and_its_figures_have_the_numbers_of_the_files(head):
     reporting = head.root / "data/08_reporting"
     page = ReadPage((reporting / "mos_head_report.html").read_text())
     report = json.loads((reporting / "mos_head_report.json").read_text())
-    assert page.data["facts"] == {key: report[key] for key in ("data", "metrics")}
+    assert page.data["facts"]["report"] == {k: report[k] for k in ("data", "metrics")}
     assert next(iter(report["metrics"]["importance"])) == "motion_mean"
     assert set(page.data["figures"]) == set(FIGURES)
     for name in FIGURES:

@@ -64,8 +64,8 @@ def test_numbers_of_the_page_are_those_of_the_rows():
     rates = [row["bitrate_kbps"] for row in table if row["crf"] == 18]
     assert shown[0][:2] == ["18", "40"] and len(shown) == 5
     assert float(shown[0][6].replace(",", "")) == pytest.approx(np.median(rates), abs=0.6)
-    assert page.data["facts"]["counts"]["fr_rows"] == 200
-    assert len(page.data["facts"]["labels_without_clip"]) <= 50
+    assert page.data["facts"]["report"]["counts"]["fr_rows"] == 200
+    assert len(page.data["facts"]["report"]["labels_without_clip"]) <= 50
     assert "there is no second curve and no BD-rate" in page.text
     for curve in page.data["figures"]["examples"]["data"]:
         own = [r["bitrate_kbps"] for r in table if r["src"] == curve["name"]]

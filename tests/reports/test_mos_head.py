@@ -86,7 +86,7 @@ def test_numbers_of_the_figures_are_those_of_the_report_and_the_predictions():
     document, predictions = report(), judged(300)
     page = read(document, predictions)
     figures = page.data["figures"]
-    assert set(figures) == set(FIGURES) and page.data["facts"] == document
+    assert set(figures) == set(FIGURES) and page.data["facts"]["report"] == document
     plcc = figures["standing"]["data"][0]
     model = plcc["text"].index("this model, exported ensemble")
     assert plcc["x"][model] == document["metrics"]["scores"]["ensemble"]["plcc"]

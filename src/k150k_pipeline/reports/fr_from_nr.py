@@ -89,7 +89,7 @@ def fr_page(made: Swept) -> Page:
         f"FR rows of {report['corpus']}",
         f"fr_from_nr, finished {finished:%Y-%m-%d %H:%M} UTC, {report['package']}",
         [attempted(title, partial(part, made)) for title, part in parts.items()],
-        shortened(report),
+        {"report": shortened(report)},
     )
 
 

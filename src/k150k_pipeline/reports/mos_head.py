@@ -74,7 +74,7 @@ def mos_head_page(
             attempted("Data", lambda: [*_data(data)]),
             attempted("Parameters and versions", lambda: [*_origin(data, parameters)]),
         ],
-        report,
+        {"report": report},
     )
 
 
