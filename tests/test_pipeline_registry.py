@@ -8,8 +8,8 @@ import pytest
 from k150k_pipeline import pipeline_registry, pipeline_shape
 from k150k_pipeline.pipeline_shape import shape_from
 from k150k_pipeline.reports.extract import FIGURES as EXTRACT_FIGURES
-from k150k_pipeline.reports.ingest import FIGURES as INGEST_FIGURES
 from k150k_pipeline.reports.fr_from_nr import FIGURES as FR_FIGURES
+from k150k_pipeline.reports.ingest import FIGURES as INGEST_FIGURES
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.parameters import ExtractParameters
