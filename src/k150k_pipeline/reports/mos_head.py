@@ -294,6 +294,7 @@ def _origin(data: Facts, parameters: MosHeadParameters) -> Iterator[Block]:
             ["held out", data["split_policy"]],
             ["fingerprint of the table", data["fingerprint"]],
         ],
+        wide=True,
     )
     document = parameters.model_dump(mode="json")
     yield Table("Parameters (block mos_head)", ["Parameter", "Value"], list(_flat(document)))
