@@ -9,7 +9,7 @@ SHARED_OUT = --dist=loadgroup --numprocesses=$(shell $(PYTHON) -c 'import os; pr
 # Tests start hundreds of processes; with no kept bytecode each of them compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install sample viz picture docs site test crash lint notebooks benchmark clean
+.PHONY: help install sample shown viz picture docs site test crash lint notebooks benchmark clean
 
 help:                  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,7 +29,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml $(wildcard core/src/* core/
 sample: install        ## make a synthetic drop and extract its features
 	$(BIN)/kedro run --env=sample --pipelines=extract
 
-viz: sample            ## draw the pipelines into build/, with previews of the sample
+viz: shown             ## draw the pipelines into build/, with previews of the sample
 	KEDRO_ENV=sample PYTHONWARNINGS=ignore::UserWarning:kedro_viz.api.rest.responses.pipelines \
 		$(BIN)/kedro viz build --include-previews
 
@@ -62,9 +62,12 @@ lint: install          ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-notebooks: sample      ## run the notebooks on the sample
-	$(BIN)/kedro run --env=sample --pipelines=fr_from_nr --params fr_from_nr.limit=2,fr_from_nr.preset=veryfast
-	$(BIN)/jupyter execute notebooks/*.ipynb
+# One run for all that notebooks, site and lineage show; after make sample no clip is scored again.
+shown: install
+	$(BIN)/kedro run --env=sample --pipelines=mos_head,fr_from_nr --params fr_from_nr.limit=2,fr_from_nr.preset=veryfast
+
+notebooks: shown       ## run the notebooks on the sample
+	$(BIN)/python scripts/run_notebooks.py
 
 benchmark: install     ## print the figures that README and docs quote
 	$(BIN)/python benchmarks/extract.py plans
