@@ -42,7 +42,8 @@ def open_catalog(env: str | None = None) -> DataCatalog:
     bootstrap_project(project)
     logging.getLogger("kedro").setLevel(logging.WARNING)  # where it was imported before
     session = settings.SESSION_CLASS.create(project_path=project, env=env)
-    return session.load_context().catalog
+    catalog: DataCatalog = session.load_context().catalog
+    return catalog
 
 
 def existing(catalog: DataCatalog, *names: str, made_by: str) -> str:

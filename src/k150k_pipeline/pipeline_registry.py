@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
+from k150k_pipeline.lineage import drawn
 from k150k_pipeline.pipeline_shape import current_shape
 from k150k_pipeline.pipelines import (
     enrich,
@@ -21,7 +22,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return the registered pipelines by name.
 
     With ``sample.enabled``, as in ``--env=sample``, their clips are made first. The default is
-    ``ingest``, then ``extract`` with the labels that it made.
+    ``ingest``, then ``extract`` with the labels that it made. For kedro-viz the shards of a
+    step are one node.
     """
     shape = current_shape()
     make_sample = sample.create_pipeline()
@@ -37,7 +39,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     )
     features, enriched = f"{shape.table}_features", f"{shape.table}_enriched"
     head = mos_head.create_pipeline(features, labels)
-    return {
+    found = {
         "__default__": whole,
         "ingest": ingestion,
         "fr_from_nr": ingestion + fr if shape.sample.enabled else fr,
@@ -50,3 +52,4 @@ def register_pipelines() -> dict[str, Pipeline]:
             None if shape.protocol.tables else features, shape.protocol_shards
         ),
     }
+    return drawn(found) if shape.drawn else found

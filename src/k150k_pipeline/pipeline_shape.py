@@ -6,8 +6,9 @@ Nothing here depends on the machine: the same parameters give the same graph eve
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from kedro.framework.project import settings
@@ -21,6 +22,7 @@ from k150k_pipeline.schemas.parameters import ExtractParameters, Parameters, Sam
 Block = TypeVar("Block", bound=Parameters)
 
 _MAX_PROTOCOL_SHARDS = 32
+_DRAWS = "kedro_viz.integrations.kedro.data_loader"  # imported where a graph is drawn, only
 _current: PipelineShape | None = None
 
 
@@ -36,6 +38,7 @@ class PipelineShape:
         sample: Block ``sample``.
         table_is_given: Whether ``--params features=…`` names the features table that the pipelines
             after ``extract`` read.
+        drawn: Whether kedro-viz draws the graph, which nothing runs.
     """
 
     extract: ExtractParameters
@@ -44,6 +47,7 @@ class PipelineShape:
     protocol: ProtocolParameters
     sample: SampleParameters
     table_is_given: bool
+    drawn: bool = False
 
     @property
     def corpus(self) -> str:
@@ -121,7 +125,7 @@ def current_shape() -> PipelineShape:
         env=os.environ.get("KEDRO_ENV"),
         **settings.CONFIG_LOADER_ARGS,
     )
-    return shape_from(loader["parameters"])
+    return replace(shape_from(loader["parameters"]), drawn=_DRAWS in sys.modules)
 
 
 def _block(model: type[Block], values: object) -> Block:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from pandas.api.types import is_numeric_dtype
 
-from k150k_pipeline.datasets.previews import JSONPreview, TablePreview
+from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview, TablePreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing, write_json
 from k150k_pipeline.errors import InputError
@@ -49,6 +49,10 @@ class AtomicFileDataset(AbstractDataset[Any, Any]):
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
+
+    def _no_table(self) -> TablePreview:
+        """Return what kedro-viz shows of a table that no run has made yet."""
+        return TablePreview({"index": [0], "columns": [NOT_MADE], "data": [[str(self._filepath)]]})
 
 
 class AtomicParquetDataset(AtomicFileDataset):
@@ -96,6 +100,8 @@ class AtomicParquetDataset(AtomicFileDataset):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
+        if not self._exists():
+            return self._no_table()
         try:
             with pq.ParquetFile(self._filepath) as file:
                 head = next(file.iter_batches(nrows), pa.RecordBatch.from_pylist([])).to_pandas()
@@ -146,6 +152,8 @@ class AtomicCSVDataset(AtomicFileDataset):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
+        if not self._exists():
+            return self._no_table()
         head = pd.read_csv(self._filepath, dtype=str, keep_default_na=False, nrows=nrows)
         return TablePreview(json.loads(head.to_json(orient="split")))
 
@@ -204,6 +212,8 @@ class AtomicJSONLinesDataset(AtomicFileDataset):
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the first rows for kedro-viz."""
+        if not self._exists():
+            return self._no_table()
         head = pd.DataFrame(next(self._batches(nrows), []))
         return TablePreview(json.loads(head.to_json(orient="split")))
 
@@ -267,4 +277,6 @@ class AtomicJSONDataset(AtomicFileDataset):
 
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""
+        if not self._exists():
+            return JSONPreview(json.dumps({NOT_MADE: str(self._filepath)}))
         return JSONPreview(json.dumps(self.load()))

@@ -13,7 +13,7 @@ from pathlib import Path
 from kedro.io import DatasetError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
-from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import naming, sync_folder
 
@@ -58,6 +58,8 @@ class ModelSetDataset(AtomicFileDataset):
 
     def preview(self) -> JSONPreview:
         """Return version and files for kedro-viz."""
+        if not self._exists():
+            return JSONPreview(json.dumps({NOT_MADE: str(self._filepath)}))
         current = self.load()
         sizes = {name: len(content) for name, content in current.files.items()}
         return JSONPreview(json.dumps({"version": current.version, "bytes": sizes}))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NewType
 
+NOT_MADE = "not made yet"
+"""What the preview of a file shows before its path, while no run has made it."""
+
 JSONPreview = NewType("JSONPreview", str)
 """A JSON document."""
 

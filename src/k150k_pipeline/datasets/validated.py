@@ -13,7 +13,7 @@ from kedro.utils import load_obj
 from pydantic import BaseModel, ValidationError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
-from k150k_pipeline.datasets.previews import JSONPreview
+from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import write_json
 
@@ -69,6 +69,8 @@ class ValidatedJSONDataset(AtomicFileDataset):
 
     def preview(self) -> JSONPreview:
         """Return the document for kedro-viz."""
+        if not self._exists():
+            return JSONPreview(json.dumps({NOT_MADE: str(self._filepath)}))
         return JSONPreview(json.dumps(self.load().model_dump()))
 
     def _describe(self) -> dict[str, Any]:
