@@ -43,7 +43,7 @@ docs: install          ## write docs/parameters.md, the base YAML, docs/schemas 
 	$(BIN)/python scripts/write_schemas.py
 	$(BIN)/python scripts/draw_house.py
 
-site: $(SITE)/.installed  ## make the documentation site in build/site
+site: $(SITE)/.installed notebooks  ## make the documentation site in build/site
 	$(SITE)/bin/python scripts/build_site.py
 
 $(SITE)/.installed: pyproject.toml

@@ -17,6 +17,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+sys.path.append(str(Path(__file__).parent))
+from notebook_pages import write_pages
+
 PROJECT = Path(__file__).resolve().parents[1]
 BUILD = PROJECT / "build"
 PACKAGE = "k150k_pipeline"
@@ -50,14 +53,21 @@ nav = {nav}
 font = false
 features = ["navigation.indexes", "navigation.top", "content.code.copy", "toc.follow"]
 
+[[project.theme.palette]]
+media = "(prefers-color-scheme: light)"
+scheme = "default"
+toggle = {{icon = "lucide/sun", name = "Use dark colours"}}
+
+[[project.theme.palette]]
+media = "(prefers-color-scheme: dark)"
+scheme = "slate"
+toggle = {{icon = "lucide/moon", name = "Use light colours"}}
+
 [project.markdown_extensions.tables]
 [project.markdown_extensions.toc]
 permalink = true
 [project.markdown_extensions.pymdownx.highlight]
 [project.markdown_extensions.pymdownx.superfences]
-custom_fences = [
-    {{name = "mermaid", class = "mermaid", format = "pymdownx.superfences.fence_code_format"}}
-]
 
 [project.plugins.mkdocstrings.handlers.python]
 paths = ["site-python"]
@@ -75,8 +85,14 @@ filters = ["!^_"]
 """
 
 
-def stage(source: Path, python: Path) -> None:
-    """Copy documents and code to where the site is made from, and write the reference pages."""
+def stage(source: Path, python: Path, notebooks: Path) -> None:
+    """Copy documents and code to where the site is made from, and write the other pages.
+
+    Args:
+        source: Folder of the pages.
+        python: Folder of the code that the reference is made from.
+        notebooks: Folder of the notebooks with their output.
+    """
     for folder in (source, python):
         shutil.rmtree(folder, ignore_errors=True)
     for path in sorted({path for pattern in COPIED for path in PROJECT.glob(pattern)}):
@@ -88,6 +104,7 @@ def stage(source: Path, python: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = path.read_text("utf-8")
         target.write_text(_ROLE.sub(r"``\2``", text), "utf-8")
+    write_pages(notebooks, source / "notebooks")
     (source / "reference").mkdir()
     for name in map(dotted, modules()):
         page = f"# {name}\n\n::: {name}\n"
@@ -118,6 +135,9 @@ def navigation(source: Path) -> Navigation:
     return {
         "Start": "README.md",
         "Guides": titled(*(page for name, page in pages.items() if name not in others)),
+        "Notebooks": titled(
+            *(f"notebooks/{p.name}" for p in sorted(source.glob("notebooks/*.md")))
+        ),
         "Reference": {
             **titled(*(pages[name] for name in REFERENCE)),
             "Code": {name: f"reference/{name}.md" for name in map(dotted, modules())},
@@ -211,7 +231,12 @@ def _leads_somewhere(path: Path, address: str, anchors: Mapping[Path, set[str]])
 def main() -> None:
     """Make the site; end with the faults, if there are any."""
     source, site = BUILD / "site-source", BUILD / "site"
-    stage(source, BUILD / "site-python")
+    notebooks = BUILD / "notebooks"
+    if not any(notebooks.glob("*.ipynb")):
+        raise SystemExit(
+            f"{notebooks} has no notebooks with their output: run make notebooks first"
+        )
+    stage(source, BUILD / "site-python", notebooks)
     shutil.rmtree(site, ignore_errors=True)
     given = BUILD / "zensical.toml"
     given.write_text(settings(navigation(source)), "utf-8")

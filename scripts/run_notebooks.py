@@ -1,15 +1,18 @@
 """Run the notebooks on the sample, side by side, and keep their output in build/notebooks.
 
-``make notebooks`` makes the data first. Each notebook has a kernel of its own. The first error of
+``make notebooks`` makes the data first. ``make site`` shows the output, with plotly's
+script. Each notebook has a kernel of its own. The first error of
 any of them ends the command.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import nbformat
+import plotly
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -48,3 +51,5 @@ async def _run_all() -> None:
 
 if __name__ == "__main__":
     asyncio.run(_run_all())
+    script = Path(plotly.__file__).with_name("package_data") / "plotly.min.js"
+    shutil.copyfile(script, KEPT / script.name)

@@ -5,6 +5,7 @@ Zensical itself is not in the environment of the tests.
 
 from __future__ import annotations
 
+import json
 import runpy
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,8 +21,52 @@ SITE = runpy.run_path(str(CHECKOUT / "scripts/build_site.py"))
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    SITE["stage"](folder / "source", folder / "python")
+    SITE["stage"](folder / "source", folder / "python", notebooks(folder / "notebooks"))
     return folder
+
+
+def notebooks(folder: Path) -> Path:
+    """Return a folder with a notebook that has output of each kind, and plotly's script."""
+    data = [
+        {
+            "data": {
+                "application/vnd.plotly.v1+json": {"data": [], "layout": {"title": "</script>"}}
+            }
+        },
+        {"data": {"text/html": ["<style>td {}</style>\n", "<table>\n  <td>7</td>\n</table>"]}},
+        {"name": "stdout", "text": ["12 clips\n"]},
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": ["# A notebook\n", "\n", "Text."]},
+        {"cell_type": "code", "source": ["draw()"], "outputs": data},
+    ]
+    folder.mkdir()
+    (folder / "shown.ipynb").write_text(json.dumps({"cells": cells}), "utf-8")
+    (folder / "plotly.min.js").write_text("// plotly", "utf-8")
+    return folder
+
+
+def test_a_notebook_is_a_page_with_its_output(staged):
+    page = (staged / "source/notebooks/shown.md").read_text("utf-8")
+    assert page.startswith("# A notebook\n") and "```python\ndraw()\n```" in page
+    assert "<table><td>7</td></table>" in page and "<style>" not in page
+    assert "```text\n12 clips\n```" in page
+    drawn = (staged / "source/notebooks/shown-1-0.js").read_text("utf-8")
+    assert drawn.startswith('drawFigure("shown-1-0", {"data": []')
+    assert '<script src="shown-1-0.js"></script>' in page and '<div id="shown-1-0">' in page
+    assert {"plotly.min.js", "plots.js"} <= {
+        p.name for p in (staged / "source/notebooks").iterdir()
+    }
+
+
+def test_without_output_the_site_has_no_notebooks(tmp_path):
+    SITE["stage"](tmp_path / "source", tmp_path / "python", tmp_path / "nothing")
+    assert not (tmp_path / "source/notebooks").exists()
+
+
+def test_no_page_has_a_fence_that_a_script_from_elsewhere_would_draw(staged):
+    for path in (staged / "source").rglob("*.md"):
+        assert "```mermaid" not in path.read_text("utf-8"), path
 
 
 def paths(entries: object) -> Iterator[str]:
@@ -64,7 +109,7 @@ def test_roles_of_docstrings_become_code(staged):
 def test_staging_again_leaves_nothing_old(staged):
     stray = staged / "source/reference/gone.md"
     stray.write_text("# gone\n")
-    SITE["stage"](staged / "source", staged / "python")
+    SITE["stage"](staged / "source", staged / "python", staged / "notebooks")
     assert not stray.exists()
 
 
