@@ -47,6 +47,12 @@ def test_a_notebook_names_the_command_that_makes_its_data(path):
     assert f"`{command}` makes the data" in " ".join(first.split())
 
 
+@pytest.mark.parametrize("package", ["jupyterlab", "notebook"])
+def test_kedro_jupyter_has_what_it_starts(package):
+    lock = (CHECKOUT / "requirements.lock").read_text("utf-8")
+    assert re.search(rf"^{package}==\d", lock, re.MULTILINE)
+
+
 def test_the_catalog_of_a_notebook_is_the_one_of_its_environment(monkeypatch):
     monkeypatch.chdir(CHECKOUT / "notebooks")
     path = open_catalog("sample").get("k150ka_features").path
