@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +71,12 @@ def test_a_journal_leads_from_the_shards_to_the_merge(pictures):
     (writer,) = [node for node in picture.nodes if "k150ka_journal" in node.outputs]
     readers = {node._name for node in picture.nodes if "k150ka_journal" in node.inputs}
     assert writer._name == "score_in_5_shards" and readers == {"merge", "account"}
+
+
+def test_kedro_viz_finds_the_code_of_a_node(pictures):
+    for node in pictures["__default__"].nodes:
+        path = Path(inspect.getfile(node.func))
+        assert f"def {node.func.__name__}(" in path.read_text("utf-8")
 
 
 def test_a_node_of_a_picture_cannot_run(pictures):

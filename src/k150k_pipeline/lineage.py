@@ -149,6 +149,7 @@ def _only_shown(function: Callable[..., Any]) -> Callable[..., Any]:
         raise NotImplementedError
 
     functools.update_wrapper(never_called, shown, assigned=("__module__", "__name__", "__doc__"))
+    never_called.__code__ = never_called.__code__.replace(co_filename=inspect.getfile(shown))
     never_called.__annotations__ = {}  # else Kedro looks for types of parameters in them
     never_called.__signature__ = inspect.signature(  # type: ignore[attr-defined]
         never_called, follow_wrapped=False
