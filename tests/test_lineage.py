@@ -70,7 +70,7 @@ def test_a_journal_leads_from_the_shards_to_the_merge(pictures):
     picture = pictures["extract"]
     (writer,) = [node for node in picture.nodes if "k150ka_journal" in node.outputs]
     readers = {node._name for node in picture.nodes if "k150ka_journal" in node.inputs}
-    assert writer._name == "score_in_5_shards" and readers == {"merge", "account"}
+    assert writer._name == "score_in_5_shards" and readers == {"merge", "account", "judge"}
 
 
 def test_kedro_viz_finds_the_code_of_a_node(pictures):

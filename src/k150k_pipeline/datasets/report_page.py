@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import DatasetError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset, lock_of
-from k150k_pipeline.datasets.previews import JSONPreview, PlotlyPreview
+from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview, PlotlyPreview
 from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
 from k150k_pipeline.durable import write_text
 from k150k_pipeline.reports.page import MADE
@@ -56,6 +56,8 @@ class ReportPageDataset(AtomicFileDataset):
 
     def preview(self) -> JSONPreview:
         """Return where the page is, for kedro-viz, which shows no HTML."""
+        if not self._exists():
+            return JSONPreview(json.dumps({NOT_MADE: str(self._filepath)}))
         size = self._filepath.stat().st_size
         return JSONPreview(json.dumps({"open in a browser": str(self._filepath), "bytes": size}))
 
@@ -108,6 +110,8 @@ class AtomicPlotlyDataset(AtomicFileDataset):
 
     def preview(self) -> PlotlyPreview:
         """Return the figure for kedro-viz."""
+        if not self._exists():
+            return PlotlyPreview({"data": [], "layout": {"title": {"text": NOT_MADE}}})
         return PlotlyPreview(json.loads(self._filepath.read_text("utf-8")))
 
 
