@@ -239,6 +239,16 @@ def test_child_that_cannot_start(monkeypatch):
         helper.call(TASK, work.add, 1)
 
 
+def test_helper_outlives_the_thread_whose_call_started_it():
+    seen: list[int] = []
+    with Helper(LIMIT_MB) as helper:
+        thread = threading.Thread(target=lambda: seen.append(helper.call(TASK, work.pid)))
+        thread.start()
+        thread.join()
+        wait_until(lambda: not Path(f"/proc/self/task/{thread.native_id}").exists())
+        assert [helper.call(TASK, work.pid)] == seen
+
+
 def test_pool_serves_threads_side_by_side():
     with HelperPool(2, LIMIT_MB) as pool:
         seen: list[int] = []

@@ -46,9 +46,9 @@ class Helper:
     """Runs functions in a long-lived child process; one call at a time.
 
     The child starts with the first call, by executing Python anew: nothing of this process is
-    forked, so it may have threads. It dies with the thread whose call started it. It and each of
-    its own children have a memory limit, no core dumps, and are the first that the kernel kills
-    when memory runs out. After a death the next call starts a new one.
+    forked, so it may have threads. It dies with this process. It and each of its own children
+    have a memory limit, no core dumps, and are the first that the kernel kills when memory runs
+    out. After a death the next call starts a new one.
 
     Args:
         memory_limit_mb: Limit of the child and of each of its children in MiB; what it bounds is

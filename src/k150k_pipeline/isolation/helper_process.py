@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -10,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -46,7 +49,7 @@ class HelperDied(Exception):  # noqa: N818 - an event, not a mistake
 
 
 class HelperProcess:
-    """A process of its own session, which dies with the thread that makes this object.
+    """A process of its own session, which dies with the process that makes this object.
 
     Args:
         memory_limit_mb: Limit of the process and of each of its children, in MiB.
@@ -65,7 +68,8 @@ class HelperProcess:
         self._channel = Channel(ours)
         with theirs:
             numbers = (theirs.fileno(), os.getpid(), memory_limit_mb)
-            self._process = subprocess.Popen(
+            start = partial(
+                subprocess.Popen,
                 [sys.executable, "-c", _BOOT, json.dumps(sys.path), *map(str, numbers)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -74,6 +78,7 @@ class HelperProcess:
                 start_new_session=True,
                 env={**os.environ, **_ENVIRONMENT},
             )
+            self._process = _starter(os.getpid()).submit(start).result()
         self.pid = self._process.pid
         self.calls = 0
         self._await_start(memory_limit_mb)
@@ -158,6 +163,16 @@ class HelperProcess:
         tools = sorted({name for pid in session_members(self.pid) if (name := _name_of(pid))})
         tools = [name for name in tools if name != Path(sys.executable).name]
         return f"; {', '.join(tools)} was running" if tools else ""
+
+
+@functools.cache
+def _starter(_pid: int) -> ThreadPoolExecutor:
+    """Return the thread of this process that starts helpers.
+
+    The kernel kills a helper when the thread that has started it ends, and the caller's may end
+    while another one uses the helper.
+    """
+    return ThreadPoolExecutor(1, "helper-starter")
 
 
 def session_members(session: int) -> list[int]:
