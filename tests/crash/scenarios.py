@@ -17,6 +17,7 @@ from tests.conftest import Project, copy_project, encode
 from tests.end_to_end.test_legacy import leave, old_row
 from tests.fr_from_nr.conftest import NOT_OF_THE_NUMBERS
 from tests.support.http_server import Reply, ScriptedServer
+from tests.support.pages import ReadPage
 
 TINY = "testsrc2=s=256x256:r=25:d=0.12,hue=h={}"
 SMALL = "testsrc2=s=96x64:r=25:d=0.12,hue=h={}"
@@ -29,7 +30,8 @@ _TIMES = (
 )
 _OF_THIS_RUN = ("done_before", "newly_finished", "recovered", "torn_lines", "fsyncs", "summary")
 _OF_A_COPY = ("output", "run_provenance")
-_UNSTABLE = frozenset((*_TIMES, *_OF_THIS_RUN, *_OF_A_COPY))
+_FIGURES_OF_TIMES = ("rate", "seconds")
+_UNSTABLE = frozenset((*_TIMES, *_OF_THIS_RUN, *_OF_A_COPY, *_FIGURES_OF_TIMES))
 
 Snapshot = dict[str, Any]
 """What each derived file holds, by its path in the project, without what may differ."""
@@ -99,7 +101,11 @@ def _is_state(path: Path) -> bool:
 
 def _content(path: Path, root: Path) -> Any:
     if path.suffix == ".json":
-        return _stable(json.loads(path.read_text().replace(str(root), "ROOT")))
+        document = json.loads(path.read_text().replace(str(root), "ROOT"))
+        of_times = path.parent.name.endswith("_figures") and path.stem in _FIGURES_OF_TIMES
+        return sorted(document) if of_times else _stable(document)
+    if path.suffix == ".html":
+        return _page(path.read_text().replace(str(root), "ROOT"))
     if path.suffix == ".jsonl" and not path.name.endswith(".rows.jsonl"):
         return [_stable(json.loads(line)) for line in path.read_text().splitlines()]
     if path.name.endswith("_failures.csv"):
@@ -107,6 +113,12 @@ def _content(path: Path, root: Path) -> Any:
     if path.name.endswith("_fr_corpus.parquet"):
         return [_stable(row) for row in pq.read_table(path).to_pylist()]
     return path.read_bytes()
+
+
+def _page(html: str) -> Any:
+    """Return the numbers of a report page but for those of times, if it is whole."""
+    whole = html.startswith("<!doctype html>") and html.endswith("</html>")
+    return _stable(ReadPage(html).data) if whole else html
 
 
 def _stable(document: Any) -> Any:
