@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from k150k_pipeline.schemas.features import METADATA_KEY
 from k150k_pipeline.schemas.scoring_class import scoring_class
 
 Engines = dict[str, Any]
@@ -22,7 +23,7 @@ _KEYS = ("backend", "engine", "version", "libvmaf", "decoder", "model")
 def engines_of(metadata: Mapping[bytes, bytes] | None) -> Engines:
     """Return the engines in the schema metadata of a features parquet; empty if it has none."""
     try:
-        description = json.loads((metadata or {}).get(b"k150k", b"") or b"{}")
+        description = json.loads((metadata or {}).get(METADATA_KEY, b"") or b"{}")
     except ValueError:
         return {}
     found = description.get("rows_scored_with") if isinstance(description, dict) else None
