@@ -20,6 +20,7 @@ from k150k_pipeline.datasets import (
     FinishedPartsDataset,
     JournalDataset,
     ModelSetDataset,
+    ReportPageDataset,
 )
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal.lock import RunLock
@@ -96,6 +97,7 @@ class ProjectHooks:
         self.finished = Counter()
         _refuse_missing_entries(pipeline, catalog)
         _refuse_folders(pipeline, catalog)
+        _refuse_page_in_place_of_report(pipeline, catalog)
         journals = _journals(pipeline, catalog)
         for path in sorted(_lock_paths(pipeline, catalog, journals)):
             lock = RunLock(path)
@@ -166,6 +168,16 @@ def _refuse_folders(pipeline: Pipeline, catalog: DataCatalog) -> None:
             continue
         if file.path.is_dir():
             raise InputError(f"{name}: {file.path} is a folder: give the place of a file")
+
+
+def _refuse_page_in_place_of_report(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    for name in sorted(pipeline.all_outputs()):
+        page = catalog.get(name)
+        if isinstance(page, ReportPageDataset) and page.path == page.report:
+            raise InputError(
+                f"{page.path} is the place of the report page: give another ending to the report "
+                "beside it, such as .json"
+            )
 
 
 def _journals(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, JournalDataset]:

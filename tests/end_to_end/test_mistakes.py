@@ -115,6 +115,9 @@ MISTAKES = {
     "folder as features": Mistake(
         ("--pipelines=mos_head", "--params", "features=data"), ("data is a folder",)
     ),
+    "page as report": Mistake(
+        extract("report=data/report.html"), ("report.html is the place of", "such as .json")
+    ),
     "folder as output": Mistake(extract("out=data"), ("data is a folder",)),
     "parent of the clips": Mistake(
         extract("clips_dir=data/01_raw/konvid-150k"),

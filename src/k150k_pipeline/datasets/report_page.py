@@ -25,11 +25,15 @@ class ReportPageDataset(AtomicFileDataset):
 
     Args:
         filepath: Path of the report JSON, beside which the page is, with ``.html`` as suffix.
+
+    Attributes:
+        report: Path of the report JSON.
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         page = Path(filepath).with_suffix(".html")
         super().__init__(filepath=str(page), metadata=metadata)
+        self.report = self._filepath.with_suffix(Path(filepath).suffix)
 
     def load(self) -> str:
         """Return the HTML.
