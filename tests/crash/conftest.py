@@ -13,6 +13,14 @@ CHUNKS = 8
 """Tests that share the cases of a scenario under ``--crash=full``."""
 
 
+def some_rooms(needed: int) -> list[int]:
+    """Return numbers of free pages to try: each small one, then each 128th.
+
+    Most pages are those of the report page, whose writes are alike.
+    """
+    return [*range(min(needed, 32)), *range(32, needed, 128)]
+
+
 def sampled(names: Iterable[str], sample: Collection[str]) -> list[object]:
     """Return parameters of which those outside the sample are tried by ``make crash`` alone."""
     return [n if n in sample else pytest.param(n, marks=pytest.mark.thorough) for n in names]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.conftest import CHUNKS, sampled
+from tests.crash.conftest import CHUNKS, sampled, some_rooms
 from tests.crash.undisturbed import SCENARIOS, Place, Scenarios, Undisturbed
 from tests.support.ledger import Ledger
 from tests.support.mounts import PrivateMounts, private_mounts
@@ -54,7 +54,7 @@ def test_disk_that_fills_up(
 ) -> None:
     run = scenarios.get(name)
     needed = pages(run.scratch / "undisturbed/data") - pages(run.scenario.root / "data")
-    rooms = range(chunk, needed, CHUNKS) if ledger.full else [needed // 2]
+    rooms = some_rooms(needed)[chunk::CHUNKS] if ledger.full else [needed // 2]
     for room in rooms:
         title = f"{name}: {room} of {needed} pages"
         with (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import random
+import re
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,8 @@ PAIRS = 2
 
 EVERY_WRITE = 8
 """Of the many writes of one file in a row, each eighth is a point, and the first and the last."""
+
+FIGURE = re.compile(r"_figures/\.?(\w+)\.json")
 
 DISK_CALLS = Call.open | Call.write | Call.fsync | Call.rename | Call.mkdir | Call.truncate
 """Calls that fail on a full or broken disk."""
@@ -90,7 +93,15 @@ def trace(run: Undisturbed) -> Traced:
     assert {Call.open, Call.write, Call.fsync, Call.rename} <= {point.call for point in calls}
     can_fail = (point for point in calls if point.call in DISK_CALLS)
     numbered = [replace(point, number=number) for number, point in enumerate(can_fail, start=1)]
-    return Traced(run, without_repeats(calls), without_repeats(numbered))
+    tried, failing = (without_repeats(of_one_figure(each)) for each in (calls, numbered))
+    return Traced(run, tried, failing)
+
+
+def of_one_figure(calls: list[Point]) -> list[Point]:
+    """Leave out the calls of all figures of a page but the first; all are written alike."""
+    names = [match[1] if (match := FIGURE.search(point.path)) else "" for point in calls]
+    first = next((name for name in names if name), "")
+    return [point for point, name in zip(calls, names, strict=True) if name in ("", first)]
 
 
 def without_repeats(calls: list[Point]) -> list[Point]:
