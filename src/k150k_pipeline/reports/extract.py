@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from platform import python_version
@@ -26,9 +25,8 @@ from k150k_pipeline.reports.page import (
     Text,
     Tile,
     Tiles,
-    attempted,
     duration,
-    shortened,
+    page_of_run,
 )
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
@@ -73,14 +71,17 @@ class Extracted:
     @cached_property
     def numbers(self) -> dict[str, dict[str, float | None]]:
         """What :func:`quantiles` returns of the columns that differ between clips, in order."""
-        left_out = uninformative(self.frame, VALUE_COLUMNS)
-        return quantiles(self.frame, [c for c in VALUE_COLUMNS if c not in left_out])
+        return quantiles(self.frame, [c for c in VALUE_COLUMNS if c not in self.left_out])
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """The columns that do not differ between clips, with the reason."""
+        return uninformative(self.frame, VALUE_COLUMNS)
 
 
 def extract_page(made: Extracted) -> Page:
     """Return the page of an extraction; a part that cannot be made says so."""
     report = made.report
-    finished = datetime.fromtimestamp(report["finished_at"], UTC)
     parts = {
         "Clips": _clips,
         "Time": _time,
@@ -90,12 +91,13 @@ def extract_page(made: Extracted) -> Page:
         "Features against MOS": _against_mos,
         "Engine, parameters, versions": _origin,
     }
-    return Page(
+    page = page_of_run(
         f"Features of {report['corpus']}",
-        f"extract, finished {finished:%Y-%m-%d %H:%M} UTC, {report['package']}",
-        [attempted(title, partial(part, made)) for title, part in parts.items()],
-        {"report": shortened(report), **_facts(made)},
+        "extract",
+        report,
+        {title: partial(part, made) for title, part in parts.items()},
     )
+    return replace(page, facts={**page.facts, **_facts(made)})
 
 
 def quantiles(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, dict[str, float | None]]:
@@ -211,7 +213,7 @@ def _features(made: Extracted) -> Iterator[Block]:
     from k150k_pipeline.reports import figures
 
     found = made.numbers
-    yield Text(_left_out(made.frame))
+    yield Text(_left_out(made.left_out))
     panels = [
         figures.Panel(c, figures.binned(figures.finite_of(made.frame[c])), _unit(c), "clips")
         for c in found
@@ -231,8 +233,7 @@ def _features(made: Extracted) -> Iterator[Block]:
     )  # fmt: skip
 
 
-def _left_out(frame: pd.DataFrame) -> str:
-    left_out = uninformative(frame, VALUE_COLUMNS)
+def _left_out(left_out: Mapping[str, str]) -> str:
     empty = sum(reason == "empty" for reason in left_out.values())
     return (
         f"{len(VALUE_COLUMNS) - len(left_out)} of {len(VALUE_COLUMNS)} columns differ between "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,9 +34,8 @@ from k150k_pipeline.reports.page import (
     Tile,
     Tiles,
     Value,
-    attempted,
     few,
-    shortened,
+    page_of_run,
 )
 from k150k_pipeline.schemas.fr import CAVEAT
 
@@ -76,7 +74,6 @@ class Swept:
 def fr_page(made: Swept) -> Page:
     """Return the page of an FR corpus; a part that cannot be made says so."""
     report = made.report
-    finished = datetime.fromtimestamp(report["finished_at"], UTC)
     parts = {
         "Clips": _clips,
         "Rate and distortion": _curves,
@@ -85,11 +82,11 @@ def fr_page(made: Swept) -> Page:
         "Failures": _failures,
         "Engine and parameters": _origin,
     }
-    return Page(
+    return page_of_run(
         f"FR rows of {report['corpus']}",
-        f"fr_from_nr, finished {finished:%Y-%m-%d %H:%M} UTC, {report['package']}",
-        [attempted(title, partial(part, made)) for title, part in parts.items()],
-        {"report": shortened(report)},
+        "fr_from_nr",
+        report,
+        {title: partial(part, made) for title, part in parts.items()},
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -24,10 +23,9 @@ from k150k_pipeline.reports.page import (
     Tile,
     Tiles,
     Value,
-    attempted,
     duration,
     few,
-    shortened,
+    page_of_run,
 )
 
 FIGURES = (
@@ -88,7 +86,6 @@ def corpus_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def ingest_page(made: Ingested) -> Page:
     """Return the page of an ingestion; a part that cannot be made says so."""
     report = made.report
-    finished = datetime.fromtimestamp(report["finished_at"], UTC)
     parts = {
         "From label to row": _attrition,
         "Failures and what to check": _failures,
@@ -97,11 +94,11 @@ def ingest_page(made: Ingested) -> Page:
         "Duplicates": _duplicates,
         "Parameters and versions": _origin,
     }
-    return Page(
+    return page_of_run(
         f"Corpus {report['corpus']}",
-        f"ingest, finished {finished:%Y-%m-%d %H:%M} UTC, {report['package']}",
-        [attempted(title, partial(part, made)) for title, part in parts.items()],
-        {"report": shortened(report)},
+        "ingest",
+        report,
+        {title: partial(part, made) for title, part in parts.items()},
     )
 
 

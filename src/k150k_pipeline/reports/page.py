@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -144,8 +145,28 @@ class Page:
         """Return the figures of these names; one whose section cannot be made says so."""
         from k150k_pipeline.reports.figures import empty_figure
 
-        missing = empty_figure("This figure cannot be drawn.")
-        return [self.figures().get(name, missing) for name in names]
+        missing, found = empty_figure("This figure cannot be drawn."), self.figures()
+        return [found.get(name, missing) for name in names]
+
+
+def page_of_run(
+    title: str, pipeline: str, report: Facts, parts: Mapping[str, Callable[[], Iterable[Block]]]
+) -> Page:
+    """Return the page of a run over clips; a part that cannot be made says so.
+
+    Args:
+        title: Title of the page.
+        pipeline: Name of the pipeline.
+        report: Report of the run, which the page embeds.
+        parts: What makes the blocks of each section, by its heading.
+    """
+    finished = datetime.fromtimestamp(report["finished_at"], UTC)
+    return Page(
+        title,
+        f"{pipeline}, finished {finished:%Y-%m-%d %H:%M} UTC, {report['package']}",
+        [attempted(heading, make) for heading, make in parts.items()],
+        {"report": shortened(report)},
+    )
 
 
 def attempted(title: str, make: Callable[[], Iterable[Block]]) -> Section:
