@@ -103,7 +103,7 @@ def test_corpus_in_rows_out(fr, tmp_path):
         )
         for r in rows
     }  # fmt: skip
-    assert fr.names[1] in str(page.tables["Clips without rows, by reason"])
+    assert fr.names[1] in str(page.tables["Failed clips"])
 
     table = pd.read_parquet(fr.table)
     assert table.columns.tolist() == list(FR_COLUMNS)

@@ -27,6 +27,7 @@ from k150k_pipeline.reports.page import (
     Tiles,
     duration,
     page_of_run,
+    parameters_table,
 )
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
@@ -297,11 +298,4 @@ def _origin(made: Extracted) -> Iterator[Block]:
         [["k150k-pipeline", str(made.report["package"]).rpartition(" ")[2]],
          ["Python", python_version()], *([name, version(name)] for name in _PACKAGES)],
     )  # fmt: skip
-    yield Table(
-        "Parameters", ["parameter", "value"],
-        [
-            [f"{block}.{name}", str(value)]
-            for block, values in made.parameters.items()
-            for name, value in sorted(values.items())
-        ],
-    )  # fmt: skip
+    yield parameters_table(made.parameters)

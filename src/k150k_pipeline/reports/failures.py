@@ -21,18 +21,33 @@ def failure_blocks(
     """
     from k150k_pipeline.reports import figures
 
-    by_count = dict(
-        sorted(report["failures_by_reason"].items(), key=lambda item: (-item[1], item[0]))
-    )
+    by_count = _by_count(report)
     yield Drawing(
         "failures", "Failures by reason",
         "Each bar is how many clips have no row for this reason; the failures table has them all.",
         figures.bars(by_count, "clips") if by_count else figures.empty_figure("No clip failed."),
     )  # fmt: skip
-    rows = [[reason, n, few(failed.get(reason, []), _NAMED)] for reason, n in by_count.items()]
-    yield Table("Failed clips", ["reason", "clips", "the first of them"], rows)
+    yield failed_clips(report, failed)
     lists = {what: report.get(key, []) for key, what in check.items()}
     found: list[list[Value]] = [
         [what, len(names), few(names, _NAMED)] for what, names in lists.items() if names
     ]
     yield Table("To check", ["what", "number", "the first of them"], found, wide=True)
+
+
+def failed_clips(report: Facts, failed: Mapping[str, Sequence[str]]) -> Table:
+    """Return the table of failures by reason, with the first failed clips.
+
+    Args:
+        report: Report of the run.
+        failed: First names of the failed clips, by reason.
+    """
+    rows: list[list[Value]] = [
+        [reason, n, few(failed.get(reason, []), _NAMED)] for reason, n in _by_count(report).items()
+    ]
+    return Table("Failed clips", ["reason", "clips", "the first of them"], rows)
+
+
+def _by_count(report: Facts) -> dict[str, int]:
+    counts: Mapping[str, int] = report["failures_by_reason"]
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -23,6 +23,7 @@ from k150k_pipeline.reports.curves import (
     rates_by_crf,
     vmaf_breaks,
 )
+from k150k_pipeline.reports.failures import failed_clips
 from k150k_pipeline.reports.page import (
     Block,
     Drawing,
@@ -36,6 +37,7 @@ from k150k_pipeline.reports.page import (
     Value,
     few,
     page_of_run,
+    parameters_table,
 )
 from k150k_pipeline.schemas.fr import CAVEAT
 
@@ -181,13 +183,7 @@ def _ways(made: Swept) -> Iterator[Block]:
 
 
 def _failures(made: Swept) -> Iterator[Block]:
-    counts = made.report["failures_by_reason"]
-    yield Table(
-        "Clips without rows, by reason",
-        ["Reason", "Clips", "First names"],
-        [[reason, n, few(list(made.failed.get(reason, ())))] for reason, n in counts.items()],
-        "The failures table names every clip.",
-    )
+    yield failed_clips(made.report, made.failed)
 
 
 def _origin(made: Swept) -> Iterator[Block]:
@@ -196,9 +192,7 @@ def _origin(made: Swept) -> Iterator[Block]:
         ["What", "Value"],
         [[key, str(value)] for key, value in made.report["scoring"].items()],
     )
-    for name, block in made.parameters.items():
-        rows = [[key, str(value)] for key, value in block.items()]
-        yield Table(f"Parameters (block {name})", ["Parameter", "Value"], rows)
+    yield parameters_table(made.parameters)
 
 
 def _parts(sweeps: Sweeps) -> dict[str, Sweeps]:

@@ -26,6 +26,7 @@ from k150k_pipeline.reports.page import (
     duration,
     few,
     page_of_run,
+    parameters_table,
 )
 
 FIGURES = (
@@ -214,5 +215,4 @@ def _duplicates(made: Ingested) -> Iterator[Block]:
 def _origin(made: Ingested) -> Iterator[Block]:
     probing = made.report["probing"]
     yield Table("Probing", ["what", "value"], [[key, str(v)] for key, v in probing.items()])
-    values = [[f"ingest.{key}", str(value)] for key, value in sorted(made.parameters.items())]
-    yield Table("Parameters", ["parameter", "value"], values)
+    yield parameters_table({"ingest": made.parameters})

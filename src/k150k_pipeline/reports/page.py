@@ -169,6 +169,20 @@ def page_of_run(
     )
 
 
+def parameters_table(blocks: Mapping[str, Facts]) -> Table:
+    """Return the table of a run's parameters, by the names that ``--params`` takes.
+
+    Args:
+        blocks: Parameter blocks by name.
+    """
+    rows = [
+        [f"{block}.{name}", str(value)]
+        for block, values in blocks.items()
+        for name, value in sorted(values.items())
+    ]
+    return Table("Parameters", ["parameter", "value"], rows)
+
+
 def attempted(title: str, make: Callable[[], Iterable[Block]]) -> Section:
     """Return a section; one that cannot be made says so, as a run must not fail because of it.
 
