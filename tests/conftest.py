@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,11 @@ from tests.support.waiting import HANG_GUARD_S
 # Tests share the cores. Threads of OpenMP that wait for each other on busy cores take ten times as
 # long; libraries read this when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests stop runs with Ctrl-C. What a shell starts in the background ignores that signal, and so do
+# all its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
