@@ -34,10 +34,10 @@ def test_output_and_exit_status():
 
 
 def test_time_limit_kills_the_whole_group(tmp_path):
-    script = f"sleep 1000 & echo $! > {tmp_path}/pid; wait"
+    script = f"sleep 1000 & echo no driver >&2; echo $! > {tmp_path}/pid; wait"
 
     def started_and_ended(limit: float) -> None:
-        with pytest.raises(ToolError, match="sleep 1000"):
+        with pytest.raises(ToolError, match=r"of `sh -c 'sleep 1000 .*`: no driver$"):
             run_tool(["sh", "-c", script], timeout_s=limit)
         assert (tmp_path / "pid").read_text(), "too early"
 

@@ -32,6 +32,9 @@ _CAUGHT = re.compile(
 While it opens its input, that status may be 0. Titles of clips stand in other lines.
 """
 
+_OF_A_HANG = 12
+"""Last lines of stderr in the message about a tool that hangs: nothing else tells why it does."""
+
 
 class ToolError(Exception):
     """A tool did not come to an end of its own.
@@ -68,7 +71,7 @@ class ToolResult:
 
     def describe(self, lines: int = 4) -> str:
         """Return command, exit status and the last lines of stderr, for an error message."""
-        tail = " | ".join(self.stderr.strip().splitlines()[-lines:])
+        tail = _last_lines(self.stderr, lines)
         return f"{describe_end(self.returncode)} of `{shlex.join(self.argv)}`: {tail}"
 
 
@@ -101,7 +104,9 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
     try:
         stdout, stderr = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
-        raise ToolError("timeout", f"no end after {timeout_s:g} s: {shlex.join(argv)}") from error
+        tail = _last_lines((error.stderr or b"").decode("utf-8", errors="replace"), _OF_A_HANG)
+        detail = f"no end after {timeout_s:g} s of `{shlex.join(argv)}`: {tail}"
+        raise ToolError("timeout", detail) from error
     finally:
         if process.poll() is None:
             _kill_group(process)
@@ -109,6 +114,10 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
     result = ToolResult(tuple(argv), process.returncode, stdout, text)
     _refuse_death(result, oom_kills)
     return result
+
+
+def _last_lines(text: str, lines: int) -> str:
+    return " | ".join(text.strip().splitlines()[-lines:])
 
 
 def _refuse_death(result: ToolResult, oom_kills: int) -> None:
