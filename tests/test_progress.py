@@ -342,5 +342,5 @@ def test_summary_names_counts_orphans_and_reasons():
     }  # fmt: skip
     text = summarise(report)
     assert "7 of 10 clips have a row (4 new, 3 from before), 2 failed, 1 not yet tried" in text
-    assert "4 labels without clip: a, b, c …" in text and "clips without label" not in text
+    assert "4 labels without clip: a; b; c …" in text and "clips without label" not in text
     assert "2 x corrupt" in text

@@ -76,7 +76,7 @@ def test_clips_that_may_lack_their_end_are_named(project, tiny_clips, make_clip)
     found = report(project)
     assert found["completeness_unknown"] == ["half.mp4"]
     assert found["counts"]["completeness_unknown"] == 1
-    assert "1 completeness unknown: half.mp4" in output
+    assert "1 clip of unknown completeness: half.mp4" in output
     failures = pd.read_csv(project.failures).set_index("clip_name")["reason"].to_dict()
     assert failures == {"list.mp4": "not_media", "pipe.mp4": "not_a_file"}
 

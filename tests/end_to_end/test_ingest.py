@@ -233,7 +233,7 @@ def test_split_drop_accounts_for_every_clip(split_drop, tiny_clips):
     assert split_drop.failures() == {"cut.mp4": ("probe", "truncated")}
     counts = report["counts"]
     assert (counts["wanted"], counts["rows"], counts["broken_clips"]) == (11, 9, 1)
-    assert "1 labels without clip: nowhere.mp4" in output
+    assert "1 label without clip: nowhere.mp4" in output
     row = split_drop.rows()[names[0]]
     assert (row["mos_std_dev"], row["n_ratings"]) == (0.0, 0)
     assert not split_drop.progress.exists()

@@ -146,7 +146,7 @@ def test_the_card_beside_the_table_describes_it(runs):
     card = (runs[0] / "04_feature/full_features_k150k.data_card.md").read_text("utf-8")
     table = pd.read_parquet(runs[0] / "04_feature/full_features_k150k.parquet")
     assert f"{len(table)} clips and 48 columns" in card
-    assert "Of 13 clips with a label, 1 failed and have no row" in card
+    assert "Of 13 clips with a label, 1 failed and has no row" in card
     assert re.search(
         r"^\| `psnr_y_mean` .* \| dB \| 0 to 72 \| 60 to 72 \| 0 \|$", card, re.MULTILINE
     )

@@ -69,13 +69,13 @@ def test_gate_promotes_what_passes_everything():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"plcc": 0.8499}, "plcc is 0.8499, below the gate's 0.85"),
-        ({"srocc": 0.81}, "srocc is 0.81, below the gate's 0.82"),
-        ({"rmse": 0.46}, "rmse is 0.46, above the gate's 0.45"),
-        ({"spread": 0.0051}, "spread is 0.0051, above the gate's 0.005"),
-        ({"clips": 99}, "clips is 99, below the gate's 100"),
-        ({"plcc": math.nan}, "plcc is not defined"),
-        ({"spread": math.nan}, "spread is not defined"),
+        ({"plcc": 0.8499}, "the PLCC is 0.8499, below the gate's 0.85"),
+        ({"srocc": 0.81}, "the SROCC is 0.81, below the gate's 0.82"),
+        ({"rmse": 0.46}, "the RMSE is 0.46, above the gate's 0.45"),
+        ({"spread": 0.0051}, "the spread of PLCC over the seeds is 0.0051, above the"),
+        ({"clips": 99}, "there are only 99 clips in the trial, fewer than the"),
+        ({"plcc": math.nan}, "the PLCC is not defined"),
+        ({"spread": math.nan}, "the spread of PLCC over the seeds is not"),
     ],
 )
 def test_gate_holds_for_a_single_miss(change, reason):
@@ -97,7 +97,10 @@ def test_numbers_are_written_as_a_person_writes_them():
     assert "spread        0.0000 (gate" in text and "e+" not in text and "e-" not in text
     many = GateParameters(min_clips=20_000)
     held = gate.decide(judged(clips=15_210), ceiling(), BASELINES, many, "the trial", True)
-    assert "clips is 15,210, below the gate's 20,000" in held["reasons"]
+    assert held["reasons"][0] == (
+        "there are only 15,210 clips in the trial, fewer than the gate's 20,000: too few to judge "
+        "any model by"
+    )
 
 
 def test_labels_and_both_kinds_of_scores_are_printed_with_their_intervals():

@@ -245,7 +245,7 @@ def test_clips_of_unknown_completeness_are_in_the_report(drop, tmp_path):
         report = drop.take_in(integrity=integrity)
         assert report["completeness_unknown"] == ["half.webm", "live.webm"]
         assert report["counts"]["completeness_unknown"] == 2
-        assert "2 completeness unknown: half.webm; live.webm" in report["summary"]
+        assert "2 clips of unknown completeness: half.webm; live.webm" in report["summary"]
         assert drop.failures == {"torn.webm": ("probe", "truncated")}
     [entry] = {e.payload_json for e in drop.journal.entries() if e.clip == "sound.mp4"}
     assert b"doubt" not in entry

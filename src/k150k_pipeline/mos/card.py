@@ -142,8 +142,7 @@ NaN is a missing value.
 ```
 
 Seeds {_list(map(str, sidecar["seeds"]))}; the exported model is the mean of their members. The
-spread is over these seeds on the same clips. Over the folds of cross-validation, PLCC differs by up
-to {_amount(verdict["fold_spread"])}.
+spread is over these seeds on the same clips. {_fold_spread(verdict["fold_spread"])}
 
 Cross-validation of the ensembles, mean over the folds; PLCC and RMSE "after" are after the
 four-parameter logistic fit to each fold:
@@ -240,5 +239,7 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _amount(value: float) -> str:
-    return in_digits(value) if math.isfinite(value) else "an undefined amount"
+def _fold_spread(value: float) -> str:
+    if not math.isfinite(value):
+        return "In a fold of cross-validation the PLCC\nis not defined."
+    return f"Over the folds of cross-validation, PLCC differs by up\nto {in_digits(value)}."

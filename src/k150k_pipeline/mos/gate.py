@@ -16,9 +16,17 @@ from k150k_pipeline.mos.types import (
     Scores,
 )
 from k150k_pipeline.mos.words import labels_in_words
+from k150k_pipeline.plural import counted
 from k150k_pipeline.schemas.mos_parameters import GateParameters
 
 _OF_CEILING = " ceiling"
+_NAMES = {
+    "plcc": "the PLCC",
+    "srocc": "the SROCC",
+    "rmse": "the RMSE",
+    "spread": "the spread of PLCC over the seeds",
+    "clips": "the number of clips",
+}
 _THOUSAND = 1000
 _DECIMALS = 4
 _LEAST_CEILING = 0.3  # below it, columns reach a share of the ceiling by luck
@@ -54,7 +62,7 @@ def decide(
         "judged_on": judged_on,
         "checks": checks,
         "reasons": [
-            *_failures(checks),
+            *_failures(checks, judged_on),
             *_remarks(judged, ceiling, baselines, gate, judged_on, seed_matters),
         ],
         "scores": judged,
@@ -148,22 +156,31 @@ def _check(name: str, value: float, threshold: float, *, at_least: bool) -> Chec
     }
 
 
-def _failures(checks: list[Check]) -> list[str]:
-    return [_failure(check) for check in checks if not check["passed"]]
+def _failures(checks: list[Check], judged_on: str) -> list[str]:
+    return [_failure(check, judged_on) for check in checks if not check["passed"]]
 
 
-def _failure(check: Check) -> str:
-    name, value, threshold = check["name"], _number(check["value"]), check["threshold"]
-    if not math.isfinite(check["value"]):
-        return f"{name} is not defined: the predictions or the labels do not vary enough"
+def _failure(check: Check, judged_on: str) -> str:
+    name, value, threshold = check["name"], check["value"], check["threshold"]
+    metric = _NAMES[name.removesuffix(_OF_CEILING)]
+    if not math.isfinite(value):
+        return f"{metric} is not defined: the predictions or the labels do not vary enough"
     if name.endswith(_OF_CEILING):
         return (
-            f"{name.removesuffix(_OF_CEILING)} is {value}, above what these labels allow "
-            f"({threshold:.4g}): look for a leak, such as an input that was made from the labels. "
-            "If the labels have more votes than the ceiling assumes, give them in mos_head.ceiling"
+            f"{metric} is {_number(value)}, above what these labels allow ({threshold:.4g}): look "
+            "for a leak, such as an input that was made from the labels. If the labels have more "
+            "votes than the ceiling assumes, give them in mos_head.ceiling"
         )
+    if name == "clips":
+        clips = f"{counted(int(value), 'clip')} in {judged_on}"
+        few = f"fewer than the gate's {_number(threshold)}"
+        return f"there {_is(value)} only {clips}, {few}: too few to judge any model by"
     side = "below" if check["at_least"] else "above"
-    return f"{name} is {value}, {side} the gate's {_number(threshold)}"
+    return f"{metric} is {_number(value)}, {side} the gate's {_number(threshold)}"
+
+
+def _is(number: float) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _remarks(
@@ -188,10 +205,8 @@ def _remarks(
             f"the RMSE threshold of {gate.rmse:g} says nothing here: always predicting the mean "
             f"already gives {baselines['mean_predictor_rmse']:.3f}"
         )
-    clips = f"{judged['clips']:,} clips"
-    if judged["clips"] < gate.min_clips:
-        remarks.append(f"{clips} in {judged_on} are too few to judge any model by")
-    remarks += _of_the_fit(judged["ensemble"], f"the {clips} of {judged_on}")
+    clips = f"the {counted(judged['clips'], 'clip')} of {judged_on}"
+    remarks += _of_the_fit(judged["ensemble"], clips)
     if not seed_matters:
         remarks.append("the spread over seeds is 0 by construction: this model has no randomness")
     return remarks

@@ -114,7 +114,7 @@ def _distance(plcc: float, ceiling: float, low: float, high: float) -> str:
             f"The model has {plcc:.3f}{share}, inside that interval: by these labels it cannot be "
             "told from a perfect one."
         )
-    return f"The model has {plcc:.3f}{share}: {ceiling - plcc:.3f} are left to gain."
+    return f"The model has {plcc:.3f}{share}: {ceiling - plcc:.3f} is left to gain."
 
 
 def _of_ceiling(verdict: Verdict) -> Iterator[Standing]:

@@ -51,5 +51,5 @@ def describe_folds(result: CrossValidation) -> str:
         f"{result['kind']}: PLCC {in_digits(mean['plcc'])}, SROCC {in_digits(mean['srocc'])}, RMSE "
         f"{in_digits(mean['rmse'])} on average over {len(folds):,} folds; after the logistic fit "
         f"PLCC {in_digits(mean['plcc_logistic'])}, RMSE {in_digits(mean['rmse_logistic'])}{why}; "
-        f"the folds' PLCC span {in_digits(result['fold_spread'])}"
+        f"spread of PLCC over the folds {in_digits(result['fold_spread'])}"
     )

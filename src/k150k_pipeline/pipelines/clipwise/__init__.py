@@ -16,7 +16,7 @@ from k150k_pipeline.pipelines.clipwise.results import (
     first_names,
 )
 from k150k_pipeline.pipelines.clipwise.shards import add_up, deal, shard_journal
-from k150k_pipeline.pipelines.clipwise.summary import summarise
+from k150k_pipeline.pipelines.clipwise.summary import first, summarise, to_check
 from k150k_pipeline.pipelines.clipwise.wiring import Bound, sharded
 
 __all__ = [
@@ -30,11 +30,13 @@ __all__ = [
     "count_by",
     "deal",
     "failures_table",
+    "first",
     "first_names",
     "read_due",
     "refuse_foreign_rows",
     "shard_journal",
     "sharded",
     "summarise",
+    "to_check",
     "warn_of_damage",
 ]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from k150k_pipeline.pipelines.clipwise.results import Report
+from k150k_pipeline.plural import counted
 
 _NAMED = 3
-_DOUBTFUL = "completeness_unknown"
+_NOUNS = {
+    "labels_without_clip": ("label without clip", "labels without clip"),
+    "clips_without_label": ("clip without label", "clips without label"),
+    "bad_labels": ("bad label", None),
+    "bad_rows": ("bad row", None),
+    "disagreements": ("disagreement", None),
+    "changed_clips": ("changed clip", None),
+    "completeness_unknown": ("clip of unknown completeness", "clips of unknown completeness"),
+}
 
 
 def summarise(report: Report) -> str:
@@ -18,26 +29,28 @@ def summarise(report: Report) -> str:
             f"{counts['failed']} failed, {counts['not_yet_tried']} not yet tried; "
             f"{report['clips_per_second']:g} clips/s"
         ),
-        *_orphans(report),
+        *(f"  {line}" for line in to_check(report)),
         *_failures(report),
     ]
     return "\n".join(lines)
 
 
-def _orphans(report: Report) -> list[str]:
-    lines = []
-    for what in (
-        "labels_without_clip",
-        "clips_without_label",
-        "bad_labels",
-        "changed_clips",
-        _DOUBTFUL,
-    ):
-        if names := report.get(what):
-            more = " …" if len(names) > _NAMED else ""
-            shown = ", ".join(names[:_NAMED])
-            lines.append(f"  {len(names)} {what.replace('_', ' ')}: {shown}{more}")
-    return lines
+def to_check(report: Report) -> list[str]:
+    """Return a line for each list of a report that a person should look at, with the first names.
+
+    Args:
+        report: The report; its names need not be UTF-8.
+    """
+    return [
+        f"{counted(len(report[what]), *nouns)}: {first(report[what])}"
+        for what, nouns in _NOUNS.items()
+        if report.get(what)
+    ]
+
+
+def first(names: Sequence[str]) -> str:
+    """Return the first names as text."""
+    return "; ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
 
 
 def _failures(report: Report) -> list[str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from k150k_pipeline.mos.engines import in_words
 from k150k_pipeline.pipelines.feature_extraction.outputs import PACKAGE, describe
+from k150k_pipeline.plural import counted, have
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
 from k150k_pipeline.schemas.features import COLUMNS, MOS_MAX, MOS_MIN, SCHEMA_VERSION
 
@@ -68,9 +69,9 @@ def data_card(table: pa.Table, corpus: str, counts: Mapping[str, int]) -> str:
     }
     head = (
         f"# Features of {corpus}\n\n"
-        f"{counts['rows']:,} clips and {table.num_columns} columns, schema version "
-        f"{SCHEMA_VERSION}, made by {PACKAGE}. Of {counts['wanted']:,} clips with a label, "
-        f"{counts['failed']:,} failed and have no row.\n"
+        f"{counted(counts['rows'], 'clip')} and {table.num_columns} columns, schema version "
+        f"{SCHEMA_VERSION}, made by {PACKAGE}. Of {counted(counts['wanted'], 'clip')} with a "
+        f"label, {counts['failed']:,} failed and {have(counts['failed'])} no row.\n"
     )
     return "\n".join([head, *(f"## {title}\n\n{text}" for title, text in sections.items())])
 

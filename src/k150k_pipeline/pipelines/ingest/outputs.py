@@ -23,16 +23,23 @@ from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.media.facts import ClipFacts
 from k150k_pipeline.media.hashing import hash_file
 from k150k_pipeline.media.tools import ToolError, run_tool
-from k150k_pipeline.pipelines.clipwise import FAILURE_COLUMNS, Report, count_by, failures_table
+from k150k_pipeline.pipelines.clipwise import (
+    FAILURE_COLUMNS,
+    Report,
+    count_by,
+    failures_table,
+    first,
+    to_check,
+)
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan
 from k150k_pipeline.pipelines.ingest.planning import Known
+from k150k_pipeline.plural import counted
 from k150k_pipeline.schemas.corpus import CorpusRow
 from k150k_pipeline.schemas.ingest import IngestParameters
 
 _PACKAGES = ("aiohttp", "av", "kedro", "numpy", "pandas", "pydantic")
 _NOT_PROBED = ClipFacts("", 0, 0, 0, 0, 0.0, 0.0, "", "")
 _TIME_KEY = "ingested_at_utc"
-_NAMED = 3
 
 Row = dict[str, Any]
 """A line of the corpus; :class:`CorpusRow` has its keys."""
@@ -204,13 +211,6 @@ def same_content(rows: list[Row]) -> list[list[str]]:
 def summarise(report: Report, output: Path) -> str:
     """Return the summary line of the older script, and lines on what a person should check."""
     counts = report["counts"]
-    notes = (
-        "labels_without_clip",
-        "clips_without_label",
-        "bad_rows",
-        "disagreements",
-        "completeness_unknown",
-    )
     lines = [
         (
             f"[{report['corpus']}-jsonl] wrote {counts['rows']} rows, skipped "
@@ -218,20 +218,15 @@ def summarise(report: Report, output: Path) -> str:
             f"(broken-clip), {counts['repeated_rows']} dedups -> {output}"
         ),
         *([f"  {counts['not_yet_tried']} not yet tried"] if counts["not_yet_tried"] else []),
-        *(_note(what.replace("_", " "), report[what]) for what in notes if report[what]),
+        *(f"  {line}" for line in to_check(report)),
         *(f"  {n} x {reason}" for reason, n in report["failures_by_reason"].items()),
     ]
-    if report["same_content"]:
-        groups = [" = ".join(group) for group in report["same_content"]]
-        lines.append(_note("groups of clips with equal bytes", groups))
-    if counts["bad_votes"]:
-        lines.append(_note("votes left out", report["vote_problems"], counts["bad_votes"]))
+    if groups := [" = ".join(group) for group in report["same_content"]]:
+        alike = counted(len(groups), "group of clips", "groups of clips")
+        lines.append(f"  {alike} with equal bytes: {first(groups)}")
+    if votes := counts["bad_votes"]:
+        lines.append(f"  {counted(votes, 'vote')} left out: {first(report['vote_problems'])}")
     return "\n".join(lines)
-
-
-def _note(what: str, names: list[str], count: int | None = None) -> str:
-    more = " …" if len(names) > _NAMED else ""
-    return f"  {count or len(names)} {what}: {'; '.join(names[:_NAMED])}{more}"
 
 
 def replay_manifest(
