@@ -53,7 +53,7 @@ def test_numbers_of_the_page_are_those_of_the_rows():
     table = rows(40)
     page = read(table)
     assert "cannot be drawn" not in page.text and set(page.data["figures"]) == set(FIGURES)
-    median = page.data["figures"]["vmaf_crf"]["data"][2]
+    median = page.data["figures"]["vmaf_crf"]["data"][0]
     for crf, value, (clips, low, high) in zip(
         median["x"], median["y"], median["customdata"], strict=True
     ):
@@ -109,6 +109,13 @@ def test_ways_are_compared_by_shared_clips_or_else_by_median_curves():
     page = read(rows(14) + rows(14, "slow", 14, 0.9))
     (row,) = page.tables["Bitrate for the same VMAF"]
     assert row[-1] == "median curves, different clips" and "cannot be drawn" not in page.text
+
+
+def test_each_way_of_encoding_has_a_colour_of_its_own():
+    table = [row for preset in ("slow", "medium", "fast") for row in rows(4, preset)]
+    traces = read(table).data["figures"]["vmaf_crf"]["data"]
+    medians = [number for number, trace in enumerate(traces) if "median" in trace.get("name", "")]
+    assert medians == [0, 1, 2], "colours are given in the order of the traces"
 
 
 @pytest.mark.parametrize("clips", [0, 1])

@@ -28,7 +28,7 @@ def report(value: float | None = 0.6, baseline: float | None = 0.3, ceiling: flo
     many = {"plcc": ceiling, "plcc_high": ceiling + 0.01, "srocc": ceiling, "rmse": 0.42}
     metrics = {
         "verdict": "HOLD", "judged_on": "the held-out part", "model": "trees",
-        "reasons": ["plcc is 0.6, below the gate's 0.85"],
+        "reasons": ["the PLCC is 0.6, below the gate's 0.85"],
         "checks": [
             {"name": "plcc", "value": value, "threshold": 0.85, "at_least": True, "passed": False}
         ],
@@ -75,8 +75,8 @@ def test_the_page_answers_whether_how_far_and_why():
     page = read(report(), judged(900))
     assert "better than its baselines? Yes. Its PLCC is 0.600 (95 %: 0.570 to 0.630)" in page.text
     assert "metadata only, ridge, has 0.300, below that interval" in page.text
-    assert "has a PLCC of about 0.670" in page.text and "0.070 are left to gain" in page.text
-    assert page.tables["Why HOLD"] == [["plcc is 0.6, below the gate's 0.85."]]
+    assert "has a PLCC of about 0.670" in page.text and "0.070 is left to gain" in page.text
+    assert page.tables["Why HOLD"] == [["The PLCC is 0.6, below the gate's 0.85."]]
     assert page.tables["Checks of the gate"][0][1:] == ["0.6", "at least 0.85", "NOT passed"]
     assert "cannot be drawn" not in page.text
     assert [tag for tag, _ in page.tags].count("script") == 3, "and none of a name"
@@ -151,7 +151,7 @@ def test_a_model_is_better_only_if_the_baseline_is_below_its_interval(own, basel
 
 @pytest.mark.parametrize(
     ("own", "words"),
-    [(0.4, "are left to gain"), (0.66, "cannot be told from a perfect one"), (0.9, "luck")],
+    [(0.4, "is left to gain"), (0.66, "cannot be told from a perfect one"), (0.9, "luck")],
 )
 def test_the_distance_to_the_ceiling_is_judged_by_its_interval(own, words):
     assert words in below_the_ceiling(report(own)["metrics"])

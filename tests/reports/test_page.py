@@ -22,7 +22,7 @@ from k150k_pipeline.reports import (
     render,
 )
 from k150k_pipeline.reports.figures import bars, density, histogram
-from k150k_pipeline.reports.page import shown
+from k150k_pipeline.reports.page import of_tried, parameters_table, shown
 from tests.support.pages import ReadPage
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\u2028\udcff.mp4"
@@ -122,3 +122,40 @@ def test_no_numbers_are_too_odd_to_draw(values):
 )  # fmt: skip
 def test_numbers_are_shown_with_their_thousands_apart(value, text):
     assert shown(value) == text
+
+
+def test_a_column_of_numbers_is_aligned_at_the_right_with_its_title():
+    rows = [["a", 1, "x"], ["b", None, 2.0]]
+    html = render(page_of(Table("t", ["name", "number", "both"], rows)))
+    cells = [attrs.get("class") for tag, attrs in ReadPage(html).tags if tag in ("th", "td")]
+    assert cells == [None, "number", None] * 3
+
+
+def test_parameters_are_written_as_params_and_yaml_have_them():
+    blocks = {"extract": {"limit": None, "no_cuda": False, "more": {"names": ["a"], "share": 0.5}}}
+    assert list(parameters_table(blocks).rows) == [
+        ["extract.limit", "null"],
+        ["extract.no_cuda", "false"],
+        ["extract.more.names", '["a"]'],
+        ["extract.more.share", "0.5"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [
+        (0, "no clip failed"),
+        (1, "1 clip failed (7.69 % of those tried)"),
+        (2, "2 clips failed (7.69 % of those tried)"),
+    ],
+)
+def test_failures_in_words(failed, words):
+    assert of_tried({"counts": {"failed": failed}, "failure_rate": 1 / 13}) == words
+
+
+def test_axes_of_few_clips_have_no_halves_and_one_value_has_one_tick():
+    few, many = histogram([1.0, 2.0, 2.0], "MOS"), histogram([1.0] * 100 + [2.0], "MOS")
+    assert few.layout.yaxis.dtick == 1 and many.layout.yaxis.dtick is None
+    assert bars({"a": 1}, "clips").layout.xaxis.dtick == 1
+    assert list(histogram([5.0, 5.0], "s").layout.xaxis.tickvals) == [5.0]
+    assert few.layout.xaxis.tickvals is None

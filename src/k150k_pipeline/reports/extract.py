@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from k150k_pipeline.mos.table import uninformative
+from k150k_pipeline.plural import counted, have
 from k150k_pipeline.reports.failures import failure_blocks
 from k150k_pipeline.reports.page import (
     Block,
@@ -26,6 +27,7 @@ from k150k_pipeline.reports.page import (
     Tile,
     Tiles,
     duration,
+    of_tried,
     page_of_run,
     parameters_table,
 )
@@ -138,10 +140,9 @@ def _facts(made: Extracted) -> dict[str, Any]:
 
 def _clips(made: Extracted) -> Iterator[Block]:
     counts = made.report["counts"]
-    share = f"{made.report['failure_rate']:.2%}"
     yield Text(
-        f"{counts['rows']:,} of {counts['wanted']:,} clips with a label have a row; "
-        f"{counts['failed']:,} failed ({share} of those tried).",
+        f"{counts['rows']:,} of {counts['wanted']:,} clips with a label {have(counts['rows'])} a "
+        f"row; {of_tried(made.report)}.",
         strong=True,
     )
     parts = [(name.replace("_", " "), counts[name]) for name in ("failed", "not_yet_tried")]
@@ -152,12 +153,12 @@ def _clips(made: Extracted) -> Iterator[Block]:
         earlier.append(("finished meanwhile by a run on part of the corpus", elsewhere))
     yield Sum(("rows", counts["rows"]), earlier)
     yield Tiles([
-        Tile("labels without a clip file", counts["labels_without_clip"], "labels"),
-        Tile("clip files without a label", counts["clips_without_label"], "clips"),
-        Tile("label rows left out", counts["bad_labels"], "rows"),
-        Tile("taken over", counts["recovered"], "rows", "from the older script or a parquet"),
-        Tile("changed since they were scored", counts["changed_clips"], "clips"),
-        Tile("killed each time", counts["killed"], "clips"),
+        Tile("Labels without a clip file", counts["labels_without_clip"]),
+        Tile("Clip files without a label", counts["clips_without_label"]),
+        Tile("Label rows left out", counts["bad_labels"]),
+        Tile("Rows taken over", counts["recovered"], note="from the older script or a parquet"),
+        Tile("Clips changed since they were scored", counts["changed_clips"]),
+        Tile("Clips killed each time", counts["killed"]),
     ])  # fmt: skip
 
 
@@ -170,11 +171,12 @@ def _time(made: Extracted) -> Iterator[Block]:
     seconds = times["seconds"].to_numpy(dtype=float)
     half, most = np.quantile(seconds, [0.5, 0.95]) if len(seconds) else (None, None)
     yield Tiles([
-        Tile("this run", *duration(wall), f"for {new:,} clips"),
-        Tile("rate of this run", report["clips_per_second"], "clips/s"),
-        Tile("median of a clip", _number(half), "s", "on one core or more"),
-        Tile("95 % of the clips within", _number(most), "s"),
-        Tile("work in all", *duration(float(seconds.sum())), f"on {len(seconds):,} clips"),
+        Tile("This run", *duration(wall), f"for {counted(new, 'clip')}"),
+        Tile("Rate of this run", report["clips_per_second"], "clips/s"),
+        Tile("Median of a clip", _number(half), "seconds", "on one core or more"),
+        Tile("95 % of the clips within", _number(most), "seconds"),
+        Tile("Work in all", *duration(float(seconds.sum())),
+             f"on {counted(len(seconds), 'clip')}"),
     ])  # fmt: skip
     yield Drawing(
         "rate", "Rate over time",
@@ -189,7 +191,7 @@ def _time(made: Extracted) -> Iterator[Block]:
         figures.histogram(seconds, "seconds per clip", share=0.995),
     )  # fmt: skip
     slowest = times.sort_values(["seconds", "clip"], ascending=[False, True]).head(_SLOWEST)
-    yield Table("Slowest clips", ["clip", "seconds"], slowest[["clip", "seconds"]].values.tolist())
+    yield Table("Slowest clips", ["Clip", "Seconds"], slowest[["clip", "seconds"]].values.tolist())
 
 
 def _failures(made: Extracted) -> Iterator[Block]:
@@ -201,8 +203,8 @@ def _mos(made: Extracted) -> Iterator[Block]:
 
     mos = figures.finite_of(made.frame["mos"])
     ends = [float(mos.min()), float(np.median(mos)), float(mos.max())] if len(mos) else [None] * 3
-    names = ("lowest MOS", "median MOS", "highest MOS")
-    yield Tiles([Tile(name, end, "of 1 to 5") for name, end in zip(names, ends, strict=True)])
+    names = ("Lowest MOS", "Median MOS", "Highest MOS")
+    yield Tiles([Tile(name, end, "(1 to 5)") for name, end in zip(names, ends, strict=True)])
     yield Drawing(
         "mos", "MOS of the clips with a row",
         "Each bar is how many clips have this mean opinion score; 1 is bad and 5 is excellent.",
@@ -225,11 +227,11 @@ def _features(made: Extracted) -> Iterator[Block]:
         figures.multiples(panels), wide=True,
     )  # fmt: skip
     yield Table(
-        "Values", ["feature", "unit", "lowest", "5 %", "median", "95 %", "highest"],
+        "Values", ["Feature", "Unit", "Lowest", "5 %", "Median", "95 %", "Highest"],
         [[c, _unit(c), *list(found[c].values())[:5]] for c in found], wide=True,
     )  # fmt: skip
     yield Table(
-        "Most extreme clips", ["feature", "lowest", "clip", "highest", "clip"],
+        "Most extreme clips", ["Feature", "Lowest", "Clip", "Highest", "Clip"],
         [_extremes(made.frame, c) for c in found], wide=True,
     )  # fmt: skip
 
@@ -278,7 +280,7 @@ def _against_mos(made: Extracted) -> Iterator[Block]:
     )  # fmt: skip
     ranked = sorted(found, key=lambda c: -abs(found[c]["spearman"] or 0))
     yield Table(
-        "Spearman with the MOS", ["feature", "Spearman"],
+        "Spearman with the MOS", ["Feature", "Spearman"],
         [[column, found[column]["spearman"]] for column in ranked],
     )  # fmt: skip
 
@@ -287,14 +289,14 @@ def _origin(made: Extracted) -> Iterator[Block]:
     engines = made.report["rows_scored_with"]
     keys = sorted({key for engine in engines.values() for key in engine} - {"rows"})
     yield Table(
-        "Engines of the rows", ["fingerprint", "rows", "description"],
+        "Engines of the rows", ["Fingerprint", "Rows", "Description"],
         [
             [name, engine["rows"], "; ".join(f"{k}: {engine[k]}" for k in keys if k in engine)]
             for name, engine in sorted(engines.items())
         ],
     )  # fmt: skip
     yield Table(
-        "Versions", ["package", "version"],
+        "Versions", ["Package", "Version"],
         [["k150k-pipeline", str(made.report["package"]).rpartition(" ")[2]],
          ["Python", python_version()], *([name, version(name)] for name in _PACKAGES)],
     )  # fmt: skip

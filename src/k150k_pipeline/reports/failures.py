@@ -32,7 +32,7 @@ def failure_blocks(
     found: list[list[Value]] = [
         [what, len(names), few(names, _NAMED)] for what, names in lists.items() if names
     ]
-    yield Table("To check", ["what", "number", "the first of them"], found, wide=True)
+    yield Table("To check", ["What", "Number", "The first of them"], found, wide=True)
 
 
 def failed_clips(report: Facts, failed: Mapping[str, Sequence[str]]) -> Table:
@@ -45,7 +45,7 @@ def failed_clips(report: Facts, failed: Mapping[str, Sequence[str]]) -> Table:
     rows: list[list[Value]] = [
         [reason, n, few(failed.get(reason, []), _NAMED)] for reason, n in _by_count(report).items()
     ]
-    return Table("Failed clips", ["reason", "clips", "the first of them"], rows)
+    return Table("Failed clips", ["Reason", "Clips", "The first of them"], rows)
 
 
 def _by_count(report: Facts) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ _DARK_SCALE = ((0, "#2f6690"), (0.5, "#56b4e9"), (1, "#f2f8fd"))
 _BINS = 60
 _GRID = 60
 _LEAST_STEPS, _OFF_LATTICE = 5, 0.05
+_FEW, _MANY = 6, 1000
+_LEAST_SCALE = 10.0
 _PANELS = 3  # beside each other
 _PANEL_HEIGHT, _PANEL_GAP = 190, 90  # pixels
 _BETWEEN = 0.22  # of the width of a panel, for the labels of its neighbour
@@ -124,7 +126,12 @@ def histogram(values: npt.ArrayLike, x: str, *, y: str = "clips", share: float =
     finite = finite_of(values)
     if not len(finite):
         return empty_figure("There is no value to show.")
-    return new_figure(binned(np.minimum(finite, np.quantile(finite, share))), x=x, y=y)
+    bars = binned(np.minimum(finite, np.quantile(finite, share)))
+    figure = new_figure(bars, x=x, y=y)
+    figure.update_yaxes(**_whole_ticks(bars.y))
+    if finite.min() == finite.max():  # ticks beside the only value would be values of no clip
+        figure.update_xaxes(tickvals=numbers(finite[:1]))
+    return figure
 
 
 def binned(values: Floats) -> go.Bar:
@@ -160,8 +167,14 @@ def bars(counts: Mapping[str, float], x: str) -> go.Figure:
         hovertemplate="%{y}: %{x:,}<extra></extra>",
     )
     figure = new_figure(bar, x=x, height=max(160, 70 + 34 * len(names)))
+    figure.update_xaxes(**_whole_ticks(counts.values()))
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
+
+
+def _whole_ticks(counts: Iterable[float]) -> dict[str, Any]:
+    """Return settings of an axis of counts, of which there is no half."""
+    return {"dtick": 1} if max(counts) <= _FEW else {}
 
 
 def density(
@@ -202,7 +215,8 @@ def density_trace(
         xs[both], ys[both], (_bins(xs[both], cells), _bins(ys[both], cells))
     )
     grid = counts.T
-    ticks = [10**power for power in range(7) if 10**power <= grid.max()]
+    most = max(float(grid.max()), _LEAST_SCALE)
+    ticks = ticks_of_counts(most)
     return go.Heatmap(
         x=numbers((x_edges[:-1] + x_edges[1:]) / 2),
         y=numbers((y_edges[:-1] + y_edges[1:]) / 2),
@@ -213,13 +227,19 @@ def density_trace(
         showscale=colorbar,
         autocolorscale=True,
         zmin=0,
-        zmax=max(float(np.log10(grid.max())), 1.0),
-        colorbar={
-            "title": {"text": counted}, "thickness": 12,
-            "tickvals": [float(np.log10(tick)) for tick in ticks],
-            "ticktext": [f"{tick:,}" for tick in ticks],
-        },
-    )  # fmt: skip
+        zmax=float(np.log10(most)),
+        colorbar={"title": {"text": counted}, "thickness": 12, **ticks},
+    )
+
+
+def ticks_of_counts(most: float) -> dict[str, Any]:
+    """Return the ticks of a colour bar of the logarithms of counts: 1, 2, 5, 10, 20 and so on."""
+    counts = [n * 10**power for power in range(7) for n in (1, 2, 5) if n * 10**power <= most]
+    shown = counts if most < _MANY else [n for n in counts if str(n).startswith("1")]
+    return {
+        "tickvals": [float(f"{np.log10(n):.4g}") for n in shown],
+        "ticktext": [f"{n:,}" for n in shown],
+    }
 
 
 def multiples(panels: Sequence[Panel]) -> go.Figure:
@@ -244,7 +264,7 @@ def multiples(panels: Sequence[Panel]) -> go.Figure:
         down = [top - _PANEL_HEIGHT / height, top]
         panel.trace.xaxis, panel.trace.yaxis = f"x{number}", f"y{number}"
         layout[f"xaxis{number}"] = _axis(panel.x, across, f"y{number}")
-        layout[f"yaxis{number}"] = _axis(panel.y, down, f"x{number}")
+        layout[f"yaxis{number}"] = {**_axis(panel.y, down, f"x{number}"), **_steps(panel.trace)}
         layout["annotations"].append(_heading(panel.title, across[0], top))
     return go.Figure(data=[panel.trace for panel in panels], layout=layout)
 
@@ -254,6 +274,10 @@ def _axis(title: str, domain: list[float], anchor: str) -> dict[str, Any]:
         "title": {"text": title, "font": {"size": 12}}, "domain": domain, "anchor": anchor,
         "tickfont": {"size": 11}, "nticks": 6,
     }  # fmt: skip
+
+
+def _steps(trace: Any) -> dict[str, Any]:
+    return _whole_ticks(trace.y) if isinstance(trace, go.Bar) else {}
 
 
 def _heading(title: str, left: float, top: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from k150k_pipeline.plural import counted, have
 from k150k_pipeline.reports.curves import (
     QUANTILES,
     BdRate,
@@ -36,13 +37,14 @@ from k150k_pipeline.reports.page import (
     Tiles,
     Value,
     few,
+    of_tried,
     page_of_run,
     parameters_table,
 )
 from k150k_pipeline.schemas.fr import CAVEAT
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure  # imported where a figure is made
+    from plotly.graph_objects import Figure, Scatter  # imported where a figure is made
 
 FIGURES = ("vmaf_bitrate", "vmaf_crf", "examples", "bitrate_crf")
 """Names of the figures of the page."""
@@ -51,7 +53,7 @@ _LISTED = 20
 _NAME = 48
 _MOST_WAYS = 3
 _MEDIAN, _LOW, _HIGH = 2, 0, 4
-_LOG = {"type": "log", "dtick": "D2"}
+_LOG = {"type": "log", "dtick": "D2", "tickformat": ","}
 _DASHES = ("solid", "dash", "dot")
 _QUANTILE_NAMES = [f"{q:.0%}".replace("50%", "median").replace("%", " %") for q in QUANTILES]
 
@@ -95,8 +97,8 @@ def fr_page(made: Swept) -> Page:
 def _clips(made: Swept) -> Iterator[Block]:
     counts, sweeps = made.report["counts"], made.sweeps
     yield Text(
-        f"{counts['rows']:,} of {counts['wanted']:,} clips have rows, {counts['fr_rows']:,} in "
-        f"all; {counts['failed']:,} failed ({made.report['failure_rate']:.2%} of those tried).",
+        f"{counts['rows']:,} of {counted(counts['wanted'], 'clip')} {have(counts['rows'])} rows, "
+        f"{counts['fr_rows']:,} in all; {of_tried(made.report)}.",
         strong=True,
     )
     parts = [(name.replace("_", " "), counts[name]) for name in ("failed", "not_yet_tried")]
@@ -108,10 +110,10 @@ def _clips(made: Swept) -> Iterator[Block]:
     )
     yield Tiles(
         [
-            Tile("Rows read", len(sweeps.crf), "rows"),
+            Tile("Rows read", len(sweeps.crf)),
             Tile("CRFs", ", ".join(map(str, np.unique(sweeps.crf).tolist())) or "none"),
             Tile("Ways of encoding", len(sweeps.ways), note=few(sweeps.ways, 2)),
-            Tile("Rate of the run", made.report["clips_per_second"], "clips per second"),
+            Tile("Rate of this run", made.report["clips_per_second"], "clips/s"),
         ]
     )
     yield Text(CAVEAT)
@@ -154,10 +156,11 @@ def _breaks(made: Swept) -> Iterator[Block]:
     sweeps = made.sweeps
     of_vmaf, of_rate = vmaf_breaks(sweeps), rate_breaks(sweeps)
     names = {step.clip for step in (*of_vmaf, *of_rate)}
+    many = f"{len(names):,}" if names else "None"
     yield Text(
-        f"{len(names):,} of {len(sweeps.clips):,} clips have a step to a higher CRF at which VMAF "
-        "or the bitrate rises. A rise of some hundredths of VMAF is the noise of the encoder; a "
-        "large one is worth a look at the clip."
+        f"{many} of {counted(len(sweeps.clips), 'clip')} {have(len(names) or 1)} "
+        "a step to a higher CRF at which VMAF or the bitrate rises. A rise of some hundredths of "
+        "VMAF is the noise of the encoder; a large one is worth a look at the clip."
     )
     yield _break_table("VMAF rises with the CRF", of_vmaf, "VMAF")
     yield _break_table("The bitrate rises with the CRF", of_rate, "kbit/s")
@@ -174,7 +177,7 @@ def _ways(made: Swept) -> Iterator[Block]:
         return
     yield Table(
         "Bitrate for the same VMAF",
-        ["Way", "Against", "BD-rate, %", "95 % from", "to", "Of"],
+        ["Way", "Against", "BD-rate, %", "95 % from", "To", "Of"],
         [_bd_row(rate) for rate in found],
         "By piecewise cubics (PCHIP) of the logarithm of the bitrate over VMAF; negative is less "
         "bitrate. Intervals are by resampling clips. The median curves of different clips differ "
@@ -207,26 +210,25 @@ def _fans(fans: Mapping[str, Fan], x: str, *, log: bool) -> Figure:
 
     if not any(len(fan.at) for fan in fans.values()):
         return figures.empty_figure("There is no row to show.")
+    # The medians come first, as colours are given in the order of the traces.
     traces = [
-        trace
-        for (way, fan), dash in zip(fans.items(), _DASHES, strict=False)
-        for trace in _band(way, fan, dash)
+        _median(way, fan, dash) for (way, fan), dash in zip(fans.items(), _DASHES, strict=False)
     ]
+    traces += [trace for way, fan in fans.items() for trace in _band(way, fan)]
     figure = figures.new_figure(*traces, x=x, y="VMAF")
     figure.update_xaxes(**(_LOG if log else {}))
     return figure
 
 
-def _band(way: str, fan: Fan, dash: str) -> list[object]:
-    """Return the median of a fan with its band; the first trace is invisible and ends the band."""
+def _median(way: str, fan: Fan, dash: str) -> Scatter:
+    """Return the median of a fan, over its band, with bars from 5 % to 95 %."""
     from plotly import graph_objects as go
 
     from k150k_pipeline.reports.figures import numbers, plain
 
-    at, name = numbers(fan.at), plain(way)
-    shared = {"x": at, "mode": "lines", "legendgroup": name, "hoverinfo": "skip"}
-    median = go.Scatter(
-        x=at,
+    name = plain(way)
+    return go.Scatter(
+        x=numbers(fan.at),
         y=numbers(fan.vmaf[_MEDIAN]),
         customdata=np.column_stack([fan.clips, fan.vmaf[_LOW], fan.vmaf[_HIGH]]).tolist(),
         mode="lines+markers",
@@ -238,21 +240,34 @@ def _band(way: str, fan: Fan, dash: str) -> list[object]:
         },
         name=f"{name}, median",
         legendgroup=name,
+        zorder=1,
         hovertemplate=(
             "%{x:.4g}: median %{y:.2f}, 5 % to 95 %: %{customdata[1]:.2f} to %{customdata[2]:.2f}, "
             "%{customdata[0]:,} clips<extra></extra>"
         ),
     )  # fmt: skip
-    low = go.Scatter(**shared, y=numbers(fan.vmaf[1]), line={"width": 0}, showlegend=False)
+
+
+def _band(way: str, fan: Fan) -> list[Scatter]:
+    """Return the band of a fan; its first trace is invisible and ends the band."""
+    from plotly import graph_objects as go
+
+    from k150k_pipeline.reports.figures import numbers, plain
+
+    name = plain(way)
+    shared = {
+        "x": numbers(fan.at), "mode": "lines", "line": {"width": 0},
+        "legendgroup": name, "hoverinfo": "skip",
+    }  # fmt: skip
+    low = go.Scatter(**shared, y=numbers(fan.vmaf[1]), showlegend=False)
     high = go.Scatter(
         **shared,
         y=numbers(fan.vmaf[3]),
-        line={"width": 0},
         fill="tonexty",
         fillcolor="rgba(128,136,144,0.35)",
         name=f"{name}, 25 % to 75 %",
     )
-    return [low, high, median]
+    return [low, high]
 
 
 def _example_figure(sweeps: Sweeps) -> Figure:
@@ -316,9 +331,12 @@ def _break_table(title: str, found: Sequence[Break], unit: str) -> Table:
     clips = len({step.clip for step in found})
     return Table(
         title,
-        ["Clip", "CRF", f"from, {unit}", f"to, {unit}", f"rise, {unit}"],
+        ["Clip", "CRF", f"From, {unit}", f"To, {unit}", f"Rise, {unit}"],
         rows,
-        f"{len(found):,} steps of {clips:,} clips; the largest {len(rows)} are listed.",
+        f"{counted(len(found), 'step')} of {counted(clips, 'clip')}; "
+        f"{'the largest are' if len(found) > len(rows) else 'all are'} listed."
+        if found
+        else "",
         wide=True,
     )
 

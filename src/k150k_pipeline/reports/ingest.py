@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from k150k_pipeline.plural import counted, have
 from k150k_pipeline.reports.failures import failure_blocks
 from k150k_pipeline.reports.page import (
     Block,
@@ -41,6 +42,12 @@ _NUMBERS = (
     "src_size_bytes", "width", "height", "framerate", "duration_s", "mos", "mos_std_dev",
     "n_ratings",
 )  # fmt: skip
+_PARTS = {
+    "download_failed": "whose download failed",
+    "broken_clips": "whose clip is broken",
+    "labels_without_clip": "without a clip",
+    "not_yet_tried": "not yet tried",
+}
 _TEXTS = ("src", "encoder_upstream", "pix_fmt")
 _CHECK = {
     "labels_without_clip": "labels without a clip file",
@@ -107,20 +114,20 @@ def _attrition(made: Ingested) -> Iterator[Block]:
     from k150k_pipeline.reports import figures
 
     report, counts = made.report, made.report["counts"]
-    names = ("download_failed", "broken_clips", "labels_without_clip", "not_yet_tried")
-    yield Text(f"{counts['rows']:,} of {counts['wanted']:,} labels have a row.", strong=True)
-    parts = [(name.replace("_", " "), counts[name]) for name in names]
-    yield Sum(("labels", counts["wanted"]), [("rows", counts["rows"]), *parts])
+    rows, wanted = counts["rows"], counts["wanted"]
+    yield Text(f"{rows:,} of {counted(wanted, 'label')} {have(rows)} a row.", strong=True)
+    parts = [(what, counts[name]) for name, what in _PARTS.items()]
+    yield Sum(("labels", wanted), [("with a row", rows), *parts])
     yield Tiles([
-        Tile("this run", *duration(report["finished_at"] - report["started_at"]),
-             f"for {counts['newly_finished']:,} clips"),
-        Tile("rate of this run", report["clips_per_second"], "clips/s"),
-        Tile("downloads that failed", 100 * report["attrition"], "%", "of labels with an address"),
-        Tile("table rows left out", counts["bad_rows"], "rows"),
-        Tile("clip files without a label", counts["clips_without_label"], "clips"),
-        Tile("vote rows left out", counts["bad_votes"], "votes"),
+        Tile("This run", *duration(report["finished_at"] - report["started_at"]),
+             f"for {counted(counts['newly_finished'], 'clip')}"),
+        Tile("Rate of this run", report["clips_per_second"], "clips/s"),
+        Tile("Downloads that failed", 100 * report["attrition"], "%", "of labels with an address"),
+        Tile("Table rows left out", counts["bad_rows"]),
+        Tile("Clip files without a label", counts["clips_without_label"]),
+        Tile("Vote rows left out", counts["bad_votes"]),
     ])  # fmt: skip
-    left, steps = counts["wanted"], {"label": counts["wanted"]}
+    left, steps = wanted, {"labels": wanted}
     for what, lost in (
         ("with a file or an address", "labels_without_clip"),
         ("tried", "not_yet_tried"),
@@ -202,17 +209,17 @@ def _duplicates(made: Ingested) -> Iterator[Block]:
     groups = made.report["same_content"]
     clips = sum(map(len, groups))
     yield Text(
-        f"{clips:,} clips in {len(groups):,} groups have equal bytes. Each keeps its row and its "
-        "label; mos_head puts a group into one fold."
+        f"{clips:,} clips in {counted(len(groups), 'group')} have equal bytes. Each keeps its row "
+        "and its label; mos_head puts a group into one fold."
         if groups
         else "No two clips have equal bytes."
     )
     if groups:
         rows: list[list[Value]] = [[len(group), few(group)] for group in groups[:_MOST_GROUPS]]
-        yield Table("Groups with equal bytes", ["clips", "names"], rows, wide=True)
+        yield Table("Groups with equal bytes", ["Clips", "Names"], rows, wide=True)
 
 
 def _origin(made: Ingested) -> Iterator[Block]:
     probing = made.report["probing"]
-    yield Table("Probing", ["what", "value"], [[key, str(v)] for key, v in probing.items()])
+    yield Table("Probing", ["What", "Value"], [[key, str(v)] for key, v in probing.items()])
     yield parameters_table({"ingest": made.parameters})

@@ -22,7 +22,13 @@ from k150k_pipeline.mos.binned import (
 from k150k_pipeline.mos.metrics import fit_logistic, logistic
 from k150k_pipeline.mos.standing import Role, Standing
 from k150k_pipeline.mos.types import Floats
-from k150k_pipeline.reports.figures import empty_figure, new_figure, numbers, plain
+from k150k_pipeline.reports.figures import (
+    empty_figure,
+    new_figure,
+    numbers,
+    plain,
+    ticks_of_counts,
+)
 from k150k_pipeline.schemas.features import MOS_MAX, MOS_MIN
 from k150k_pipeline.schemas.mos_parameters import FitParameters
 
@@ -273,8 +279,7 @@ def _clips(
 
 def _heatmap(cells: Cells, hover: str) -> go.Heatmap:
     """Return counts as colours of their logarithm, so that a cell with one clip can be seen."""
-    most = int(cells.counts.max(initial=0))
-    ticks = [10**power for power in range(7) if 10**power <= most]
+    most = int(cells.counts.max(initial=1))
     return go.Heatmap(
         x=numbers(cells.x),
         y=numbers(cells.y),
@@ -284,12 +289,8 @@ def _heatmap(cells: Cells, hover: str) -> go.Heatmap:
         hoverongaps=False,
         autocolorscale=True,
         zmin=0,
-        colorbar={
-            "title": {"text": "clips"}, "thickness": 12,
-            "tickvals": [math.log10(tick) for tick in ticks],
-            "ticktext": [f"{tick:,}" for tick in ticks],
-        },
-    )  # fmt: skip
+        colorbar={"title": {"text": "clips"}, "thickness": 12, **ticks_of_counts(most)},
+    )
 
 
 def _curve(predicted: Floats, curve: Floats | None) -> list[go.Scatter]:

@@ -12,7 +12,7 @@ import pandas as pd
 from k150k_pipeline import __version__
 from k150k_pipeline.mos.engines import in_words
 from k150k_pipeline.mos.standing import against_baselines, below_the_ceiling, standings
-from k150k_pipeline.mos.types import without_nan
+from k150k_pipeline.plural import counted
 from k150k_pipeline.reports import mos_figures
 from k150k_pipeline.reports.page import (
     Block,
@@ -26,6 +26,7 @@ from k150k_pipeline.reports.page import (
     Tiles,
     Value,
     attempted,
+    parameters_table,
 )
 from k150k_pipeline.schemas.mos_parameters import MosHeadParameters
 
@@ -86,7 +87,9 @@ def _verdict(metrics: Facts) -> Iterator[Block]:
             _score_tile(scores["ensemble"], "plcc", "PLCC"),
             _score_tile(scores["ensemble"], "rmse", "RMSE", "MOS"),
             Tile("Ceiling of the PLCC", ceiling["plcc"], note="of a perfect predictor"),
-            Tile("Judged on", scores["clips"], "clips", f"{scores['contents']:,} contents"),
+            Tile(
+                "Judged clips", scores["clips"], note=f"of {counted(scores['contents'], 'content')}"
+            ),
         ]
     )
     yield Text(f"Is it better than its baselines? {against_baselines(metrics)}")
@@ -121,7 +124,7 @@ def _scores(metrics: Facts) -> Iterator[Block]:
     )
     yield Table(
         "Scores of the exported ensemble",
-        ["Metric", "Score", "95 % from", "to", "Mean of the seeds"],
+        ["Metric", "Score", "95 % from", "To", "Mean of the seeds"],
         [
             [
                 name,
@@ -135,7 +138,7 @@ def _scores(metrics: Facts) -> Iterator[Block]:
     )
     yield Table(
         "Ceiling, model and baselines",
-        ["Predictor", "Metric", "Score", "95 % from", "to"],
+        ["Predictor", "Metric", "Score", "95 % from", "To"],
         [[s.name, _NAMES[s.metric], s.value, s.low, s.high] for s in standings(metrics)],
         "The interval of the ceiling has the ceiling's own error and a perfect predictor's luck "
         "on as many contents. Baselines have no interval.",
@@ -217,7 +220,7 @@ def _importance(importance: Facts, data: Facts) -> Iterator[Block]:
         "Columns that are no inputs",
         ["Why", "Number", "Columns"],
         [[why, *_which(n for n, own in dropped.items() if own == why)] for why in reasons],
-        f"{len(data['inputs']):,} columns are inputs.",
+        f"The model has {counted(len(data['inputs']), 'input')}.",
     )
 
 
@@ -241,7 +244,7 @@ def _folds(results: Mapping[str, Facts]) -> Iterator[Block]:
     )
     yield Table(
         f"Folds (the first {_SHOWN_FOLDS} of each kind)",
-        ["Model", "Fold", "PLCC", "95 % from", "to", "SROCC", "RMSE (MOS)"],
+        ["Model", "Fold", "PLCC", "95 % from", "To", "SROCC", "RMSE (MOS)"],
         [_fold(kind, fold) for kind, result in results.items() for fold in _ensembles(result)],
     )
 
@@ -268,7 +271,7 @@ def _data(data: Facts) -> Iterator[Block]:
         "Labels of the table",
         ["What", "Value"],
         [
-            *([f"{n:,} clips", corpus] for corpus, n in data["clips_per_corpus"].items()),
+            *([f"clips of {corpus}", n] for corpus, n in data["clips_per_corpus"].items()),
             ["mean MOS", mos["mean"]],
             ["SD of MOS", mos["sd"]],
             ["lowest MOS", mos["lowest"]],
@@ -296,8 +299,7 @@ def _origin(data: Facts, parameters: MosHeadParameters) -> Iterator[Block]:
         ],
         wide=True,
     )
-    document = parameters.model_dump(mode="json")
-    yield Table("Parameters (block mos_head)", ["Parameter", "Value"], list(_flat(document)))
+    yield parameters_table({"mos_head": parameters.model_dump(mode="json")})
 
 
 def _score_tile(scores: Facts, metric: str, label: str, unit: str = "") -> Tile:
@@ -317,8 +319,9 @@ def _against(check: Facts) -> list[Value]:
 
 
 def _sentence(reason: str) -> str:
-    """Return a reason of the gate as a sentence; a name of a metric or a column stays as it is."""
-    return reason if reason.endswith((".", "?")) else f"{reason}."
+    """Return a reason of the gate as a sentence."""
+    end = "" if reason.endswith((".", "?")) else "."
+    return f"{reason[0].upper()}{reason[1:]}{end}"
 
 
 def _which(names: Iterator[str]) -> list[Value]:
@@ -337,18 +340,3 @@ def _ensembles(result: Facts) -> list[Facts]:
 
 def _judge(engines: dict[str, Any]) -> str:
     return in_words(engines) if engines else "no features of a judge"
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[list[Value]]:
-    """Yield each parameter with its path; lists as text."""
-    for key, value in without_nan(document).items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield [f"{prefix}{key}", _as_text(value)]
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)

@@ -7,19 +7,34 @@
   const print = matchMedia("print");
   const template = (onPaper) =>
     data.templates[dark.matches && !onPaper && !print.matches ? "dark" : "light"];
-  const each = (change) => boxes.forEach((box) => Plotly.relayout(box, change(box)));
+  const paper = {width: 640, height: 800};  // pixels that a figure has on A4 and on Letter
 
   for (const box of boxes) {
     const {data: traces, layout} = data.figures[box.dataset.figure];
     if (layout.height) box.style.height = `${layout.height}px`;
     Plotly.newPlot(box, traces, {...layout, template: template(false)}, options);
   }
-  dark.addEventListener("change", () => each(() => ({template: template(false)})));
-  addEventListener("beforeprint", () => each((box) => ({
-    template: template(true), autosize: false, width: box.clientWidth,
-  })));
-  addEventListener("afterprint", () => each(() => ({
-    template: template(false), autosize: true, width: null,
-  })));
+  dark.addEventListener("change", () => {
+    for (const box of boxes) Plotly.relayout(box, {template: template(false)});
+  });
+  // A figure is drawn as wide as paper, or wider if it is higher than a page, and scaled to fit.
+  addEventListener("beforeprint", () => {
+    for (const box of boxes) {
+      const height = box.clientHeight;
+      const width = Math.round(paper.width * Math.max(1, height / paper.height));
+      Plotly.relayout(box, {template: template(true), autosize: false, width, height});
+      box.style.setProperty("--shape", `${width} / ${height}`);
+      for (const svg of box.querySelectorAll(".main-svg")) {
+        svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      }
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const box of boxes) {
+      for (const svg of box.querySelectorAll(".main-svg")) svg.removeAttribute("viewBox");
+      const height = data.figures[box.dataset.figure].layout.height ?? null;
+      Plotly.relayout(box, {template: template(false), autosize: true, width: null, height});
+    }
+  });
   document.documentElement.dataset.drawn = boxes.length;
 })();

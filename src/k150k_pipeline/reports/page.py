@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -19,6 +19,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from k150k_pipeline.plural import counted
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # imported where a figure is made
@@ -30,6 +32,8 @@ Value = str | int | float | None
 
 Facts = Mapping[str, Any]
 """A JSON document; what of it JSON cannot hold, such as NaN, becomes null."""
+
+_SHORT = 20
 
 MADE = "<!-- Made by k150k-pipeline: a run of the same kind writes it anew. -->"
 """Second line of every page, by which a page of this package is known."""
@@ -86,6 +90,17 @@ class Table:
     note: str = ""
     wide: bool = False
     kind: ClassVar[str] = "table"
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each column has numbers only."""
+        columns = zip(*self.rows, strict=True) if self.rows else [("none",)] * len(self.columns)
+        return [not any(isinstance(cell, str) for cell in column) for column in columns]
+
+    @property
+    def short(self) -> bool:
+        """Whether a printed page has room for the whole table."""
+        return len(self.rows) <= _SHORT
 
 
 @dataclass(frozen=True)
@@ -175,12 +190,26 @@ def parameters_table(blocks: Mapping[str, Facts]) -> Table:
     Args:
         blocks: Parameter blocks by name.
     """
-    rows = [
-        [f"{block}.{name}", str(value)]
-        for block, values in blocks.items()
-        for name, value in sorted(values.items())
-    ]
-    return Table("Parameters", ["parameter", "value"], rows)
+    return Table("Parameters", ["Parameter", "Value"], list(_flat(blocks)))
+
+
+def _flat(values: Facts, prefix: str = "") -> Iterator[list[Value]]:
+    """Yield the path of each parameter, and its value as YAML has it."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(_finite(value))
+            yield [f"{prefix}{name}", text]
+
+
+def of_tried(report: Facts) -> str:
+    """Return how many clips of a run failed, in words."""
+    failed = report["counts"]["failed"]
+    if not failed:
+        return "no clip failed"
+    rate = f"{100 * report['failure_rate']:.3g} %"
+    return f"{counted(failed, 'clip')} failed ({rate} of those tried)"
 
 
 def attempted(title: str, make: Callable[[], Iterable[Block]]) -> Section:
@@ -275,11 +304,6 @@ def few(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
-def is_number(value: Value) -> bool:
-    """Return whether a cell is aligned at the right."""
-    return not isinstance(value, str)
-
-
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -290,7 +314,6 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["shown"] = shown
-    environment.tests["number"] = is_number
     return environment.get_template("page.html.j2")
 
 
