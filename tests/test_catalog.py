@@ -152,6 +152,17 @@ def test_a_path_that_looks_like_a_pattern_is_refused_and_not_filled_in(project, 
     assert f"Error: out={path} has a brace in it" in output and "Traceback" not in output
 
 
+def test_a_figure_is_beside_the_report_of_its_run_under_its_own_name():
+    figures = {name: default for name, (default, _) in listed().items() if "_figure_of_" in name}
+    assert "konvid_150k_figure_of_features_mos" in figures
+    for name, figure in figures.items():
+        run, own = name.split("_figure_of_")
+        assert (figure["figure"], figure["filepath"]) == (
+            own,
+            listed()[f"{run}_report"][0]["filepath"],
+        )
+
+
 @pytest.mark.parametrize("env", ["base", "sample"])
 def test_every_entry_is_used(env):
     resolver = CatalogConfigResolver(catalog(env), {}, PATTERNS)

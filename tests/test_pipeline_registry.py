@@ -45,7 +45,7 @@ def test_extract_reads_scores_and_clips_and_makes_features_card_and_report(regis
     extract = register(extract={"shards": 3})["extract"]
     assert data_inputs(extract) == {"k150ka_scores", "k150ka_clips", "k150ka_journal"}
     outputs = {f"k150ka_{x}" for x in ("features", "failures", "report", "data_card")}
-    outputs |= {"k150ka_page", *(f"k150ka_{figure}_figure" for figure in EXTRACT_FIGURES)}
+    outputs |= {"k150ka_page", *(f"k150ka_figure_of_{figure}" for figure in EXTRACT_FIGURES)}
     assert extract.outputs() == outputs
     assert shards_of(extract) == 3
     assert {node.namespace for node in extract.nodes} == {"extract", "extract.score"}
@@ -60,7 +60,7 @@ def test_ingest_reads_a_drop_and_makes_a_corpus(register):
         "konvid_1k_ingest_failures",
         "konvid_1k_ingest_report",
         "konvid_1k_ingest_page",
-        *(f"konvid_1k_ingest_{figure}_figure" for figure in INGEST_FIGURES),
+        *(f"konvid_1k_ingest_figure_of_{figure}" for figure in INGEST_FIGURES),
     }
     assert shards_of(ingest) == 2
 
@@ -69,7 +69,7 @@ def test_fr_from_nr_reads_a_corpus_and_makes_another(register):
     fr = register(fr_from_nr={"shards": 2})["fr_from_nr"]
     assert data_inputs(fr) == {"konvid_150k_corpus", "konvid_150k_clips", "k150k_fr_journal"}
     outputs = {f"k150k_fr_{x}" for x in ("corpus", "manifest", "failures", "report", "page")}
-    outputs |= {f"k150k_fr_{name}_figure" for name in FR_FIGURES}
+    outputs |= {f"k150k_fr_figure_of_{name}" for name in FR_FIGURES}
     assert fr.outputs() == outputs
     assert shards_of(fr) == 2
     fr = register(fr_from_nr={"corpus": "konvid-1k", "parquet": True})["fr_from_nr"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from k150k_pipeline.reports import published, render
 from k150k_pipeline.reports.extract import FIGURES, Extracted, extract_page, quantiles
+from k150k_pipeline.reports.figures import one_at_a_time
 from k150k_pipeline.reports.ingest import FIGURES as INGEST_FIGURES
 from k150k_pipeline.reports.ingest import Ingested, corpus_frame, ingest_page
 from k150k_pipeline.schemas.features import COLUMNS, VALUE_COLUMNS
@@ -206,3 +209,20 @@ def test_odd_corpora_are_drawn(rows):
     page = ingest_of(rows)
     assert "cannot be drawn" not in page.text
     assert [tag for tag, _ in page.tags].count("script") == 3
+
+
+def test_panels_are_shown_one_at_a_time_where_they_do_not_fit():
+    frame = table_of(9)
+    page = extract_page(Extracted(report_of(9), frame, times_of(frame), {}, {})).figures()
+    whole = json.loads(page["features_mos"].to_json())
+    shown = one_at_a_time(whole)
+    (menu,) = shown["layout"]["updatemenus"]
+    assert len(menu["buttons"]) == len(shown["data"]) == len(whole["data"]) > 2
+    assert [trace["visible"] for trace in shown["data"]].index(True) == 0
+    for number, button in enumerate(menu["buttons"]):
+        visible, titles = button["args"]
+        assert visible["visible"].index(True) == number and sum(visible["visible"]) == 1
+        assert titles["yaxis.title.text"] == "MOS"
+        assert shown["data"][number]["z"] == whole["data"][number]["z"]
+    other = json.loads(page["mos"].to_json())
+    assert one_at_a_time(other) == other

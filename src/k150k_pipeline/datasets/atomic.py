@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from pandas.api.types import is_numeric_dtype
 
+from k150k_pipeline.datasets.loading import unreadable_as_dataset_error
 from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview, TablePreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing, write_json
@@ -259,16 +260,8 @@ class AtomicJSONDataset(AtomicFileDataset):
         Raises:
             DatasetError: The file does not exist, or is not JSON.
         """
-        try:
+        with unreadable_as_dataset_error(self._filepath, "JSON"):
             return json.loads(self._filepath.read_text("utf-8"))
-        except FileNotFoundError as error:
-            raise DatasetError(
-                f"{self._filepath} does not exist: run the pipeline that makes it first"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise DatasetError(
-                f"{self._filepath} is not JSON ({error}): run the pipeline that makes it again"
-            ) from error
 
     @unwritable_as_dataset_error()
     def save(self, data: Any) -> None:

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import DatasetError
-
 from k150k_pipeline.datasets.atomic import AtomicFileDataset, lock_of
+from k150k_pipeline.datasets.loading import unreadable_as_dataset_error
 from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview, PlotlyPreview
 from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
 from k150k_pipeline.durable import write_text
@@ -41,16 +40,8 @@ class ReportPageDataset(AtomicFileDataset):
         Raises:
             DatasetError: The file does not exist, or is not UTF-8.
         """
-        try:
+        with unreadable_as_dataset_error(self._filepath, "UTF-8"):
             return self._filepath.read_text("utf-8")
-        except FileNotFoundError as error:
-            raise DatasetError(
-                f"{self._filepath} does not exist: run the pipeline that makes it first"
-            ) from error
-        except ValueError as error:
-            raise DatasetError(
-                f"{self._filepath} is not UTF-8 ({error}): run the pipeline that makes it again"
-            ) from error
 
     @unwritable_as_dataset_error()
     def save(self, data: str) -> None:
@@ -94,17 +85,8 @@ class AtomicPlotlyDataset(AtomicFileDataset):
         """
         from plotly.io import from_json
 
-        try:
+        with unreadable_as_dataset_error(self._filepath, "a figure of plotly"):
             return from_json(self._filepath.read_text("utf-8"))
-        except FileNotFoundError as error:
-            raise DatasetError(
-                f"{self._filepath} does not exist: run the pipeline that makes it first"
-            ) from error
-        except (ValueError, TypeError, RecursionError) as error:
-            raise DatasetError(
-                f"{self._filepath} is not a figure of plotly ({error}): run the pipeline that "
-                "makes it again"
-            ) from error
 
     @unwritable_as_dataset_error()
     def save(self, data: Figure) -> None:
@@ -116,7 +98,9 @@ class AtomicPlotlyDataset(AtomicFileDataset):
         """Return the figure for kedro-viz."""
         if not self._exists():
             return PlotlyPreview({"data": [], "layout": {"title": {"text": NOT_MADE}}})
-        return PlotlyPreview(json.loads(self._filepath.read_text("utf-8")))
+        from k150k_pipeline.reports.figures import one_at_a_time
+
+        return PlotlyPreview(one_at_a_time(json.loads(self._filepath.read_text("utf-8"))))
 
 
 def _is_ours(path: Path) -> bool:

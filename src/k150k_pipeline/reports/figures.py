@@ -269,6 +269,49 @@ def multiples(panels: Sequence[Panel]) -> go.Figure:
     return go.Figure(data=[panel.trace for panel in panels], layout=layout)
 
 
+def one_at_a_time(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return :func:`multiples` with a list to choose one from, for viewers of one size.
+
+    Args:
+        figure: A figure in plotly's JSON form; any other than that of multiples stays as it is.
+    """
+    traces, layout = figure["data"], figure["layout"]
+    titles = [note["text"] for note in layout.get("annotations", [])]
+    if len(traces) < 2 or len(titles) != len(traces):
+        return dict(figure)
+    axes = [tuple(_title_of(layout, trace, axis) for axis in "xy") for trace in traces]
+    buttons = [
+        {
+            "label": title.removeprefix("<b>").removesuffix("</b>"), "method": "update",
+            "args": [
+                {"visible": [other == number for other in range(len(traces))]},
+                {"xaxis.title.text": x, "yaxis.title.text": y},
+            ],
+        }
+        for number, (title, (x, y)) in enumerate(zip(titles, axes, strict=True))
+    ]  # fmt: skip
+    (x, y), colour = axes[0], {"marker": {"color": _ONE_COLOUR}}
+    return {
+        "data": [
+            {**trace, **(colour if trace["type"] == "bar" else {}), "xaxis": "x", "yaxis": "y",
+             "visible": not number}
+            for number, trace in enumerate(traces)
+        ],
+        "layout": {
+            "template": layout["template"],
+            "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}},
+            "updatemenus": [{"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02,
+                             "yanchor": "bottom", "bgcolor": "rgba(128,136,144,0.2)"}],
+        },
+    }  # fmt: skip
+
+
+def _title_of(layout: Mapping[str, Any], trace: Mapping[str, Any], axis: str) -> str:
+    name = trace[f"{axis}axis"].replace(axis, f"{axis}axis")
+    title: str = layout[name]["title"]["text"]
+    return title
+
+
 def _axis(title: str, domain: list[float], anchor: str) -> dict[str, Any]:
     return {
         "title": {"text": title, "font": {"size": 12}}, "domain": domain, "anchor": anchor,

@@ -9,11 +9,12 @@ from k150k_pipeline.pipelines.clipwise.past import (
 from k150k_pipeline.pipelines.clipwise.results import (
     FAILURE_COLUMNS,
     Report,
-    check_failure_rate,
     check_kills,
     count_by,
+    facts_of_page,
     failures_table,
-    first_names,
+    judge,
+    with_failed_clips,
 )
 from k150k_pipeline.pipelines.clipwise.shards import add_up, deal, shard_journal
 from k150k_pipeline.pipelines.clipwise.summary import first, summarise, to_check
@@ -25,13 +26,13 @@ __all__ = [
     "Report",
     "add_up",
     "announce",
-    "check_failure_rate",
     "check_kills",
     "count_by",
     "deal",
+    "facts_of_page",
     "failures_table",
     "first",
-    "first_names",
+    "judge",
     "read_due",
     "refuse_foreign_rows",
     "shard_journal",
@@ -39,4 +40,5 @@ __all__ = [
     "summarise",
     "to_check",
     "warn_of_damage",
+    "with_failed_clips",
 ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from k150k_pipeline.errors import FailureRateError, PersistentKillsError
+from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress
 
 Report = dict[str, Any]
 """The report of a run, a JSON document for people; docs/files.md has its keys."""
 
+_FAILED_CLIPS = "failed_clips"
 FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
 
 
@@ -43,38 +45,52 @@ def count_by(column: Iterable[str]) -> dict[str, int]:
     return {str(key): int(count) for key, count in sorted(Counter(column).items())}
 
 
-def first_names(
-    names: Iterable[str], reasons: Iterable[str], most: int = 5
-) -> dict[str, list[str]]:
-    """Return the first names of the clips that failed, by reason."""
+def with_failed_clips(
+    report: Report, names: Iterable[str], reasons: Iterable[str], most: int = 5
+) -> Report:
+    """Return a report with the first names of the clips that failed, by reason, for its page."""
     found: dict[str, list[str]] = {}
     for name, reason in zip(names, reasons, strict=True):
         if len(of_reason := found.setdefault(str(reason), [])) < most:
             of_reason.append(str(name))
-    return found
+    return {**report, _FAILED_CLIPS: found}
 
 
-def check_failure_rate(report: Report, limit: float, parameter: str, output: object) -> None:
-    """End a run whose clips failed or were killed too often, after everything good is written.
+def facts_of_page(report: Report) -> tuple[Report, dict[str, list[str]]]:
+    """Return a report without its failed clips, as its page embeds it, and these clips."""
+    facts = {key: value for key, value in report.items() if key != _FAILED_CLIPS}
+    return facts, report[_FAILED_CLIPS]
+
+
+class Tolerant(Protocol):
+    """A parameter block of a run that may fail on some of its clips."""
+
+    max_failure_rate: float
+
+
+def judge(report: Report, journal: Journal, parameters: Tolerant, *, block: str) -> None:
+    """End a run whose clips failed or were killed too often, after its last output.
 
     Args:
         report: Has ``counts`` (``failed``, ``killed``, ``rows``), ``failure_rate``,
             ``failures_by_reason``.
-        limit: Highest share of failed clips.
-        parameter: Name of the parameter that sets the limit.
-        output: Where the good rows are.
+        journal: Journal of the run; its ``output`` has the good rows.
+        parameters: Parameters of the run.
+        block: Name of their block.
 
     Raises:
-        FailureRateError: More clips failed.
+        FailureRateError: More clips failed than ``max_failure_rate`` of the block allows.
         PersistentKillsError: Clips have no row because their process was killed each time.
     """
+    limit = parameters.max_failure_rate
     if report["failure_rate"] > limit:
         rows, failed = report["counts"]["rows"], report["counts"]["failed"]
         raise FailureRateError(
-            f"{failed} of {rows + failed} clips failed ({report['failure_rate']:.1%}, {parameter} "
-            f"is {limit:.1%}): {report['failures_by_reason']}. The {rows} good rows are in {output}"
+            f"{failed} of {rows + failed} clips failed ({report['failure_rate']:.1%}, "
+            f"{block}.max_failure_rate is {limit:.1%}): {report['failures_by_reason']}. The {rows} "
+            f"good rows are in {journal.output}"
         )
-    check_kills(report, output)
+    check_kills(report, journal.output)
 
 
 def check_kills(report: Report, output: object) -> None:

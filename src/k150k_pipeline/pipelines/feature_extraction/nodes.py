@@ -1,4 +1,4 @@
-"""Nodes of extract: plan, verify, score, merge, account, judge."""
+"""Nodes of extract: plan, verify, score, merge, account."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ from k150k_pipeline.journal.worker import Tally, work_through
 from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.clipwise import (
     Report,
-    check_failure_rate,
     deal,
     failures_table,
-    first_names,
     read_due,
     shard_journal,
     summarise,
+    with_failed_clips,
 )
 from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, counting
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
@@ -265,8 +264,8 @@ def merge_extraction(
     logger.info("%s", report["summary"])
     features = outputs.join_sidecar(table, sidecar, extract)
     card = data_card(features, plan.corpus, report["counts"])
-    failed = first_names(failures["clip_name"], failures["reason"])
-    return features, failures, report, card, {**report, "failed_clips": failed}
+    merged = with_failed_clips(report, failures["clip_name"], failures["reason"])
+    return features, failures, report, card, merged
 
 
 def merge_with_extra(
@@ -326,21 +325,6 @@ def account_for_clips(
         settle_staging(journal, names)
     page, figures = draw(report, table, journal, extract, vmaf)
     return page, *figures, report
-
-
-def judge(report: Report, journal: Journal, extract: ExtractParameters) -> None:
-    """End a run in which too many clips failed, after its last output.
-
-    Args:
-        report: Report of the run.
-        journal: Journal of the run; its ``output`` is the parquet.
-        extract: Block ``extract``.
-
-    Raises:
-        FailureRateError: More clips failed than ``extract.max_failure_rate`` allows.
-        PersistentKillsError: Clips have no row because their process was killed each time.
-    """
-    check_failure_rate(report, extract.max_failure_rate, "extract.max_failure_rate", journal.output)
 
 
 def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:

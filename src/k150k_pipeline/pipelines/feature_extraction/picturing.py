@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.precedence import RowChoice
-from k150k_pipeline.pipelines.clipwise import Report
+from k150k_pipeline.pipelines.clipwise import Report, facts_of_page
 from k150k_pipeline.reports import Page, published
 from k150k_pipeline.reports.extract import FIGURES, Extracted, extract_page
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
@@ -35,13 +35,13 @@ def draw(
         extract: Block ``extract``.
         vmaf: Block ``vmaf``.
     """
-    facts = {key: value for key, value in report.items() if key != "failed_clips"}
+    facts, failed = facts_of_page(report)
     blocks = {"extract": extract.model_dump(mode="json"), "vmaf": vmaf.model_dump(mode="json")}
 
     def make() -> Page:
         frame = table.to_pandas()
         times = row_times(journal, report, set(frame["clip_name"]))
-        return extract_page(Extracted(facts, frame, times, report["failed_clips"], blocks))
+        return extract_page(Extracted(facts, frame, times, failed, blocks))
 
     return published(f"Features of {report['corpus']}", make, FIGURES)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from k150k_pipeline.pipelines.clipwise import Bound, sharded
+from k150k_pipeline.pipelines.clipwise import Bound, judge, sharded
 from k150k_pipeline.pipelines.feature_extraction import nodes
 from k150k_pipeline.reports.extract import FIGURES
 
@@ -32,7 +32,7 @@ def create_pipeline(corpus: str, labels: str, shards: int, *, extra: bool) -> Pi
     outputs += [f"{corpus}_extra"] if extra else []
     plan, verified = f"{corpus}_plan", f"{corpus}_verified"
     tally, merged, accounted = (f"{corpus}_{x}" for x in ("tally", "merged", "accounted"))
-    pictures = [f"{corpus}_page", *(f"{corpus}_{figure}_figure" for figure in FIGURES)]
+    pictures = [f"{corpus}_page", *(f"{corpus}_figure_of_{figure}" for figure in FIGURES)]
     return pipeline(
         [
             node(make_plan, [labels, clips, journal, *_BLOCKS], plan, name="plan"),
@@ -58,7 +58,12 @@ def create_pipeline(corpus: str, labels: str, shards: int, *, extra: bool) -> Pi
                 [*pictures, accounted],
                 name="account",
             ),
-            node(nodes.judge, [accounted, journal, "params:extract"], None, name="judge"),
+            node(
+                Bound(judge, {"block": "extract"}),
+                [accounted, journal, "params:extract"],
+                None,
+                name="judge",
+            ),
         ],
         namespace=NAMESPACE,
         inputs={labels, clips, journal},

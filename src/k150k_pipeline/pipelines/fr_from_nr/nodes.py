@@ -1,4 +1,4 @@
-"""Nodes of fr_from_nr: plan, sweep, merge, account, judge."""
+"""Nodes of fr_from_nr: plan, sweep, merge, account."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.worker import Tally, work_through
 from k150k_pipeline.pipelines.clipwise import (
     Report,
-    check_failure_rate,
     deal,
+    facts_of_page,
     failures_table,
-    first_names,
     shard_journal,
+    with_failed_clips,
 )
 from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
@@ -118,8 +118,7 @@ def merge_fr(
     _refuse_wrong_count(journal, report["counts"])
     logger.info("%s", report["summary"])
     table = (rows.batches(),) if fr_from_nr.parquet else ()
-    failed = first_names(failures["clip_name"], failures["reason"])
-    merged = {**report, "failed_clips": failed}
+    merged = with_failed_clips(report, failures["clip_name"], failures["reason"])
     return (rows, outputs.manifest(plan, rows, journal), failures, report, *table, merged)
 
 
@@ -148,33 +147,17 @@ def account_for_rows(
             f"back with {len(sweeps.crf)}. The journal in {journal.folder} is kept: run the same "
             "command again"
         )
-    facts = {key: value for key, value in report.items() if key != "failed_clips"}
+    facts, failed = facts_of_page(report)
     blocks = {
         "fr_from_nr": fr_from_nr.model_dump(mode="json"),
         "vmaf": vmaf.model_dump(mode="json"),
     }
     page, figures = published(
         f"FR rows of {report['corpus']}",
-        lambda: fr_page(Swept(facts, sweeps, report["failed_clips"], blocks)),
+        lambda: fr_page(Swept(facts, sweeps, failed, blocks)),
         FIGURES,
     )
     return (page, *figures, report)
-
-
-def judge(report: Report, journal: Journal, fr_from_nr: FrParameters) -> None:
-    """End a run in which too many clips failed, after its last output.
-
-    Args:
-        report: Report of the run.
-        journal: Journal of the run; its ``output`` is the corpus.
-        fr_from_nr: Block ``fr_from_nr``.
-
-    Raises:
-        FailureRateError: More clips failed than ``fr_from_nr.max_failure_rate`` allows.
-        PersistentKillsError: Clips have no row because their process was killed each time.
-    """
-    limit = fr_from_nr.max_failure_rate
-    check_failure_rate(report, limit, "fr_from_nr.max_failure_rate", journal.output)
 
 
 def _read_rows(journal: Journal) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from k150k_pipeline.pipelines.clipwise import sharded
+from k150k_pipeline.pipelines.clipwise import Bound, judge, sharded
 from k150k_pipeline.pipelines.fr_from_nr import nodes
 from k150k_pipeline.reports.fr_from_nr import FIGURES
 
@@ -31,7 +31,7 @@ def create_pipeline(corpus: str, fr: str, shards: int, *, parquet: bool) -> Pipe
     journal, plan, tally, merged, accounted = (
         f"{fr}_{x}" for x in ("journal", "plan", "tally", "merged", "accounted")
     )
-    pictures = [f"{fr}_page", *(f"{fr}_{figure}_figure" for figure in FIGURES)]
+    pictures = [f"{fr}_page", *(f"{fr}_figure_of_{figure}" for figure in FIGURES)]
     outputs = [f"{fr}_{x}" for x in ("corpus", "manifest", "failures", "report")]
     table = [f"{fr}_table"] if parquet else []
     return pipeline(
@@ -56,7 +56,12 @@ def create_pipeline(corpus: str, fr: str, shards: int, *, parquet: bool) -> Pipe
                 [*pictures, accounted],
                 name="account",
             ),
-            node(nodes.judge, [accounted, journal, _BLOCK], None, name="judge"),
+            node(
+                Bound(judge, {"block": NAMESPACE}),
+                [accounted, journal, _BLOCK],
+                None,
+                name="judge",
+            ),
         ],
         namespace=NAMESPACE,
         inputs={rows, clips, journal},

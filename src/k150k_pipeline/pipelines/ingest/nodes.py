@@ -20,8 +20,9 @@ from k150k_pipeline.pipelines.clipwise import (
     Report,
     check_kills,
     deal,
-    first_names,
+    facts_of_page,
     shard_journal,
+    with_failed_clips,
 )
 from k150k_pipeline.pipelines.ingest import fetching, outputs, planning
 from k150k_pipeline.pipelines.ingest.layouts import find_layout
@@ -158,8 +159,7 @@ def merge_ingest(
     logger.info("%s", report["summary"])
     _warn(report, ingest)
     reasons = failures["stage"] + "/" + failures["reason"]
-    failed = first_names(failures["clip_name"], reasons)
-    return rows, failures, report, {**report, "failed_clips": failed}
+    return rows, failures, report, with_failed_clips(report, failures["clip_name"], reasons)
 
 
 def account_for_labels(
@@ -195,11 +195,11 @@ def account_for_labels(
 def _draw(
     report: Report, rows: list[outputs.Row], ingest: IngestParameters
 ) -> tuple[str, list[Figure]]:
-    facts = {key: value for key, value in report.items() if key != "failed_clips"}
+    facts, failed = facts_of_page(report)
     block = ingest.model_dump(mode="json")
 
     def make() -> Page:
-        return ingest_page(Ingested(facts, corpus_frame(rows), report["failed_clips"], block))
+        return ingest_page(Ingested(facts, corpus_frame(rows), failed, block))
 
     return published(f"Corpus {report['corpus']}", make, FIGURES)
 

@@ -29,7 +29,7 @@ def create_pipeline(corpus: str, shards: int) -> Pipeline:
     manifest = f"{corpus}_corpus_manifest"
     pictures = [
         f"{corpus}_ingest_page",
-        *(f"{corpus}_ingest_{figure}_figure" for figure in FIGURES),
+        *(f"{corpus}_ingest_figure_of_{figure}" for figure in FIGURES),
     ]
     labels, plan, fetched, tally, merged, accounted = (
         f"{corpus}_{x}" for x in ("labels", "plan", "fetched", "tally", "merged", "accounted")

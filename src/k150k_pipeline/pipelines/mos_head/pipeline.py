@@ -30,7 +30,7 @@ def create_pipeline(features: str, corpus: str) -> Pipeline:
         Outputs ``mos_model_set``, ``mos_head_metrics``, ``mos_head_report``,
         ``mos_head_predictions``, ``mos_head_page`` and its figures.
     """
-    pictures = ["mos_head_page", *(f"mos_head_{name}_figure" for name in FIGURES)]
+    pictures = ["mos_head_page", *(f"mos_head_figure_of_{name}" for name in FIGURES)]
     outputs = ["mos_head_predictions", "mos_head_metrics", "mos_model_set", "mos_head_report"]
     shares = {
         (kind, part): f"folds_{kind}_{part}" for kind in MODEL_KINDS for part in range(_PARTS)
