@@ -212,7 +212,7 @@ def test_odd_corpora_are_drawn(rows):
 
 
 def test_panels_are_shown_one_at_a_time_where_they_do_not_fit():
-    frame = table_of(9)
+    frame = table_of(9).assign(cambi_mean=range(9), motion2_mean=range(9))
     page = extract_page(Extracted(report_of(9), frame, times_of(frame), {}, {})).figures()
     whole = json.loads(page["features_mos"].to_json())
     shown = one_at_a_time(whole)
