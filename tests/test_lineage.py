@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -54,9 +56,22 @@ def test_the_rest_is_what_runs(pictures, runs):
             "ingest.probe.add_up",
             "fr_from_nr.sweep.add_up",
         } <= {node.name for node in picture.nodes}
+        made = {o for o in runs[name].outputs() if "_figure_of_" not in o}
         assert {o for o in picture.outputs() if "." not in o} - runs[name].inputs() == (
-            runs[name].outputs()
+            made
         ) or name == "protocol"
+
+
+@pytest.mark.parametrize("pipeline", ["extract", "ingest", "fr_from_nr", "mos_head"])
+def test_figures_are_in_the_box_of_their_pipeline_and_lead_to_its_page(pictures, runs, pipeline):
+    figures = {name for name in runs[pipeline].outputs() if "_figure_of_" in name}
+    pages = [node for node in pictures[pipeline].nodes if node._name == "page"]
+    assert figures and figures == {name for node in pages for name in node.inputs}
+    for node in pages:
+        assert node.outputs[0].endswith("_page")
+        inside = pictures[pipeline].only_nodes_with_namespaces([node.namespace])
+        assert not figures & inside.outputs() and figures & inside.all_outputs()
+        assert runs[pipeline].filter(to_nodes=node.name.split(",")).nodes
 
 
 @pytest.mark.parametrize("pipeline", ["extract", "ingest", "fr_from_nr", "mos_head", "protocol"])
@@ -96,3 +111,29 @@ def test_kedro_viz_gets_the_picture_and_kedro_registry_the_run(monkeypatch):
     assert not current_shape().drawn
     monkeypatch.setitem(sys.modules, "kedro_viz.integrations.kedro.data_loader", sys)
     assert current_shape().drawn
+
+
+def test_finished_pages_ask_nobody_else_and_hide_no_corner(tmp_path):
+    finish = runpy.run_path(str(CHECKOUT / "scripts/finish_lineage.py"))["finish"]
+    with pytest.raises(SystemExit, match="run kedro viz build first"):
+        finish(tmp_path)
+    for folder in ("assets", "api"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "index.html").write_text(
+        '<link rel="preconnect" href="https://fonts.gstatic.com" crossorigin />\n'
+        '<link href="https://fonts.googleapis.com/css2?family=Titillium" rel="stylesheet" />\n'
+        '<link rel="stylesheet" href="./assets/a.css">'
+    )
+    settings = 'a={showFeatureHints:{name:"n",default:!0},showOther:{default:!0}}'
+    (tmp_path / "assets/a.js").write_text(f"{settings};b={{visible:{{graph:!0,miniMap:!0,c:!0}}}}")
+    finish(tmp_path)
+    page, script = (tmp_path / name for name in ("index.html", "assets/a.js"))
+    assert "https:" not in page.read_text() and "./assets/a.css" in page.read_text()
+    assert (
+        'name:"n",default:!1}' in script.read_text() and "Other:{default:!0}" in script.read_text()
+    )
+    assert "graph:!0,miniMap:!1,c:!0" in script.read_text()
+    assert json.loads((tmp_path / "api/metadata").read_text())["package_compatibilities"]
+    before = script.read_text()
+    finish(tmp_path)
+    assert script.read_text() == before

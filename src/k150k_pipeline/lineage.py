@@ -1,7 +1,9 @@
 """The pipelines as kedro-viz draws them: the shards of a step are one node.
 
 What runs is not changed. A journal is drawn as what the shards write and the nodes after them read,
-although in a run each node opens it itself, and the nodes before the shards read it too.
+although in a run each node opens it itself, and the nodes before the shards read it too. A report
+page is drawn as made from its figures, although one node makes both: so the figures are inside the
+box of their pipeline, where they would otherwise be a row as wide as eleven boxes beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from kedro.pipeline.node import Node
 
 _PASSED_THROUGH = ("_journal", "_finished")
 _ADD_UP = "add_up"
+_PAGE, _FIGURE = "_page", "_figure_of_"
 
 
 class DrawnNode(Node):
@@ -78,7 +81,9 @@ def _drawn(pipeline: Pipeline) -> Pipeline:
     members = {node for box in boxes for node in box.members}
     rest = [node for node in pipeline.nodes if node not in members]
     return Pipeline(
-        [_drawn_box(box) for box in boxes] + [_drawn_node(node, pipeline, boxes) for node in rest]
+        [_drawn_box(box) for box in boxes]
+        + [_drawn_node(node, pipeline, boxes) for node in rest]
+        + [_drawn_page(node, pipeline) for node in rest if _figures(node)]
     )
 
 
@@ -124,10 +129,23 @@ def _drawn_node(node: Node, pipeline: Pipeline, boxes: list[_Box]) -> DrawnNode:
     return DrawnNode(
         [node],
         list(dict.fromkeys(inputs)),
-        node.outputs,
+        [name for name in node.outputs if not (_figures(node) and name.endswith(_PAGE))],
         name=_step(node),
         namespace=node.namespace,
     )
+
+
+def _drawn_page(node: Node, pipeline: Pipeline) -> DrawnNode:
+    """Return a node between the figures and the page that a node makes."""
+    page = [name for name in node.outputs if name.endswith(_PAGE)]
+    before = pipeline.to_nodes(node.name).nodes
+    first = next(other for other in before if other.namespace == node.namespace)
+    # Both run up to the page; names of nodes are unique, and that of the node alone is in use.
+    return DrawnNode([first, node], _figures(node), page, name="page", namespace=node.namespace)
+
+
+def _figures(node: Node) -> list[str]:
+    return [name for name in node.outputs if _FIGURE in name]
 
 
 def _beginning(names: Sequence[str]) -> str:

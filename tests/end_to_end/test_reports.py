@@ -10,6 +10,7 @@ import pytest
 
 from k150k_pipeline.datasets import AtomicPlotlyDataset
 from k150k_pipeline.reports.extract import FIGURES
+from k150k_pipeline.reports.figures import one_at_a_time
 from tests.support.pages import ReadPage
 
 
@@ -45,7 +46,7 @@ def test_each_figure_is_a_file_of_its_own_as_on_the_page(run):
     assert set(on_page) == set(FIGURES)
     for name in FIGURES:
         dataset = AtomicPlotlyDataset(filepath=str(run.report), figure=name)
-        assert dataset.preview() == on_page[name]
+        assert dataset.preview() == one_at_a_time(on_page[name])
         assert json.loads(dataset.load().to_json(engine="json")) == on_page[name]
     assert "_figures" not in run.output
 

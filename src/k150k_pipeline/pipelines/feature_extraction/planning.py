@@ -23,6 +23,7 @@ from k150k_pipeline.pipelines.feature_extraction.outputs import is_row
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.repair import repair_done, repair_output
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
+from k150k_pipeline.plural import counted
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.schemas.scoring_class import of_one_class
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
@@ -171,9 +172,10 @@ def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters)
         flush_every=extract.flush_every,
     )
     logger.info(
-        "%d clips with a label: %d done, %d due; %d clips without a label, %d labels without a "
-        "clip", len(plan.mos), plan.done_before, len(plan.due),
-        len(plan.clips_without_label), len(plan.labels_without_clip),
+        "%s with a label: %d done, %d due; %s without a label, %s without a clip",
+        counted(len(plan.mos), "clip"), plan.done_before, len(plan.due),
+        counted(len(plan.clips_without_label), "clip"),
+        counted(len(plan.labels_without_clip), "label"),
     )  # fmt: skip
 
 

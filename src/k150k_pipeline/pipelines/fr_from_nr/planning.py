@@ -22,6 +22,7 @@ from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
+from k150k_pipeline.plural import counted
 from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION, FrRow
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
@@ -169,9 +170,9 @@ def announce(journal: Journal, plan: FrPlan, fr: FrParameters) -> None:
         flush_every=fr.flush_every,
     )
     logger.info(
-        "%d clips of the corpus: %d done, %d due, %d rows each; %d corpus rows without a clip",
-        len(plan.clips), plan.done_before, len(plan.due), len(fr.crf_sweep),
-        len(plan.labels_without_clip),
+        "%s of the corpus: %d done, %d due, %s each; %s without a clip",
+        counted(len(plan.clips), "clip"), plan.done_before, len(plan.due),
+        counted(len(fr.crf_sweep), "row"), counted(len(plan.labels_without_clip), "corpus row"),
     )  # fmt: skip
 
 
