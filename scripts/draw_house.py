@@ -1,7 +1,7 @@
 """Draw the packages and their imports into docs/pictures/packages.svg.
 
 The rows are those of the import contract in pyproject.toml, the arrows are the real imports. An
-arrow that follows from two others is left out.
+arrow that follows from two others is left out. The others pass between the boxes, not behind them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import html
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs/pictures/packages.svg"
 PACKAGE = "k150k_pipeline"
 
-_WIDTH, _BOX, _GAP, _SPACE, _TITLE, _LINE = 1200, 214, 16, 46, 34, 15
-_SHIFT, _MOVABLE = 80, 3  # rows are shifted, as arrows would run behind a column of boxes
+_WIDTH, _MARGIN, _BOX, _GAP, _SPACE, _TITLE, _LINE = 1280, 70, 176, 16, 54, 34, 15
+_LETTERS = 28  # of a line in a box
+_APART, _CLEAR = 8, 7  # pixels between arrows, and between an arrow and a box
 _HEAD = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" \
 height="{height}" font-family="sans-serif" text-anchor="middle">
@@ -87,54 +88,135 @@ def purpose(part: str) -> str:
 
 def draw() -> str:
     """Return the picture as SVG."""
-    places = dict(_places())
-    drawn = [_arrow(places[importer], places[to]) for importer, to in essential(arrows())]
-    drawn += [_box(part, place) for part, place in places.items()]
-    height = max(place.bottom for place in places.values()) + _GAP
+    placed = _placed()
+    drawn = [_path(points, placed) for points in _routes(placed, list(essential(arrows())))]
+    drawn += [_box(part, row) for row in placed for part in row.boxes]
+    height = placed[-1].bottom + _GAP
     return "\n".join([_HEAD.format(width=_WIDTH, height=height), *drawn, "</svg>", ""])
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a box is, in pixels: its middle from the left, its ends from the top."""
+Points = Mapping[int, int]
+"""Where an arrow is, in pixels from the left, by number of the row."""
 
-    middle: float
+
+@dataclass(frozen=True)
+class Row:
+    """Boxes beside each other, in pixels.
+
+    Attributes:
+        top: From the top of the picture.
+        bottom: From the top of the picture.
+        boxes: Middle of each box from the left.
+    """
+
     top: int
     bottom: int
+    boxes: Mapping[str, int]
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return the places between the boxes and beside them, from left to right."""
+        reach = _BOX // 2 + _CLEAR
+        ends = [_CLEAR, *(x + side for x in self.boxes.values() for side in (-reach, reach))]
+        return list(zip(ends[::2], [*ends[1::2], _WIDTH - _CLEAR], strict=True))
 
 
-def _places() -> Iterator[tuple[str, Place]]:
-    top = _GAP
-    for depth, row in enumerate(rows()):
-        shift = (depth % 3 - 1) * _SHIFT if len(row) <= _MOVABLE else 0
+def _placed() -> list[Row]:
+    top, placed = _GAP, []
+    for row in rows():
         height = _TITLE + _LINE * max(len(_lines(part)) for part in row)
-        for number, part in enumerate(row):
-            middle = _WIDTH * (number + 0.5) / len(row) + shift
-            yield part, Place(middle, top, top + height)
+        room = (_WIDTH - 2 * _MARGIN) / len(row)
+        middles = {part: round(_MARGIN + room * (n + 0.5)) for n, part in enumerate(row)}
+        placed.append(Row(top, top + height, middles))
         top += height + _SPACE
+    return placed
+
+
+def _routes(placed: Sequence[Row], links: Sequence[tuple[str, str]]) -> list[dict[int, int]]:
+    """Return where each arrow is in each row that it begins, ends or passes, behind no box."""
+    numbers = {part: number for number, row in enumerate(placed) for part in row.boxes}
+    found = []
+    for importer, imported in links:
+        first, last = numbers[importer], numbers[imported]
+        ends = placed[first].boxes[importer], placed[last].boxes[imported]
+        found.append(_way(placed, first, last, *ends))
+    for number, row in enumerate(placed):
+        for gap in row.gaps():
+            _spread([route for route in found if _passes(route, number, gap)], number, gap)
+        for part, middle in row.boxes.items():
+            sides = (middle - _BOX // 2, middle + _BOX // 2)
+            for end in (0, 1):
+                here = zip(links, found, strict=True)
+                _spread([route for link, route in here if link[end] == part], number, sides)
+    return found
+
+
+def _way(placed: Sequence[Row], first: int, last: int, begin: int, end: int) -> dict[int, int]:
+    """Return the shortest way through the gaps of the rows between two boxes."""
+    ways: list[tuple[int, dict[int, int]]] = [(0, {first: begin})]
+    for number in range(first + 1, last + 1):
+        ideal = begin + (end - begin) * (number - first) // (last - first)
+        gaps = placed[number].gaps() if number < last else [(end, end)]
+        places = [min(max(ideal, low), high) for low, high in gaps]
+        ways = [min((_longer(way, number, x) for way in ways), key=lambda w: w[0]) for x in places]
+    return ways[0][1]
+
+
+def _longer(way: tuple[int, dict[int, int]], number: int, x: int) -> tuple[int, dict[int, int]]:
+    length, points = way
+    return length + abs(x - points[number - 1]), {**points, number: x}
+
+
+def _passes(route: Points, number: int, gap: tuple[int, int]) -> bool:
+    inside = min(route) < number < max(route)
+    return inside and gap[0] <= route[number] <= gap[1]
+
+
+def _spread(routes: list[dict[int, int]], number: int, gap: tuple[int, int]) -> None:
+    """Move arrows in a gap, or at a side of a box, beside each other."""
+    low, high = gap
+    apart = min(_APART, (high - low) // (len(routes) + 1))
+    ordered = sorted(routes, key=lambda route: (route[number], _towards(route, number)))
+    least = low + apart
+    for place, route in enumerate(ordered):
+        most = high - apart * (len(ordered) - place)
+        route[number] = min(max(route[number], least), most)
+        least = route[number] + apart
+
+
+def _towards(route: Points, number: int) -> int:
+    """Return where an arrow comes from and goes to, to sort those at one place."""
+    return route.get(number - 1, 0) + route.get(number + 1, 0)
 
 
 def _lines(part: str) -> list[str]:
-    return textwrap.wrap(purpose(part), 33)
+    return textwrap.wrap(purpose(part), _LETTERS)
 
 
-def _box(part: str, place: Place) -> str:
-    left, height = place.middle - _BOX / 2, place.bottom - place.top
+def _box(part: str, row: Row) -> str:
+    middle, height = row.boxes[part], row.bottom - row.top
     texts = [
-        f'<text x="{place.middle:g}" y="{y}">{html.escape(line, quote=False)}</text>'
-        for y, line in zip(count(place.top + 38, _LINE), _lines(part), strict=False)
+        f'<text x="{middle}" y="{y}">{html.escape(line, quote=False)}</text>'
+        for y, line in zip(count(row.top + 38, _LINE), _lines(part), strict=False)
     ]
-    title = f'<text class="name" x="{place.middle:g}" y="{place.top + 20}">{part}</text>'
-    box = f'<rect x="{left:g}" y="{place.top}" width="{_BOX}" height="{height}" rx="4"/>'
+    title = f'<text class="name" x="{middle}" y="{row.top + 20}">{part}</text>'
+    left = middle - _BOX // 2
+    box = f'<rect x="{left}" y="{row.top}" width="{_BOX}" height="{height}" rx="4"/>'
     return "\n".join([box, title, *texts])
 
 
-def _arrow(importer: Place, imported: Place) -> str:
-    bend = min((imported.top - importer.bottom) / 2, 60)
-    start, end = f"{importer.middle:g} {importer.bottom}", f"{imported.middle:g} {imported.top - 4}"
-    first = f"{importer.middle:g} {importer.bottom + bend:g}"
-    second = f"{imported.middle:g} {imported.top - 4 - bend:g}"
-    return f'<path d="M{start} C{first} {second} {end}" marker-end="url(#end)"/>'
+def _path(points: Points, placed: Sequence[Row]) -> str:
+    """Return an arrow: straight beside boxes, bent between rows only."""
+    first, last = min(points), max(points)
+    x, y = points[first], placed[first].bottom
+    steps = [f"M{x} {y}"]
+    for number in range(first + 1, last + 1):
+        to, top = points[number], placed[number].top - (4 if number == last else 0)
+        bend = (y + top) // 2
+        steps.append(f"C{x} {bend} {to} {bend} {to} {top}")
+        x, y = to, placed[number].bottom
+        if number < last:
+            steps.append(f"V{y}")
+    return f'<path d="{" ".join(steps)}" marker-end="url(#end)"/>'
 
 
 def main() -> None:

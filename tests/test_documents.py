@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import runpy
+from itertools import pairwise
 
 import pytest
 
@@ -28,6 +29,20 @@ OF_EVERY_PIPELINE = {"pipeline.py", "nodes.py", "plan.py", "planning.py", "outpu
 def test_picture_of_the_packages_is_fresh():
     picture = (CHECKOUT / "docs/pictures/packages.svg").read_text("utf-8")
     assert HOUSE_SCRIPT["draw"]() == picture, "run make docs"
+
+
+def test_no_arrow_of_the_picture_is_behind_a_box_and_no_box_behind_another():
+    placed = HOUSE_SCRIPT["_placed"]()
+    links = list(HOUSE_SCRIPT["essential"](HOUSE_SCRIPT["arrows"]()))
+    half = HOUSE_SCRIPT["_BOX"] / 2
+    routes = HOUSE_SCRIPT["_routes"](placed, links)
+    assert len(routes) == len(links) > 20
+    for route in routes:
+        for number in range(min(route) + 1, max(route)):
+            assert all(abs(route[number] - x) > half for x in placed[number].boxes.values())
+    for row in placed:
+        middles = sorted(row.boxes.values())
+        assert all(b - a > 2 * half for a, b in pairwise(middles)), row.boxes
 
 
 @pytest.mark.parametrize("path", sorted(set(PATHS) - OF_EVERY_PIPELINE))
