@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from k150k_pipeline.mos.ceiling import label_ceiling
 from k150k_pipeline.mos.standing import against_baselines, below_the_ceiling, standings
 from k150k_pipeline.pipelines.mos_head.pipeline import FIGURES
 from k150k_pipeline.reports import render
+from k150k_pipeline.reports.figures import one_at_a_time
 from k150k_pipeline.reports.mos_head import mos_head_page
 from k150k_pipeline.schemas.mos_parameters import MosHeadParameters
 from tests.support.pages import ReadPage
@@ -168,3 +171,14 @@ def test_the_interval_of_the_ceiling_is_about_it_and_narrows_with_the_contents()
     assert ceiling.lowest(50)[0] < ceiling.lowest(5000)[0]
     by_name = {(s.name, s.metric): s for s in standings(report()["metrics"])}
     assert by_name["perfect predictor (the ceiling)", "plcc"].low < 0.67
+
+
+def test_a_viewer_that_makes_letters_smaller_finds_those_of_the_second_axes_small():
+    page = mos_head_page(report(), judged(900), MosHeadParameters(), "now")
+    whole = json.loads(page.figures()["standing"].to_json())
+    shown = one_at_a_time(whole)
+    assert shown["data"] == whole["data"]
+    assert shown["layout"]["yaxis2"]["tickfont"]["size"] < 10
+    assert shown["layout"]["yaxis2"]["ticktext"] == whole["layout"]["yaxis2"]["ticktext"]
+    assert shown["layout"]["xaxis2"]["title"]["text"] == whole["layout"]["xaxis2"]["title"]["text"]
+    assert "tickfont" not in shown["layout"]["yaxis"]

@@ -270,15 +270,18 @@ def multiples(panels: Sequence[Panel]) -> go.Figure:
 
 
 def one_at_a_time(figure: Mapping[str, Any]) -> dict[str, Any]:
-    """Return :func:`multiples` with a list to choose one from, for viewers of one size.
+    """Return :func:`multiples` with a list to choose one from, for viewers of one small size.
 
     Args:
-        figure: A figure in plotly's JSON form; any other than that of multiples stays as it is.
+        figure: A figure in plotly's JSON form. Of any other than that of multiples only the letters
+            of a second pair of axes change, which such viewers do not make smaller.
     """
     traces, layout = figure["data"], figure["layout"]
     titles = [note["text"] for note in layout.get("annotations", [])]
     if len(traces) < 2 or len(titles) != len(traces):
-        return dict(figure)
+        further = {name: layout[name] for name in ("xaxis2", "yaxis2") if name in layout}
+        small = {name: _small(axis) for name, axis in further.items()}
+        return {**figure, "layout": {**layout, **small}}
     axes = [tuple(_title_of(layout, trace, axis) for axis in "xy") for trace in traces]
     buttons = [
         {
@@ -304,6 +307,11 @@ def one_at_a_time(figure: Mapping[str, Any]) -> dict[str, Any]:
                              "yanchor": "bottom", "bgcolor": "rgba(128,136,144,0.2)"}],
         },
     }  # fmt: skip
+
+
+def _small(axis: Mapping[str, Any]) -> dict[str, Any]:
+    title = {**axis.get("title", {}), "font": {"size": 9}}
+    return {**axis, "tickfont": {"size": 8}, "title": title}
 
 
 def _title_of(layout: Mapping[str, Any], trace: Mapping[str, Any], axis: str) -> str:
