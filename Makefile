@@ -34,8 +34,9 @@ viz: shown             ## draw the pipelines into build/, with previews of the s
 		$(BIN)/kedro viz build --include-previews
 	$(BIN)/python scripts/finish_lineage.py
 
-picture: sample        ## draw the picture of the README from the sample
+picture: sample        ## draw the pictures of the README from runs on the sample
 	$(BIN)/python scripts/draw_sample.py
+	$(BIN)/python scripts/draw_terminal.py
 
 docs: install          ## write docs/parameters.md, the base YAML, docs/schemas and the picture of docs/architecture.md
 	$(BIN)/python scripts/write_parameters.py
@@ -78,6 +79,7 @@ benchmark: install     ## print the figures that README and docs quote
 	$(BIN)/python benchmarks/ingest.py table
 	$(BIN)/python benchmarks/mos_head.py run
 	$(BIN)/python benchmarks/ingest.py downloads
+	$(BIN)/python benchmarks/report.py
 
 clean:                 ## remove .venv, build/ and the data of the sample
 	rm -rf $(VENV) data/sample build
