@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import io
 import re
 import runpy
 from itertools import pairwise
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from tests.conftest import CHECKOUT
 
 HOUSE_SCRIPT = runpy.run_path(str(CHECKOUT / "scripts/draw_house.py"))
+TERMINAL_SCRIPT = runpy.run_path(str(CHECKOUT / "scripts/draw_terminal.py"))
 ARCHITECTURE = (CHECKOUT / "docs/architecture.md").read_text("utf-8")
 PACKAGE = CHECKOUT / "src/k150k_pipeline"
 PATHS = re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:py|md|yml|jsonl))`", ARCHITECTURE)
@@ -43,6 +47,28 @@ def test_no_arrow_of_the_picture_is_behind_a_box_and_no_box_behind_another():
     for row in placed:
         middles = sorted(row.boxes.values())
         assert all(b - a > 2 * half for a, b in pairwise(middles)), row.boxes
+
+
+def test_picture_of_the_terminal_loads_nothing_and_names_no_folder_of_its_maker():
+    picture = (CHECKOUT / "docs/pictures/terminal.svg").read_text("utf-8")
+    assert all(place.startswith("#") for place in re.findall(r"url\(([^)]*)\)", picture))
+    assert not re.search(r"@font-face|@import|href=|src=|/tmp|/home|/root", picture)
+    assert re.search(r"clips/s,&#160;1&#160;failed,&#160;ETA", picture)
+
+
+def test_the_screen_of_the_picture_has_what_a_terminal_shows():
+    screen = TERMINAL_SCRIPT["Screen"]()
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=60, color_system=None)
+    with Live("bar 0\nsecond row", console=console, auto_refresh=False) as live:
+        for number in (1, 2, 3):
+            console.print(f"line {number}")
+            live.update(f"bar {number}\nsecond row", refresh=True)
+        written = stream.getvalue()
+    screen.write(written)
+    assert [line.strip() for line in screen.lines if line.strip()] == [
+        "line 1", "line 2", "line 3", "bar 3", "second row",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", sorted(set(PATHS) - OF_EVERY_PIPELINE))
