@@ -40,7 +40,7 @@ SHOWN_COLUMNS = 20
 
 _CELL = 0.1  # MOS
 _BIN = 0.25  # MOS
-_SHOWN_NAME = 60
+_SHOWN_NAME, _AXIS_NAME = 60, 32
 _LEAST_FOLDS = 4  # of fewer, a box shows nothing that the points do not
 _NOTHING_JUDGED = "No clip was judged."
 _SYMBOLS: dict[Role, str] = {"ceiling": "diamond", "model": "circle", "baseline": "square-open"}
@@ -186,15 +186,16 @@ def importance(rises: Mapping[str, float | None]) -> go.Figure:
         return empty_figure("No column was shuffled.")
     bar = go.Bar(
         x=numbers([rise for _, rise in shown]),
-        y=[plain(_short(name)) for name, _ in shown],
+        y=[plain(name) for name, _ in shown],
         orientation="h",
         texttemplate="%{x:.4f}",
         hovertemplate="%{y}: %{x:.5f} MOS<extra></extra>",
     )
-    figure = new_figure(
-        bar, x="rise of RMSE when the column is shuffled (MOS)", height=120 + 26 * len(shown)
-    )
-    figure.update_yaxes(autorange="reversed", type="category")
+    figure = new_figure(bar, x="rise of RMSE when shuffled (MOS)", height=120 + 26 * len(shown))
+    figure.update_yaxes(
+        autorange="reversed", type="category", tickvals=list(bar.y),
+        ticktext=[plain(_short(name, _AXIS_NAME)) for name, _ in shown],
+    )  # fmt: skip
     return figure
 
 
@@ -341,5 +342,5 @@ def _spread_name(name: str, step: float) -> str:
     return f"{name} (steps of {step:.3g} spread)" if step else name
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _SHOWN_NAME else f"{name[: _SHOWN_NAME - 1]}…"
+def _short(name: str, most: int = _SHOWN_NAME) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
