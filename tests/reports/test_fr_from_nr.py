@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from k150k_pipeline.reports import render
+from k150k_pipeline.reports import Page, render
 from k150k_pipeline.reports.curves import (
     bd_rate,
     by_bitrate,
@@ -34,7 +34,7 @@ def rows(clips: int, preset: str = "medium", first: int = 0, factor: float = 1.0
     return found
 
 
-def read(table: list[dict], **changes: int) -> ReadPage:
+def page_of(table: list[dict], **changes: int) -> Page:
     clips = len({row["src"] for row in table})
     counts = {
         "rows": clips, "wanted": clips + 1, "fr_rows": len(table), "failed": 1, "not_yet_tried": 0,
@@ -46,7 +46,11 @@ def read(table: list[dict], **changes: int) -> ReadPage:
         "scoring": {"encoder": "libx264"}, "labels_without_clip": [HOSTILE] * 1000,
     }  # fmt: skip
     made = Swept(report, read_sweeps(table), {"timeout": [HOSTILE]}, {"vmaf": {"threads": 1}})
-    return ReadPage(render(fr_page(made)))
+    return fr_page(made)
+
+
+def read(table: list[dict], **changes: int) -> ReadPage:
+    return ReadPage(render(page_of(table, **changes)))
 
 
 def test_numbers_of_the_page_are_those_of_the_rows():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from k150k_pipeline.reports import published, render
+from k150k_pipeline.reports import Page, published, render
 from k150k_pipeline.reports.extract import FIGURES, Extracted, extract_page, quantiles
 from k150k_pipeline.reports.figures import one_at_a_time
 from k150k_pipeline.reports.ingest import FIGURES as INGEST_FIGURES
@@ -167,7 +167,7 @@ def corpus_row(name: str, **more) -> dict:
     }  # fmt: skip
 
 
-def ingest_of(rows, **more) -> ReadPage:
+def ingest_page_of(rows, **more) -> Page:
     names = ["done_before", "download_failed", "broken_clips", "labels_without_clip",
              "not_yet_tried", "bad_rows", "clips_without_label", "bad_votes"]  # fmt: skip
     counts = {**dict.fromkeys(names, 0), "wanted": len(rows), "rows": len(rows)}
@@ -177,7 +177,11 @@ def ingest_of(rows, **more) -> ReadPage:
         "counts": {**counts, "newly_finished": len(rows)}, "same_content": [], "probing": {},
         **more,
     }  # fmt: skip
-    page = ingest_page(Ingested(report, corpus_frame(rows), {}, {}))
+    return ingest_page(Ingested(report, corpus_frame(rows), {}, {}))
+
+
+def ingest_of(rows, **more) -> ReadPage:
+    page = ingest_page_of(rows, **more)
     assert len(page.drawn(INGEST_FIGURES)) == len(INGEST_FIGURES)
     return ReadPage(render(page))
 

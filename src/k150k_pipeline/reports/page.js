@@ -8,6 +8,7 @@
   const template = (onPaper) =>
     data.templates[dark.matches && !onPaper && !print.matches ? "dark" : "light"];
   const paper = {width: 640, height: 800};  // pixels that a figure has on A4 and on Letter
+  const wide = 960;  // least pixels of a figure that has panels beside each other
 
   for (const box of boxes) {
     const {data: traces, layout} = data.figures[box.dataset.figure];
@@ -21,7 +22,8 @@
   addEventListener("beforeprint", () => {
     for (const box of boxes) {
       const height = box.clientHeight;
-      const width = Math.round(paper.width * Math.max(1, height / paper.height));
+      const least = box.closest(".wide") ? wide : paper.width;
+      const width = Math.round(Math.max(least, paper.width * height / paper.height));
       Plotly.relayout(box, {template: template(true), autosize: false, width, height});
       box.style.setProperty("--shape", `${width} / ${height}`);
       for (const svg of box.querySelectorAll(".main-svg")) {

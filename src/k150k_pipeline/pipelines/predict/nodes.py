@@ -15,6 +15,7 @@ from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.mos.engines import disagreement, engines_of_file
 from k150k_pipeline.mos.predict import ONNX, SIDECAR, OnnxHead, outside
 from k150k_pipeline.mos.table import add_metadata, few, read_frame, read_rows
+from k150k_pipeline.plural import counted
 from k150k_pipeline.schemas.encoder_vocabulary import UGC_MIXED
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.mos_parameters import PredictParameters
@@ -152,10 +153,11 @@ def _report_outside(
     clips = frame.loc[flags.any(axis=1), "clip_name"]
     if clips.empty:
         return
-    columns = ", ".join(f"{c} ({int(flags[c].sum()):,} clips)" for c in flags if flags[c].any())
+    found = {column: int(flags[column].sum()) for column in flags if flags[column].any()}
+    columns = ", ".join(f"{column} ({counted(n, 'clip')})" for column, n in found.items())
     message = (
-        f"{len(clips):,} of {len(frame):,} clips are outside what the model was trained on: "
-        f"{few(clips)}. The columns are {columns}"
+        f"{len(clips):,} of {counted(len(frame), 'clip')} {'is' if len(clips) == 1 else 'are'} "
+        f"outside what the model was trained on: {few(clips)}. By column: {columns}"
     )
     if predict.outside == "refuse":
         raise InputError(
