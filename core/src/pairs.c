@@ -64,9 +64,12 @@ static int can_be_paired(const k150k_pairs *p) {
     return coarsest->left >= 1 && coarsest->top >= 1;
 }
 
-static void fill_logarithms(k150k_pairs *p) {
-    for (int i = 0; i < LOG_ENTRIES; i++)
-        p->logarithms[i] = (uint16_t)roundf(log2f((float)(LOG_ENTRIES + i)) * LOG_UNIT);
+/* libvmaf rounds its logarithms to 1/2048. */
+static void fill_curve(k150k_pairs *p) {
+    for (int i = 0; i < LOG_UNIT; i++) {
+        const int logarithm = (int)roundf(log2f((float)(LOG_UNIT + i)) * 2048) - 15 * 2048;
+        p->curve[i] = (uint16_t)(logarithm * (LOG_UNIT / 2048) - i);
+    }
 }
 
 /* ---- making and using a scorer ------------------------------------------------------------ */
@@ -82,16 +85,17 @@ static void lay_out_vif(k150k_pairs *p, arena *from) {
         v->variance = take(from, size, sizeof *v->variance);
     }
     p->samples = take(from, (FARTHEST + 1) * row, sizeof *p->samples);
-    p->logarithms = take(from, LOG_ENTRIES, sizeof *p->logarithms);
+    p->curve = take(from, LOG_UNIT, sizeof *p->curve);
+    uint32_t **rows[] = {&p->means, &p->squares, &p->products};
+    for (int i = 0; i < 3; i++) *rows[i] = take(from, row, sizeof **rows[i]);
     for (int i = 0; i < 2; i++) {
         p->high[i] = take(from, (FARTHEST + 1) * row, sizeof *p->high[i]);
         p->low[i] = take(from, (FARTHEST + 1) * row, sizeof *p->low[i]);
         p->moments[i] = take(from, row, sizeof *p->moments[i]);
-        p->mantissas[i] = take(from, row, sizeof *p->mantissas[i]);
+        p->mantissas[i] = take(from, row + MARGIN, sizeof *p->mantissas[i]);
+        for (int k = 0; k < STREAMS; k++)
+            p->column_sums[i][k] = take(from, row + MARGIN, sizeof *p->column_sums[i][k]);
     }
-    for (int i = 0; i < SUM_ROWS; i++)
-        p->column_sums[i] = take(from, row + MARGIN, sizeof *p->column_sums[i]);
-    for (int i = 0; i < SUM_ROWS; i++) p->row_sums[i] = take(from, row, sizeof *p->row_sums[i]);
 }
 
 static void lay_out_adm(k150k_pairs *p, arena *from) {
@@ -141,10 +145,11 @@ k150k_pairs *k150k_pairs_new(int width, int height, int set) {
     from.memory = (char *)(((uintptr_t)from.memory + 63) & ~(uintptr_t)63);
     from.used = 0;
     lay_out_pairs(p, &from);
-    for (int i = 0; i < SUM_ROWS; i++) p->column_sums[i] += MARGIN;
+    for (int i = 0; i < 2 * STREAMS; i++) p->column_sums[i / STREAMS][i % STREAMS] += MARGIN;
+    for (int i = 0; i < 2; i++) p->mantissas[i] += MARGIN;
     p->low_pass += 16;
     p->high_pass += 16;
-    fill_logarithms(p);
+    fill_curve(p);
     return p;
 }
 

@@ -9,10 +9,18 @@ enum {
     FARTHEST = 8,            /* rows and columns that vif's widest filter reaches to */
     ORIENTATIONS = 3,        /* of adm's bands: horizontal, vertical, diagonal */
     NOISE = 2 << 16,         /* variance of the visual noise, in 2^-16 of a squared level */
-    LOG_UNIT = 2048,         /* of logarithms to base 2 */
-    LOG_ENTRIES = 32768,
-    SUM_ROWS = 3
+    LOG_UNIT = 32768,        /* of logarithms to base 2; as many mantissas are told apart */
+    LATER = MARGIN,          /* columns after which a mantissa is read: it has left the store buffer */
+    STREAMS = 5              /* samples; upper and lower halves of squares, and of products */
 };
+
+/* Twice a sample of 32768. */
+#define BIASES 0x80008000
+
+/* Weights of the pairs of rows in a ring, around an even row and around the next one. */
+typedef struct {
+    uint32_t even[FARTHEST + 1], odd[FARTHEST + 1];
+} slot_weights;
 
 /* A picture at a scale of vif, and what its reference is there. */
 typedef struct {
@@ -63,13 +71,13 @@ struct k150k_pairs {
     vif_scale vif[PAIR_SCALES];
     adm_scale adm[PAIR_SCALES];
 
-    uint16_t *logarithms;      /* of 32768 to 65535, in LOG_UNIT */
+    uint16_t *curve;            /* by mantissa, what its logarithm is above it */
     uint32_t *samples;         /* pairs of rows, as many as the widest filter needs */
     uint32_t *high[2], *low[2]; /* the same of the halves of squares and products */
-    uint16_t *column_sums[SUM_ROWS]; /* one row each */
-    uint32_t *row_sums[SUM_ROWS];
-    int32_t *moments[2];
-    uint16_t *mantissas[2];
+    uint16_t *column_sums[2][STREAMS]; /* of two rows */
+    uint32_t *means, *squares, *products; /* smoothed, of one row */
+    int32_t *moments[2];       /* of one row: variances of the distorted picture, covariances */
+    uint16_t *mantissas[2];    /* of one row */
     int32_t *low_pass, *high_pass; /* one row each */
     int32_t *impairment, *own; /* of a band: what masks its surroundings, and the pixel itself */
     int32_t *restored[ORIENTATIONS];
