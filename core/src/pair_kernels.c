@@ -37,7 +37,7 @@ static const float COSINE_SQUARED = 0.99969541350954785f; /* of one degree */
 /* libvmaf takes the half that rounds these quotients away instead of adding it. */
 static const int64_t FLOOR_HALF = -(1ll << 31);
 
-static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7};
+static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 static int log2_rounded_up(int number) {
     int bits = 0;

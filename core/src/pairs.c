@@ -111,12 +111,14 @@ static void lay_out_adm(k150k_pairs *p, arena *from) {
         for (int i = 0; i < 2; i++)
             a->approximation[i] = take(from, size, sizeof *a->approximation[i]);
     }
-    const size_t finest = (size_t)p->adm->stride * (size_t)p->adm->height;
-    for (int o = 0; o < ORIENTATIONS; o++)
-        p->restored[o] = take(from, finest, sizeof *p->restored[o]);
-    p->impairment = take(from, finest, sizeof *p->impairment);
-    p->own = take(from, finest, sizeof *p->own);
     const size_t row = (size_t)p->vif->stride + MARGIN;
+    for (int i = 0; i < ADM_ROWS; i++) {
+        adm_row *r = p->adm_rows + i;
+        for (int o = 0; o < ORIENTATIONS; o++)
+            r->restored[o] = take(from, row, sizeof *r->restored[o]);
+        r->impairment = take(from, row, sizeof *r->impairment);
+        r->own = take(from, row, sizeof *r->own);
+    }
     p->low_pass = take(from, row, sizeof *p->low_pass);
     p->high_pass = take(from, row, sizeof *p->high_pass);
 }

@@ -10,6 +10,7 @@ enum {
     ORIENTATIONS = 3,        /* of adm's bands: horizontal, vertical, diagonal */
     NOISE = 2 << 16,         /* variance of the visual noise, in 2^-16 of a squared level */
     LOG_UNIT = 32768,        /* of logarithms to base 2; as many mantissas are told apart */
+    ADM_ROWS = 3,            /* that mask a pixel */
     LATER = MARGIN,          /* columns after which a mantissa is read: it has left the store buffer */
     STREAMS = 5              /* samples; upper and lower halves of squares, and of products */
 };
@@ -54,6 +55,12 @@ typedef struct {
     float detail;              /* of the reference */
 } adm_scale;
 
+/* A row of a distorted picture's bands. */
+typedef struct {
+    int32_t *restored[ORIENTATIONS]; /* what is kept of the reference */
+    int32_t *impairment, *own; /* what masks its surroundings, and the pixel itself */
+} adm_row;
+
 /* The functions of one instruction set. */
 typedef struct {
     void (*widen)(const uint8_t *, ptrdiff_t, int, int, uint16_t *, ptrdiff_t);
@@ -79,8 +86,7 @@ struct k150k_pairs {
     int32_t *moments[2];       /* of one row: variances of the distorted picture, covariances */
     uint16_t *mantissas[2];    /* of one row */
     int32_t *low_pass, *high_pass; /* one row each */
-    int32_t *impairment, *own; /* of a band: what masks its surroundings, and the pixel itself */
-    int32_t *restored[ORIENTATIONS];
+    adm_row adm_rows[ADM_ROWS];
     int too_large;             /* whether a coefficient masks with more than 15 bits */
     void *memory;
 };
