@@ -32,6 +32,18 @@ enum {
     HIGH_0 = -4240, HIGH_1 = -7345, HIGH_2 = 27411, HIGH_3 = -15826
 };
 
+#define TAPS_OF(first, second) ((uint16_t)(int16_t)(first) | (uint32_t)(uint16_t)(int16_t)(second) << 16)
+static const uint32_t LOW_PAIRS[] = {TAPS_OF(LOW_0, LOW_1), TAPS_OF(LOW_2, LOW_3)};
+static const uint32_t HIGH_PAIRS[] = {TAPS_OF(HIGH_0, HIGH_1), TAPS_OF(HIGH_2, HIGH_3)};
+
+/* Mirror a row of a wavelet: the last sample itself is repeated, the first one is not. */
+#define EXTEND(row, width)                                                                         \
+    do {                                                                                           \
+        (row)[-1] = (row)[1];                                                                      \
+        (row)[width] = (row)[(width)-1];                                                           \
+        (row)[(width) + 1] = (row)[(width)-2];                                                     \
+    } while (0)
+
 static const float COSINE_SQUARED = 0.99969541350954785f; /* of one degree */
 
 /* libvmaf takes the half that rounds these quotients away instead of adding it. */

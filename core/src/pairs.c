@@ -121,6 +121,8 @@ static void lay_out_adm(k150k_pairs *p, arena *from) {
     }
     p->low_pass = take(from, row, sizeof *p->low_pass);
     p->high_pass = take(from, row, sizeof *p->high_pass);
+    p->narrow_low_pass = take(from, row, sizeof *p->narrow_low_pass);
+    p->narrow_high_pass = take(from, row, sizeof *p->narrow_high_pass);
 }
 
 static void lay_out_pairs(k150k_pairs *p, arena *from) {
@@ -151,6 +153,8 @@ k150k_pairs *k150k_pairs_new(int width, int height, int set) {
     for (int i = 0; i < 2; i++) p->mantissas[i] += MARGIN;
     p->low_pass += 16;
     p->high_pass += 16;
+    p->narrow_low_pass += 16;
+    p->narrow_high_pass += 16;
     fill_curve(p);
     return p;
 }

@@ -86,6 +86,7 @@ struct k150k_pairs {
     int32_t *moments[2];       /* of one row: variances of the distorted picture, covariances */
     uint16_t *mantissas[2];    /* of one row */
     int32_t *low_pass, *high_pass; /* one row each */
+    int16_t *narrow_low_pass, *narrow_high_pass; /* the same of the finest scale */
     adm_row adm_rows[ADM_ROWS];
     int too_large;             /* whether a coefficient masks with more than 15 bits */
     void *memory;
