@@ -86,8 +86,8 @@ static void lay_out_vif(k150k_pairs *p, arena *from) {
     }
     p->samples = take(from, (FARTHEST + 1) * row, sizeof *p->samples);
     p->curve = take(from, LOG_UNIT, sizeof *p->curve);
-    uint32_t **rows[] = {&p->means, &p->squares, &p->products};
-    for (int i = 0; i < 3; i++) *rows[i] = take(from, row, sizeof **rows[i]);
+    for (int i = 0; i < STREAMS; i++)
+        p->row_sums[i] = take(from, row, sizeof *p->row_sums[i]);
     for (int i = 0; i < 2; i++) {
         p->high[i] = take(from, (FARTHEST + 1) * row, sizeof *p->high[i]);
         p->low[i] = take(from, (FARTHEST + 1) * row, sizeof *p->low[i]);

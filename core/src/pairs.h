@@ -82,7 +82,7 @@ struct k150k_pairs {
     uint32_t *samples;         /* pairs of rows, as many as the widest filter needs */
     uint32_t *high[2], *low[2]; /* the same of the halves of squares and products */
     uint16_t *column_sums[2][STREAMS]; /* of two rows */
-    uint32_t *means, *squares, *products; /* smoothed, of one row */
+    uint32_t *row_sums[STREAMS]; /* of one row */
     int32_t *moments[2];       /* of one row: variances of the distorted picture, covariances */
     uint16_t *mantissas[2];    /* of one row */
     int32_t *low_pass, *high_pass; /* one row each */
