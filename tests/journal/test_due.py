@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,11 +19,13 @@ outcomes = st.lists(
 
 
 moments = itertools.count(1.0)
+attempts = itertools.count(1)
 
 
 def entry(clip: str, ok: bool, fingerprint: str, reason: str = "corrupt") -> Entry:
     failure = None if ok else Failure("decode", reason, "")
-    return Entry(clip, fingerprint, 1, next(moments), 0.0, b"{}" if ok else None, failure)
+    payload = b"{}" if ok else None
+    return Entry(clip, fingerprint, next(attempts), next(moments), 0.0, payload, failure)
 
 
 @given(clips, outcomes, st.integers(1, 4))
@@ -63,3 +66,11 @@ def test_copies_of_a_line_are_one_attempt():
     log = [entry("a", False, "x"), *kills(1)]
     progress = survey(log * 3, "x", set())
     assert (progress.attempts["a"], progress.kills["a"]) == (1, 1)
+
+
+def test_two_processes_at_one_attempt_are_one_attempt():
+    """One of them was taken for dead; both have written a line, at another time."""
+    log = [entry("a", False, "x"), entry("a", False, "x")]
+    twice = [log[0], replace(log[1], attempt=log[0].attempt)]
+    assert survey(twice, "x", set()).attempts["a"] == 1
+    assert survey(log, "x", set()).attempts["a"] == 2

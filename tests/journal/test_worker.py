@@ -24,6 +24,11 @@ def journal(tmp_path):
     return Journal(tmp_path / "journal", tmp_path / "out.parquet")
 
 
+@pytest.fixture
+def seen_to_crash(monkeypatch):
+    monkeypatch.setattr(deaths, "_end_of_predecessor", (deaths.CRASHED, "signal SIGSEGV"))
+
+
 def work(journal, process, run: str = "now", shard: int = 0, clips=CLIPS) -> Tally:
     with ShardJournal(journal, shard, "f", {}, run) as lines:
         return work_through(clips, process, lines, {"b": 1})
@@ -49,7 +54,7 @@ def outcomes(journal) -> dict[str, tuple]:
     return dict(lines)
 
 
-def test_next_process_goes_on_and_blames_the_clip_that_was_begun(journal):
+def test_next_process_goes_on_and_blames_the_clip_that_was_begun(journal, seen_to_crash):
     seen: list[str] = []
     with pytest.raises(Death):
         work(journal, dying_at("b", seen))
@@ -64,7 +69,7 @@ def test_next_process_goes_on_and_blames_the_clip_that_was_begun(journal):
     assert (tally.ok, tally.failed, tally.killed, tally.syncs) == (2, 2, 0, 4)
 
 
-def test_many_deaths_in_one_run(journal):
+def test_many_deaths_in_one_run(journal, seen_to_crash):
     seen: list[str] = []
     for name in ("b", "c", "d"):
         with pytest.raises(Death):
@@ -102,7 +107,7 @@ def test_death_after_the_line_and_before_the_next_clip(journal):
     assert seen == ["c", "d"]
 
 
-def test_torn_line_of_a_dead_process_is_no_line(journal):
+def test_torn_line_of_a_dead_process_is_no_line(journal, seen_to_crash):
     with pytest.raises(Death):
         work(journal, dying_at("d", []))
     (path,) = journal.own_files()
@@ -123,6 +128,7 @@ def test_torn_line_of_a_dead_process_is_no_line(journal):
         b"\xff\xfe",
         b'{"run": "now"}',
         b'{"run": 1, "clip": 2, "files": 3}',
+        b'{"run": "now", "clip": "a", "files": ["x"], "losses": "many"}',
     ],
 )
 def test_mark_that_cannot_be_read_counts_for_nothing(journal, mark):
@@ -134,7 +140,7 @@ def test_mark_that_cannot_be_read_counts_for_nothing(journal, mark):
     assert seen == CLIPS and json.loads(path.read_bytes().splitlines()[0])["clip"] == "d"
 
 
-def test_shorter_mark_hides_what_is_left_of_a_longer_one(journal):
+def test_shorter_mark_hides_what_is_left_of_a_longer_one(journal, seen_to_crash):
     clips = ["a long name " * 12, "b", "ü" * 100, "c"]
     for index in range(1, 4):
         with pytest.raises(Death):
@@ -163,3 +169,40 @@ def test_clip_whose_process_is_killed_is_tried_three_times(journal):
     assert seen == ["a"] * 3 + ["b"] * 3
     assert (tally.ok, tally.failed, tally.killed) == (1, 1, 1)
     assert Path(journal.folder).is_dir()
+
+
+def test_clip_whose_process_was_lost_is_tried_again_and_given_up_as_killed_in_the_end(journal):
+    seen: list[str] = []
+    for _ in range(3):
+        with pytest.raises(Death):
+            work(journal, dying_at("b", seen))
+    tally = work(journal, dying_at("nothing", seen))
+    assert seen == ["a", "b", "b", "b", "c", "d"]
+    assert outcomes(journal)["b"] == ("failed", 2, "killed")
+    assert (tally.ok, tally.failed, tally.killed) == (2, 2, 1)
+
+
+def test_losses_are_counted_by_clip(journal):
+    seen: list[str] = []
+    for name in ("b", "b", "c", "c", "d", "d"):
+        with pytest.raises(Death):
+            work(journal, dying_at(name, seen))
+    tally = work(journal, dying_at("nothing", seen))
+    assert (tally.ok, tally.failed, tally.killed) == (3, 1, 0)
+    assert "".join(seen) == "abbbcccddd"
+
+
+def test_process_that_was_taken_for_dead_does_no_harm(journal, seen_to_crash):
+    """It goes on while its successor works, with a journal file and a mark of its own."""
+    with ShardJournal(journal, 0, "f", {}, "now") as early:
+        early.begin("a")
+        early.ok("a", 1, 0.0, {"clip": "a"})
+        with ShardJournal(journal, 0, "f", {}, "now") as late:
+            late.begin("b")
+            early.begin("c")
+            early.ok("c", 1, 0.0, {"clip": "c"})
+            early.begin("d")
+        work(journal, dying_at("nothing", seen := []))
+    # The third process takes over from the second, and knows the files of both.
+    assert seen == ["d"]
+    assert [e.clip for e in journal.entries() if e.failure] == ["b"]

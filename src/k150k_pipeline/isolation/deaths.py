@@ -10,6 +10,8 @@ from k150k_pipeline.errors import KILLED
 
 CRASHED = "crashed"
 MEMORY = "memory"
+LOST = "lost"
+"""Reason of an end that nobody saw: the machine went away, or whoever watched the process did."""
 
 _CRASHES = {
     signal.SIGABRT,
@@ -64,14 +66,16 @@ def reason_of_death(returncode: int, oom_kills_before: int, said: str = "") -> s
     return MEMORY if lacks_memory(said) else CRASHED
 
 
-_end_of_predecessor = (CRASHED, "its worker process ended and nobody saw how")
+NOBODY_SAW = (LOST, "its worker process ended and nobody saw how")
+
+_end_of_predecessor = NOBODY_SAW
 
 
 def note_predecessor(reason: str, detail: str) -> None:
     """Tell this process how the one ended whose place it takes.
 
     Args:
-        reason: As :func:`reason_of_death` returns it.
+        reason: As :func:`reason_of_death` returns it, or ``lost``.
         detail: For a person.
     """
     global _end_of_predecessor

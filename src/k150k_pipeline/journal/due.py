@@ -50,13 +50,15 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
     """
     progress = Progress()
     last: dict[str, Entry] = {}
-    failed: set[tuple[str, float]] = set()
+    failed: set[tuple[str, bool, float]] = set()
     for entry in entries:
         if entry.failure is not None:
-            attempt = entry.clip, entry.at
+            killed = entry.failure.reason == KILLED
+            # A copy of the file has the same attempts, and so has a process that was taken for
+            # dead and finished its shard all the same.
+            attempt = entry.clip, killed, entry.at if killed else entry.attempt
             if entry.fingerprint == fingerprint and attempt not in failed:
-                failed.add(attempt)  # in a copy of the file it is the same attempt
-                killed = entry.failure.reason == KILLED
+                failed.add(attempt)
                 (progress.kills if killed else progress.attempts)[entry.clip] += 1
                 if ended_later(entry, last.get(entry.clip)):
                     progress.failures[entry.clip] = entry.failure

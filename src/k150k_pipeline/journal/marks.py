@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from k150k_pipeline.durable import describe, write_whole
+from k150k_pipeline.durable import describe, write_text, write_whole
 from k150k_pipeline.errors import JournalError
 
 
@@ -44,6 +44,7 @@ class StartMark:
         clip: The clip that an earlier process of this shard was at in this run when it died;
             empty where it was at none.
         files: Names of the journal files of such processes.
+        losses: How many processes of this run have ended at that clip, one after the other.
     """
 
     def __init__(self, path: Path, run: str) -> None:
@@ -54,6 +55,7 @@ class StartMark:
         ours = mark.get("run") == run
         self.clip: str = mark["clip"] if ours else ""
         self.files: list[str] = mark["files"] if ours else []
+        self.losses: int = mark.get("losses", 0) + 1 if self.clip else 0
 
     def open(self, file: str) -> None:
         """Begin with the shard.
@@ -69,21 +71,32 @@ class StartMark:
 
     def begin(self, clip: str) -> None:
         """Begin with a clip, which ends the one before; raises as :meth:`open` does."""
-        fields = {"run": self._run, "clip": clip, "files": self._files}
-        line = json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+        line = self._line(clip)
         try:
             if self._descriptor is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-                self._descriptor = os.open(self._path, flags, 0o644)
+                self._descriptor = self._own_file(line)
             # One write, shorter than a page: a kill leaves the old line or the new one. What
             # remains of a longer line before it stands behind the end of this one.
-            write_whole(self._descriptor, line, at=0)
+            write_whole(self._descriptor, line.encode(), at=0)
         except OSError as error:
             raise JournalError(
                 f"{self._path} cannot be written: {describe(error)}. The clips recorded so far are "
                 "kept"
             ) from error
+
+    def _line(self, clip: str) -> str:
+        fields = {"run": self._run, "clip": clip, "files": self._files}
+        if clip and clip == self.clip:
+            fields["losses"] = self.losses
+        return json.dumps(fields, ensure_ascii=False) + "\n"
+
+    def _own_file(self, line: str) -> int:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self.files:
+            # A process that was taken for dead may live on where nobody sees it. What it writes
+            # goes into the file that this one takes the place of.
+            write_text(self._path, line)
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def close(self) -> None:
         """Leave the mark as it is."""
@@ -128,4 +141,4 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     whole = isinstance(mark, dict) and {"run", "clip", "files"} <= mark.keys()
-    return mark if whole else {}
+    return mark if whole and isinstance(mark.get("losses", 0), int) else {}

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from k150k_pipeline.errors import KILLED, ClipError
-from k150k_pipeline.isolation.deaths import end_of_predecessor
+from k150k_pipeline.isolation.deaths import LOST, end_of_predecessor
 from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.marks import StartMark
 from k150k_pipeline.journal.records import Failure, Payload
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TRIES = 3
-"""Tries of one clip in one run when its process is killed from outside."""
+"""Tries of one clip in one run when its process is killed from outside, or is lost."""
 
 
 class Tally(BaseModel):
@@ -48,8 +48,8 @@ class ShardJournal:
     """The journal of one shard in one run, which may take more than one process.
 
     When the process that worked on a shard dies, another one goes on with it. Then the clips that
-    have a line already are counted and not done again, and the clip that the dead process was at
-    has failed.
+    have a line already are counted and not done again. The clip that the dead process was at has
+    failed, unless nobody saw how the process ended: then it is tried again.
 
     Args:
         journal: The journal.
@@ -82,6 +82,15 @@ class ShardJournal:
     def interrupted(self) -> str:
         """The clip that a dead process was at and that has no line; empty where there is none."""
         return "" if self._mark.clip in self.earlier else self._mark.clip
+
+    def blame(self) -> ClipError | None:
+        """Return the failure of the clip that was interrupted; None where it is tried again."""
+        reason, detail = end_of_predecessor()
+        if reason != LOST:
+            return ClipError("worker", reason, detail)
+        if self._mark.losses < _TRIES:
+            return None
+        return ClipError("worker", KILLED, f"{detail}, {self._mark.losses} times")
 
     def begin(self, clip: str) -> None:
         """Note that a clip is begun; raises as :class:`StartMark` does."""
@@ -151,8 +160,8 @@ def work_through(
         if clip in shard.earlier:
             continue
         attempt = earlier_attempts.get(clip, 0) + 1
-        if clip == shard.interrupted:
-            shard.failed(clip, attempt, 0.0, ClipError("worker", *end_of_predecessor()))
+        if clip == shard.interrupted and (blame := shard.blame()):
+            shard.failed(clip, attempt, 0.0, blame)
             continue
         shard.begin(clip)
         started = time.perf_counter()
