@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tomllib
 from pathlib import Path
 
-from kedro.utils import find_config_file, find_kedro_project
+from kedro.utils import find_kedro_project
 
-from k150k_pipeline.configuration import PACKAGED_CONF
+from k150k_pipeline.configuration import prepare_kedro
 
 _PACKAGE = "k150k_pipeline"
 
@@ -22,20 +21,13 @@ def main() -> None:
             f"Error: {project} is the Kedro project {package}, whose configuration is not that of "
             "k150k: run k150k in another folder"
         )
-    _prepare_kedro()
+    prepare_kedro()
     from kedro.framework.project import configure_project
 
     from k150k_pipeline.cli import cli
 
     configure_project(_PACKAGE)
     cli.main(prog_name="k150k")
-
-
-def _prepare_kedro() -> None:
-    """Set what Kedro reads from the environment, here and in its worker processes."""
-    os.environ["KEDRO_DISABLE_TELEMETRY"] = "1"  # a folder need not have a .telemetry file
-    if find_config_file("conf/logging") is None:
-        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PACKAGED_CONF / "logging.yml"))
 
 
 def _package_of(project: Path) -> str:

@@ -26,19 +26,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from k150k_pipeline.durable import DISK_ERRORS, UnwritableError, describe
 from k150k_pipeline.errors import (
+    ClusterError,
     EngineError,
     FailureRateError,
     InputError,
     JournalError,
     LostRowsError,
     PersistentKillsError,
+    WorkerDiedError,
 )
 from k150k_pipeline.hooks import ProjectHooks
 from k150k_pipeline.journal.lock import OutputInUseError
-from k150k_pipeline.runners.pool import WorkerDiedError
 from k150k_pipeline.suggest import unknown
 
 _EXPECTED = (
+    ClusterError,
     DatasetError,
     EngineError,
     FailureRateError,

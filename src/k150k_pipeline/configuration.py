@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
+from kedro.utils import find_config_file
 from omegaconf import DictConfig, OmegaConf
 
 PACKAGED_CONF = Path(__file__).parent / "conf"
+
+
+def prepare_kedro() -> None:
+    """Set what Kedro reads from the environment, here and in its worker processes."""
+    os.environ["KEDRO_DISABLE_TELEMETRY"] = "1"  # a folder need not have a .telemetry file
+    if find_config_file("conf/logging") is None:
+        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(PACKAGED_CONF / "logging.yml"))
 
 
 class ProjectConfigLoader(OmegaConfigLoader):

@@ -41,6 +41,14 @@ class PersistentKillsError(RuntimeError):
     """Processes that worked on clips were killed again and again; everything good is written."""
 
 
+class WorkerDiedError(RuntimeError):
+    """Worker processes ended without a word (killed, out of memory, crashed), too many times."""
+
+
+class ClusterError(RuntimeError):
+    """A cluster cannot be used: scheduler or workers are missing, lost, or of other versions."""
+
+
 class JournalError(RuntimeError):
     """A finished clip cannot be recorded, so more work would be lost."""
 

@@ -53,7 +53,7 @@ def most_at_once(seen: list[str], what: str) -> int:
 def limits(name: str, max_workers: int | None = None, **blocks) -> dict[str, int]:
     catalog = DataCatalog({f"params:{n}": MemoryDataset(b) for n, b in blocks.items()})
     pipeline = pipeline_registry.register_pipelines()[name]
-    return worker_limits(pipeline, catalog, max_workers)
+    return worker_limits(pipeline, catalog, max_workers, usable_cores())
 
 
 def test_each_pipeline_has_its_own_workers():

@@ -78,7 +78,7 @@ class HelperProcess:
                 start_new_session=True,
                 env={**os.environ, **_ENVIRONMENT},
             )
-            self._process = _starter(os.getpid()).submit(start).result()
+            self._process = starter(os.getpid()).submit(start).result()
         self.pid = self._process.pid
         self.calls = 0
         self._await_start(memory_limit_mb)
@@ -166,7 +166,7 @@ class HelperProcess:
 
 
 @functools.cache
-def _starter(_pid: int) -> ThreadPoolExecutor:
+def starter(_pid: int) -> ThreadPoolExecutor:
     """Return the thread of this process that starts helpers.
 
     The kernel kills a helper when the thread that has started it ends, and the caller's may end

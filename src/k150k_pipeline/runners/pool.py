@@ -18,6 +18,7 @@ from typing import Any
 from kedro.pipeline.node import Node
 from kedro.runner.task import Task
 
+from k150k_pipeline.errors import WorkerDiedError
 from k150k_pipeline.isolation.deaths import count_oom_kills, describe_end, reason_of_death
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,6 @@ Death = tuple[str, str]
 
 StartWorker = Callable[[Death | None], ProcessPoolExecutor]
 """Makes a pool of one process, given how the process ended whose place it takes."""
-
-
-class WorkerDiedError(RuntimeError):
-    """Worker processes ended without a word (killed, out of memory, crashed), too many times."""
 
 
 def pipeline_of(node: Node) -> str:

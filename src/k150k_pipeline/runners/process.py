@@ -58,12 +58,7 @@ class ProcessRunner(ParallelRunner):
         with signals_kept_from_children(signal.SIGINT, *_ENDING):
             self._manager.start(initializer=_serve, initargs=(os.getpid(),))
         self._output: Connection | None = None
-        self._requested_workers = max_workers
-        if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
-            raise InputError(
-                f"max_workers is {max_workers!r}: give a whole number from 1, such as "
-                "--runner-params max_workers=4"
-            )
+        self._requested_workers = checked_max_workers(max_workers)
         self._limits: dict[str, int] = {}
 
     def __del__(self) -> None:
@@ -83,27 +78,46 @@ class ProcessRunner(ParallelRunner):
         """Print nothing: Kedro's hint names nodes, and the command prints what is kept."""
 
     def _run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> None:
-        self._limits = worker_limits(pipeline, catalog, self._requested_workers)
+        most = usable_cores()
+        self._limits = worker_limits(pipeline, catalog, self._requested_workers, most)
         with worker_output() as self._output:
             super()._run(pipeline, catalog, *args, **kwargs)
 
 
+def checked_max_workers(max_workers: int | None) -> int | None:
+    """Return a runner's parameter ``max_workers``.
+
+    Raises:
+        InputError: It is not a whole number from 1.
+    """
+    if max_workers is not None and (type(max_workers) is not int or max_workers < 1):
+        raise InputError(
+            f"max_workers is {max_workers!r}: give a whole number from 1, such as "
+            "--runner-params max_workers=4"
+        )
+    return max_workers
+
+
 def worker_limits(
-    pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], max_workers: int | None = None
+    pipeline: Pipeline,
+    catalog: CatalogProtocol[Any, Any],
+    max_workers: int | None,
+    otherwise: int,
 ) -> dict[str, int]:
-    """Return the most processes at a time for each pipeline of a run.
+    """Return the most nodes at a time for each pipeline of a run.
 
     Args:
         pipeline: All nodes of the run.
         catalog: Has the parameter blocks.
-        max_workers: Most processes of the whole run; None for no such limit.
+        max_workers: Most nodes of the whole run; None for no such limit.
+        otherwise: The limit of a pipeline that has no other.
     """
     inputs = pipeline.inputs()
     limits = {}
     for name in {pipeline_of(node) for node in pipeline.nodes}:
         block = catalog[f"params:{name}"].load() if f"params:{name}" in inputs else None
         given = (getattr(block, "workers", None), max_workers)
-        limits[name] = min((n for n in given if n is not None), default=usable_cores())
+        limits[name] = min((n for n in given if n is not None), default=otherwise)
     return limits
 
 
