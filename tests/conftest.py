@@ -122,7 +122,7 @@ class Project:
         self.journal = root / "data/02_intermediate/k150ka_journal"
         self.report = root / "data/08_reporting/k150ka_report.json"
         self.failures = root / "data/08_reporting/k150ka_failures.csv"
-        self.clips.mkdir(parents=True)
+        self.clips.mkdir(parents=True, exist_ok=True)
 
     def add_clips(self, folder: Path, copies: int = 1) -> list[str]:
         """Copy every clip of a folder and give each a label."""

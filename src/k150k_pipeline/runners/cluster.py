@@ -18,6 +18,7 @@ from typing import Any
 import cloudpickle
 from distributed import Client, KilledWorker, LocalCluster
 from distributed.client import FutureCancelledError
+from distributed.scheduler import NoValidWorkerError
 from kedro.io import SharedMemoryDataCatalog
 from kedro.pipeline.node import Node
 from kedro.runner.task import Task
@@ -135,7 +136,7 @@ def _refuse_other_versions(client: Client) -> None:
         ClusterError: There are such; the message names them.
     """
     wanted = wanted_versions()
-    found = client.get_versions(packages=[name for name in wanted if name != "python"])
+    found: Any = client.get_versions(packages=[name for name in wanted if name != "python"])
     of_scheduler = {name: wanted[name] for name in _OF_SCHEDULER}
     misfits = [f"the scheduler has {how}" for how in _differences(found["scheduler"], of_scheduler)]
     hosts: dict[str, str] = {}
@@ -187,6 +188,7 @@ class ClusterPool(Executor):
         self._name = f"k150k-{uuid.uuid4().hex[:12]}"
         self._lanes = {pipeline: asyncio.Semaphore(limit) for pipeline, limit in limits.items()}
         self._needs = needs
+        self._loop = client.loop.asyncio_loop  # type: ignore[union-attr]
         self._futures: list[Future[Node]] = []
         client.subscribe_topic(TOPIC, self._show)
         client.register_plugin(RunWatch(self._name, client.id))
@@ -200,7 +202,7 @@ class ClusterPool(Executor):
             task: One of Kedro's.
         """
         call = self._run(task.node, pickle.dumps(_lean(task)))
-        future = asyncio.run_coroutine_threadsafe(call, self._client.loop.asyncio_loop)
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
         self._futures.append(future)
         return future
 
@@ -213,7 +215,7 @@ class ClusterPool(Executor):
             for future in self._futures:
                 future.exception()
         with suppress(Exception):  # workers that do not answer: the run ends all the same
-            unregister = self._client.scheduler.unregister_worker_plugin
+            unregister = self._client.scheduler.unregister_worker_plugin  # type: ignore[union-attr]
             self._client.sync(unregister, name=self._name, callback_timeout=_END_TIMEOUT_S)
 
     def __exit__(self, exc_type: Any, *_: Any) -> None:
@@ -256,6 +258,11 @@ class ClusterPool(Executor):
                 f"the connection to the scheduler was lost while node {node.name} was running: see "
                 "its log, and start it again if it has ended"
             ) from None
+        except NoValidWorkerError:
+            raise ClusterError(
+                f"no worker can take node {node.name}: see whether the workers are still there, "
+                "and which resources they declare"
+            ) from None
         return answer
 
     def _show(self, event: tuple[float, Mapping[str, str]]) -> None:
@@ -275,7 +282,7 @@ class ClusterPool(Executor):
 def _lean(task: Task) -> Task:
     """Return a task with those datasets alone that its node uses."""
     names = {*task.node.inputs, *task.node.outputs}
-    catalog = SharedMemoryDataCatalog({name: task.catalog.get(name) for name in names})
+    catalog = SharedMemoryDataCatalog({name: task.catalog[name] for name in names})
     return Task(
         node=task.node,
         catalog=catalog,

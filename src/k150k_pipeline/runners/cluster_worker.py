@@ -89,7 +89,7 @@ class NodeWorker(WorkerPlugin):
 
 
 class RunWatch(SchedulerPlugin):
-    """Takes a run off the workers when its client is gone, however it went.
+    """Tells the client which workers go, and takes the run off them when the client is gone.
 
     Args:
         name: Name of the run.
@@ -105,6 +105,13 @@ class RunWatch(SchedulerPlugin):
         """Called by the scheduler when a client has gone."""
         if client == self._client:
             self._ending = asyncio.ensure_future(self._end(scheduler))
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:
+        """Called by the scheduler when a worker has gone."""
+        left = len(scheduler.workers)
+        rest = f"{left} are left" if left else "none is left, and the run waits for one"
+        text = f"The worker {worker} has gone, and its nodes run again on another: {rest}"
+        scheduler.log_event(TOPIC, {"run": self._run, "kind": "warning", "text": text})
 
     async def _end(self, scheduler: Scheduler) -> None:
         with contextlib.suppress(OSError):  # a worker that cannot be reached any more

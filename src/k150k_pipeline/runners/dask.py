@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import CatalogProtocol, SharedMemoryCatalogProtocol, SharedMemoryDataset
+from kedro.io import CatalogProtocol, SharedMemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import ParallelRunner
@@ -62,7 +62,7 @@ class DaskRunner(ParallelRunner):
     def __del__(self) -> None:
         """Do nothing: there is no manager to end."""
 
-    def _set_manager_datasets(self, catalog: SharedMemoryCatalogProtocol) -> None:
+    def _set_manager_datasets(self, catalog: Any) -> None:
         """Refuse data in memory: the workers do not share it.
 
         Raises:
