@@ -93,7 +93,7 @@ def test_killed_workers(original, lab, tmp_path, ledger: Ledger):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("timeout", "cuts"), [("6s", CUTS - 2), ("30s", 2)])
+@pytest.mark.parametrize(("timeout", "cuts"), [("12s", CUTS - 2), ("30s", 2)])
 def test_workers_that_are_cut_off(original, tmp_path, ledger: Ledger, timeout, cuts):
     """The cut is longer than the scheduler waits, and shorter.
 

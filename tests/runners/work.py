@@ -25,6 +25,9 @@ from k150k_pipeline.runners import ProcessRunner
 from k150k_pipeline.runners.pool import WorkerPool
 from tests.support.waiting import wait_until
 
+QUICK = 8
+"""Number of quick nodes."""
+
 
 def record(folder: Path, event: str) -> None:
     with (folder / "events").open("a") as file:
@@ -70,6 +73,20 @@ def die(folder: Path, _block: Any) -> None:
 def fail(folder: Path, _block: Any) -> None:
     wait_until(lambda: "+hold" in events(folder))
     raise ValueError("no such luck")
+
+
+def slow(folder: Path, _block: Any) -> None:
+    """Hold a thread of a worker until all quick nodes have run."""
+    wait_until(lambda: events(folder).count("quick") == QUICK)
+
+
+def quick(folder: Path, _block: Any) -> None:
+    record(folder, "quick")
+
+
+def until_released(folder: Path, _block: Any, *_engine: Any) -> None:
+    with recorded(folder, "held"):
+        wait_until((folder / "released").exists)
 
 
 def copies(function: Callable[..., None], count: int, namespace: str) -> Pipeline:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from distributed import Client, KilledWorker, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster, Security
 from distributed.client import FutureCancelledError
+from distributed.comm.addressing import get_address_host_port
+from distributed.core import rpc
 from distributed.scheduler import NoValidWorkerError
 from kedro.io import SharedMemoryDataCatalog
 from kedro.pipeline.node import Node
@@ -99,18 +101,30 @@ def _local(threads: int) -> LocalCluster:
 
 
 def _connect(address: str, wait_s: float) -> Client:
+    """Return a client, after a first look: one that fails to connect hangs when it is freed."""
     try:
-        return Client(address, timeout=wait_s, set_as_default=False)
+        found = asyncio.run(_ask_who(address, wait_s))
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         raise InputError(
             f"address={address} is not that of a scheduler ({error}): give one such as "
             "tcp://host:8786"
         ) from error
-    except OSError as error:
+    except (OSError, TimeoutError) as error:
         raise ClusterError(
             f"no scheduler answers at {address} within {wait_s:g} s: start one with `dask "
             "scheduler`, and give the address that it prints"
         ) from error
+    if found != "Scheduler":
+        raise InputError(f"{address} is the address of a {found}: give that of its scheduler")
+    return Client(address, timeout=wait_s, set_as_default=False)
+
+
+async def _ask_who(address: str, wait_s: float) -> str:
+    get_address_host_port(address)  # a malformed one is waited for otherwise
+    connection = Security().get_connection_args("client")
+    async with rpc(address, timeout=wait_s, connection_args=connection) as other:
+        identity = await asyncio.wait_for(other.identity(), wait_s)
+    return str(identity["type"])
 
 
 def _wait_for_worker(client: Client, address: str, wait_s: float) -> None:

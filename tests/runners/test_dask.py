@@ -1,0 +1,235 @@
+"""The DaskRunner on a scheduler and workers of its own: order, ends, refusals and resources."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from distributed import LocalCluster
+from kedro.io import MemoryDataset, SharedMemoryDataCatalog
+from kedro.pipeline import Pipeline, node, pipeline
+
+from k150k_pipeline import __version__
+from k150k_pipeline.errors import ClusterError, InputError, WorkerDiedError
+from k150k_pipeline.runners import DaskRunner
+from tests.conftest import CHECKOUT
+from tests.runners import work
+from tests.runners.work import copies, events, record
+from tests.support.cluster import node_processes, worker_command
+from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, wait_until
+
+pytestmark = pytest.mark.serial
+
+
+@contextlib.contextmanager
+def cluster(workers: int = 2, threads: int = 1, **options) -> Iterator[LocalCluster]:
+    """Make a scheduler and workers that are threads of this process, with addresses."""
+    with LocalCluster(
+        n_workers=workers,
+        threads_per_worker=threads,
+        processes=False,
+        host="127.0.0.1",
+        protocol="tcp://",
+        dashboard_address=None,
+        memory_limit=0,
+        **options,
+    ) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[LocalCluster]:
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """Return a folder to work in, which tells this test's processes from others."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(nodes: Pipeline, folder: Path, address: str | None, **blocks) -> None:
+    given = {"narrow": SimpleNamespace(workers=None), "wide": SimpleNamespace(workers=None)}
+    data = {f"params:{name}": block for name, block in {**given, **blocks}.items()}
+    used = {name: MemoryDataset(value) for name, value in data.items() if name in nodes.inputs()}
+    catalog = SharedMemoryDataCatalog({"folder": MemoryDataset(folder), **used})
+    DaskRunner(address, wait_s=HANG_GUARD_S).run(nodes, catalog)
+
+
+def nobody_works(folder: Path) -> bool:
+    return comes_true(lambda: not node_processes(folder), DEATH_GUARD_S)
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "text"),
+    [
+        (work.die, WorkerDiedError, "died 5 times on host .* signal SIGKILL"),
+        (work.fail, ValueError, "no such luck"),
+    ],
+)
+def test_first_failure_ends_the_run_though_nodes_run_and_wait(
+    two_workers, folder, function, error, text
+):
+    nodes = copies(work.hold, 5, "narrow") + copies(function, 1, "wide")
+    with pytest.raises(error, match=text):
+        run(nodes, folder, two_workers.scheduler_address, narrow=SimpleNamespace(workers=1))
+    assert events(folder) == ["+hold"] and nobody_works(folder)
+
+
+def test_nodes_do_not_wait_for_a_slow_worker_that_has_them_in_its_queue(two_workers, folder):
+    nodes = copies(work.quick, work.QUICK, "narrow") + copies(work.slow, 1, "wide")
+    run(nodes, folder, two_workers.scheduler_address)
+    assert events(folder) == ["quick"] * work.QUICK and nobody_works(folder)
+
+
+def test_without_an_address_the_nodes_run_here(folder):
+    run(copies(work.quick, work.QUICK, "narrow"), folder, None)
+    assert events(folder) == ["quick"] * work.QUICK and nobody_works(folder)
+
+
+def engine_nodes(count: int) -> Pipeline:
+    inputs = ["folder", "params:narrow", "params:vmaf"]
+    nodes = [node(work.until_released, inputs, None, name=f"node_{i}") for i in range(count)]
+    return pipeline(
+        nodes, namespace="narrow", inputs={"folder"}, parameters={"narrow", "vmaf"}
+    ) + copies(work.quick, 1, "wide")
+
+
+def restrictions(made: LocalCluster) -> dict[str, dict[str, float]]:
+    tasks = made.scheduler.tasks.values()
+    return {task.key[1]: task.resource_restrictions or {} for task in tasks}
+
+
+@pytest.mark.parametrize(("threads", "cores"), [(2, 2), (64, 4)])
+def test_nodes_that_score_declare_their_cores(folder, threads, cores):
+    """One that wants more than any worker has takes a whole worker."""
+    with cluster(workers=1, threads=4) as made:
+        engine = SimpleNamespace(threads=threads, backend="native")
+        arguments = (engine_nodes(3), folder, made.scheduler_address)
+        running = threading.Thread(target=run, args=arguments, kwargs={"vmaf": engine})
+        running.start()
+        wait_until(lambda: "+held" in events(folder))
+        declared = restrictions(made)
+        (folder / "released").touch()
+        running.join()
+    assert {declared[f"narrow.node_{i}"]["cores"] for i in range(3)} == {cores}
+
+
+def test_backend_cuda_wants_a_worker_that_declares_a_gpu(two_workers, folder):
+    (folder / "released").touch()
+    engine = SimpleNamespace(threads=1, backend="cuda")
+    with pytest.raises(ClusterError, match="--resources GPU=1"):
+        run(engine_nodes(1), folder, two_workers.scheduler_address, vmaf=engine)
+    with cluster(workers=1, resources={"GPU": 1}) as made:
+        run(engine_nodes(2), folder, made.scheduler_address, vmaf=engine)
+    assert events(folder).count("-held") == 2
+
+
+def other_version(folder: Path) -> dict[str, str]:
+    """Return the environment of a worker that finds another version of this package first."""
+    described = folder / "other/k150k_pipeline-9.9.dist-info/METADATA"
+    described.parent.mkdir(parents=True)
+    described.write_text("Metadata-Version: 2.1\nName: k150k-pipeline\nVersion: 9.9\n")
+    return {"PYTHONPATH": f"{folder / 'other'}:{CHECKOUT / 'src'}:{CHECKOUT}"}
+
+
+def test_workers_of_another_version_are_refused_by_name(folder):
+    environment = other_version(folder)
+    difference = f"k150k-pipeline 9.9 instead of {__version__}"
+    with cluster(workers=1, threads=2) as made:
+        nodes = copies(work.until_released, 1, "narrow") + copies(work.quick, 1, "wide")
+        arguments = (nodes, folder, made.scheduler_address)
+        running = threading.Thread(target=run, args=arguments)
+        running.start()
+        wait_until(lambda: "+held" in events(folder))
+        seen = SimpleNamespace(events=made.scheduler.get_events)
+        command = worker_command(made.scheduler_address)
+        joining = subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, text=True
+        )
+        warnings = [e[1]["text"] for e in seen.events("k150k-pipeline")]
+        (folder / "released").touch()
+        running.join()
+        assert joining.returncode == 0 and "refused by k150k-" in joining.stderr
+        assert any(socket.gethostname() in text and difference in text for text in warnings), (
+            warnings
+        )
+
+        late = subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.PIPE)
+        wait_until(lambda: len(made.scheduler.workers) == 2)
+        with pytest.raises(ClusterError, match=rf"worker on host .* \(tcp://.*\) has {difference}"):
+            run(copies(work.quick, 1, "narrow"), folder, made.scheduler_address)
+        late.terminate()
+        late.communicate()
+    assert events(folder).count("quick") == 1
+
+
+class Silent:
+    """A server that accepts connections and never says a word."""
+
+    def __enter__(self) -> str:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        return "tcp://{}:{}".format(*self._socket.getsockname())
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+def test_addresses_without_a_scheduler_are_refused_in_a_sentence(folder):
+    for address in ("nowhere", "http://127.0.0.1:8786", "tcp://", "tcp://127.0.0.1:port", ""):
+        with pytest.raises((InputError, ClusterError), match="scheduler"):
+            DaskRunner(address, wait_s=1).run(Pipeline([]), SharedMemoryDataCatalog())
+    with (
+        Silent() as address,
+        pytest.raises(ClusterError, match=f"no scheduler answers at {address}"),
+    ):
+        DaskRunner(address, wait_s=1).run(Pipeline([]), SharedMemoryDataCatalog())
+
+
+def test_scheduler_without_workers(folder):
+    with cluster(workers=0) as made, pytest.raises(ClusterError, match="dask worker tcp://"):
+        DaskRunner(made.scheduler_address, wait_s=1).run(Pipeline([]), SharedMemoryDataCatalog())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"address": 8786}, {"wait_s": 0}, {"wait_s": "long"}, {"wait_s": True}, {"max_workers": 0}],
+)
+def test_values_that_cannot_be_used_are_refused(arguments):
+    (name,) = arguments
+    with pytest.raises(InputError, match=name):
+        DaskRunner(**arguments)
+
+
+def test_missing_package_takes_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"pip install 'k150k-pipeline\[cluster\]'"):
+        DaskRunner()
+
+
+def test_nothing_imports_dask_unless_it_is_used():
+    program = (
+        "import sys, k150k_pipeline.cli; from k150k_pipeline.runners import DaskRunner;"
+        "sys.exit('distributed' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT).returncode == 0
+
+
+def test_worker_that_does_not_see_the_folder_of_the_client(two_workers, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(Path, "cwd", lambda: gone)
+    with pytest.raises(InputError, match=f"cannot work in {gone} .*No such file"):
+        run(copies(work.quick, 1, "narrow"), tmp_path, two_workers.scheduler_address)
+    record(tmp_path, "done")
