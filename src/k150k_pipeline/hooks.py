@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -59,10 +58,14 @@ def describe_step(node: str) -> str | None:
         node: Name of the node with its namespaces, such as ``extract.plan``.
     """
     *namespaces, step = node.split(".")
-    if step in ("add_up", "fetch") or step.startswith("shard_"):
+    if step in ("add_up", "fetch") or _is_shard(node):
         return None
     words = _STEPS.get(step, step.replace("_", " "))
     return f"{namespaces[0]}: {words}" if namespaces else words
+
+
+def _is_shard(node: str) -> bool:
+    return node.split(".")[-1].startswith("shard_")
 
 
 class ProjectHooks:
@@ -99,15 +102,31 @@ class ProjectHooks:
         _refuse_folders(pipeline, catalog)
         _refuse_page_in_place_of_report(pipeline, catalog)
         journals = _journals(pipeline, catalog)
-        for path in sorted(_lock_paths(pipeline, catalog, journals)):
-            lock = RunLock(path)
-            lock.acquire()
-            self._locks.append(lock)
+        shards_alone = all(_is_shard(node.name) for node in pipeline.nodes)
+        self._lock(pipeline, catalog, journals, shards_alone)
         self._reporter = ProgressReporter(
-            {name: j.journal for name, j in journals.items()}, _counted(pipeline, catalog)
+            {name: j.journal for name, j in journals.items()},
+            _counted(pipeline, catalog),
+            planned=shards_alone,
         )
         logger.info("Running %s", ", ".join(sorted(_pipelines(pipeline))))
         self._reporter.start()
+
+    def _lock(
+        self,
+        pipeline: Pipeline,
+        catalog: DataCatalog,
+        journals: Mapping[str, JournalDataset],
+        shards_alone: bool,
+    ) -> None:
+        """Take the locks of a run; those of shards alone share the journal, not their tallies."""
+        outputs = [catalog.get(n) for n in pipeline.all_outputs() if shards_alone or "." not in n]
+        shared = {journal.lock_path: shards_alone for journal in journals.values()}
+        own = {file.lock_path: False for file in outputs if isinstance(file, AtomicFileDataset)}
+        for path, is_shared in sorted({**own, **shared}.items()):
+            lock = RunLock(path, shared=is_shared)
+            lock.acquire()
+            self._locks.append(lock)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -198,15 +217,6 @@ def _counted(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, Finished]:
         for name, dataset in datasets.items()
         if isinstance(dataset, FinishedPartsDataset)
     }
-
-
-def _lock_paths(
-    pipeline: Pipeline, catalog: DataCatalog, journals: dict[str, JournalDataset]
-) -> set[Path]:
-    """Return the paths of a run's locks: those of its journals and of all files that it writes."""
-    outputs = [catalog.get(name) for name in pipeline.all_outputs() if "." not in name]
-    files = {file.lock_path for file in outputs if isinstance(file, AtomicFileDataset)}
-    return files | {journal.lock_path for journal in journals.values()}
 
 
 def _log_outputs(pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -104,10 +104,10 @@ class _Announced:
 class _Job(_Announced):
     """The progress in one journal, in attempts."""
 
-    def __init__(self, name: str, journal: Journal) -> None:
+    def __init__(self, name: str, journal: Journal, planned: bool) -> None:
         super().__init__(name)
         self._journal = journal
-        self._created = time.time()
+        self._earliest = 0.0 if planned else time.time()
         self._told = 0
         self._tail = JournalTail(journal, skip_existing=True)
 
@@ -136,7 +136,7 @@ class _Job(_Announced):
             run = self._journal.announced()
         except JournalError:  # it is of an earlier run, and this one replaces it
             return None
-        return None if run is None or run["started_at"] < self._created else run
+        return None if run is None or run["started_at"] < self._earliest else run
 
     def describe(self, clock: bool = True) -> str:
         """Return rate, failures and time left; with a clock, also when that is."""
@@ -201,6 +201,7 @@ class ProgressReporter:
     Args:
         journals: Journals that the run writes, by name; may be empty.
         counted: Folders of finished parts whose steps the run counts, by name.
+        planned: Whether the run was planned before, by another process.
         poll_s: Seconds between two readings of the journals.
         line_every_s: Off a terminal, the most seconds without a line.
     """
@@ -210,10 +211,11 @@ class ProgressReporter:
         journals: Mapping[str, Journal],
         counted: Mapping[str, Finished] | None = None,
         *,
+        planned: bool = False,
         poll_s: float = 0.5,
         line_every_s: float = 30.0,
     ) -> None:
-        self._jobs: list[_AnyJob] = [_Job(name, journal) for name, journal in journals.items()]
+        self._jobs: list[_AnyJob] = [_Job(n, journal, planned) for n, journal in journals.items()]
         self._jobs += [_CountedJob(name, parts) for name, parts in (counted or {}).items()]
         self._poll_s = poll_s
         self._line_every_s = line_every_s

@@ -37,10 +37,12 @@ class RunLock:
 
     Args:
         path: The lock file. It stays when the lock is released.
+        shared: Whether others may share it; whoever does not share it is refused by both.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self._path = path
+        self._kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -52,7 +54,7 @@ class RunLock:
         """
         descriptor = self._open()
         try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _whole_file(fcntl.F_WRLCK))
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _whole_file(self._kind))
         except OSError as error:
             holder = _read(descriptor)
             os.close(descriptor)
@@ -93,8 +95,9 @@ class RunLock:
     def release(self) -> None:
         """Release the lock, if it is held."""
         if self._descriptor is not None:
-            with suppress(OSError):  # a holder's name that stays says nothing without its lock
-                os.ftruncate(self._descriptor, 0)
+            if self._kind == fcntl.F_WRLCK:  # else the name may be that of another holder
+                with suppress(OSError):  # a holder's name that stays says nothing without its lock
+                    os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -116,7 +119,7 @@ def read_holder(path: Path) -> dict[str, object] | None:
 
 def _is_locked(descriptor: int) -> bool:
     try:
-        found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_RDLCK))
+        found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_WRLCK))
     except OSError:  # this file system has no locks
         return False
     kind: int = _FLOCK.unpack(found)[0]

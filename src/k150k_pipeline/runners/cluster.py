@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pickle
 import socket
 import sys
@@ -38,6 +39,7 @@ cloudpickle.register_pickle_by_value(cluster_worker)
 _MOST_SUBMISSIONS = 5
 _END_TIMEOUT_S = 10.0
 _NAMED = 3
+_OURS = "K150K_"  # variables of the environment that go with the run
 _EXACT = ("k150k-pipeline",)
 _ALIKE = ("kedro", "distributed", "python")
 _OF_SCHEDULER = ("distributed", "python")
@@ -206,8 +208,9 @@ class ClusterPool(Executor):
         self._futures: list[Future[Node]] = []
         client.subscribe_topic(TOPIC, self._show)
         client.register_plugin(RunWatch(self._name, client.id))
-        folder = str(Path.cwd())
-        client.register_plugin(NodeWorker(self._name, folder, wanted_versions(), cores))
+        folder, versions = str(Path.cwd()), wanted_versions()
+        ours = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+        client.register_plugin(NodeWorker(self._name, folder, ours, versions, cores))
 
     def submit(self, task: Task, /, *_: Any, **__: Any) -> Future[Node]:  # type: ignore[override]
         """Give a task to the cluster, or let it wait until its pipeline may have another node.

@@ -31,13 +31,22 @@ class NodeWorker(WorkerPlugin):
     Args:
         name: Name of the run.
         folder: Working directory of the client.
+        environment: Variables that the nodes find in their environment.
         versions: Version that each package must have here, or the beginning of it.
         cores: Whether to declare the threads of the worker as the resource ``cores``.
     """
 
-    def __init__(self, name: str, folder: str, versions: Mapping[str, str], cores: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: str,
+        environment: Mapping[str, str],
+        versions: Mapping[str, str],
+        cores: bool,
+    ) -> None:
         self.name = name
         self._folder = folder
+        self._environment = environment
         self._versions = versions
         self._cores = cores
         self.processes: Any = None
@@ -50,7 +59,7 @@ class NodeWorker(WorkerPlugin):
         from k150k_pipeline.runners.node_process import NodeProcesses
 
         report = partial(self._report, worker)
-        self.processes = NodeProcesses(Path(self._folder), report)
+        self.processes = NodeProcesses(Path(self._folder), self._environment, report)
         if self._cores and "cores" not in worker.state.total_resources:
             await worker.set_resources(cores=worker.state.nthreads)
 

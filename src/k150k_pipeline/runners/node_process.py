@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -58,10 +58,11 @@ class NodeProcess:
 
     Args:
         folder: Its working directory.
+        environment: Variables that it has besides those of this process.
         report: Takes what it writes to stdout and stderr.
     """
 
-    def __init__(self, folder: Path, report: Report) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], report: Report) -> None:
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         self._no_output_left = threading.Event()
@@ -71,6 +72,7 @@ class NodeProcess:
                 subprocess.Popen,
                 [sys.executable, "-c", _BOOT, json.dumps(sys.path), *map(str, numbers)],
                 cwd=folder,
+                env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -136,11 +138,13 @@ class NodeProcesses:
 
     Args:
         folder: Working directory of the run.
+        environment: Variables that they have besides those of this process.
         report: Takes what they write, and warnings.
     """
 
-    def __init__(self, folder: Path, report: Report) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], report: Report) -> None:
         self._folder = folder
+        self._environment = environment
         self._report = report
         self._idle: list[NodeProcess] = []
         self._calls: dict[Hashable, _Call] = {}
@@ -221,7 +225,7 @@ class NodeProcesses:
 
     def _start(self) -> NodeProcess:
         try:
-            return NodeProcess(self._folder, self._report)
+            return NodeProcess(self._folder, self._environment, self._report)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise InputError(
                 f"host {socket.gethostname()} cannot work in {self._folder} ({error.strerror}): "

@@ -38,7 +38,12 @@ def warn_of_damage(journal: Journal, damage: Damage) -> None:
 
 
 def announce(journal: Journal, plan: RunPlan, *, wanted: int, due: int, flush_every: int) -> None:
-    """Write down in the journal what a run is to do."""
+    """Write down in the journal what a run is to do, and remove the tallies of the run before.
+
+    Shards may run by themselves, with ``--nodes``: the tally of one that did not must be missed.
+    """
+    for path in journal.run_folder.glob("tally_*.json"):
+        path.unlink(missing_ok=True)
     journal.announce(
         {
             "started_at": plan.started_at,
