@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,8 +73,18 @@ def kill(worker: WorkerHost, number: int) -> None:
     worker.kill_worker() if number % 2 else worker.kill_host()
 
 
+def reach(project: Project, lines: int, run) -> None:
+    """Wait until the journal has so many lines while workers run shards, or the run has ended."""
+    wait_until(
+        lambda: (
+            (journaled(project.journal).total() >= lines and bool(node_processes(project.root)))
+            or run.poll() is not None
+        )
+    )
+
+
 def test_killed_workers(original, lab, tmp_path, ledger: Ledger):
-    """In turn, a worker dies whose nanny starts another one, and a host dies for good."""
+    """In turn, a host dies for good, and a worker dies whose nanny starts another one."""
     draw, clips = random.Random("killed workers"), sorted(p.name for p in original.clips.iterdir())
     for number in range(KILLS if ledger.full else 1):
         project = fresh(original, tmp_path)
@@ -80,12 +92,7 @@ def test_killed_workers(original, lab, tmp_path, ledger: Ledger):
             worker.ensure()
         with ledger.case("workers of a cluster: killed", f"kill {number}") as case:
             run = lab.server.start(project.extract(*lab.runner), project.root)
-            lines = draw.randrange(len(clips))
-            wait_until(
-                lambda p=project, n=lines, r=run: (
-                    journaled(p.journal).total() >= n and bool(node_processes(p.root))
-                ) or r.poll() is not None
-            )  # fmt: skip
+            reach(project, draw.randrange(len(clips)), run)
             time.sleep(draw.uniform(0, _JITTER_S))
             kill(draw.choice(lab.workers), number)
             check_end(case, project, original, run)
@@ -93,22 +100,22 @@ def test_killed_workers(original, lab, tmp_path, ledger: Ledger):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("timeout", "cuts"), [("12s", CUTS - 2), ("30s", 2)])
-def test_workers_that_are_cut_off(original, tmp_path, ledger: Ledger, timeout, cuts):
-    """The cut is longer than the scheduler waits, and shorter.
+@pytest.mark.parametrize(("timeout_s", "cuts"), [(12, CUTS - 2), (30, 2)])
+def test_workers_that_are_cut_off(original, tmp_path, ledger: Ledger, timeout_s, cuts):
+    """The cut is longer than scheduler and worker wait for each other, and shorter.
 
     A worker that is cut off goes on with its shard, and the disk that all share has its lines too.
+    If the cut is long, it ends by itself when it notices.
     """
     draw, clips = random.Random("cut off"), sorted(p.name for p in original.clips.iterdir())
-    with Lab.opened(tmp_path, timeout) as lab:
+    with Lab.opened(tmp_path, f"{timeout_s}s") as lab:
         for number in range(cuts):
             project = fresh(original, tmp_path)
             for worker in lab.workers:
                 worker.ensure()
-            with ledger.case("workers of a cluster: cut off", f"{timeout}, {number}") as case:
+            with ledger.case("workers of a cluster: cut off", f"{timeout_s} s, {number}") as case:
                 run = lab.server.start(project.extract(*lab.runner), project.root)
-                lines = draw.randrange(len(clips))
-                wait_until(lambda p=project, n=lines: journaled(p.journal).total() >= n)
+                reach(project, draw.randrange(len(clips)), run)
                 worker = draw.choice(lab.workers)
                 worker.host.cut()
                 time.sleep(CUT_S)
@@ -116,3 +123,69 @@ def test_workers_that_are_cut_off(original, tmp_path, ledger: Ledger, timeout, c
                 check_end(case, project, original, run)
                 assert set(journaled(project.journal)) == set(clips)
                 case.clips(clips, [*project.table()["clip_name"], clips[5]])
+                if timeout_s < CUT_S:
+                    worker.wait_for_end()
+
+
+def start(lab: Lab, project: Project):
+    """Start a run on all workers, and return it when shards are in work."""
+    for worker in lab.workers:
+        worker.ensure()
+    run = lab.server.start(project.extract(*lab.runner), project.root)
+    reach(project, 3, run)
+    return run
+
+
+def finish(case: Case, lab: Lab, project: Project, original: Project) -> None:
+    """Run the same command again and compare its outputs."""
+    for worker in lab.workers:
+        worker.ensure()
+    run = lab.server.start(project.extract(*lab.runner), project.root)
+    check_end(case, project, original, run)
+
+
+def test_interrupt_ends_what_the_workers_do_before_the_run_ends(original, lab, tmp_path, ledger):
+    project = fresh(original, tmp_path)
+    with ledger.case("workers of a cluster: client stopped", "SIGINT") as case:
+        run = start(lab, project)
+        os.kill(run.pid, signal.SIGINT)
+        status, left = run.wait(), node_processes(project.root)
+        case.read(run.output())
+        assert (status, left) == (128 + signal.SIGINT, []), run.output()
+        assert "Stopped" in run.output() and "are kept" in run.output()
+        assert len(read_lines(project)) < len(list(project.clips.iterdir()))
+        if ledger.full:
+            finish(case, lab, project, original)
+
+
+@pytest.mark.thorough
+def test_client_that_is_killed_leaves_nobody_at_work(original, lab, tmp_path, ledger):
+    project = fresh(original, tmp_path)
+    with ledger.case("workers of a cluster: client stopped", "SIGKILL") as case:
+        run = start(lab, project)
+        second = lab.server.start(project.extract(*lab.runner), project.root)
+        assert second.wait() == 1 and "another run is working" in second.output()
+        os.kill(run.pid, signal.SIGKILL)
+        assert comes_true(lambda: not node_processes(project.root), DEATH_GUARD_S)
+        finish(case, lab, project, original)
+
+
+@pytest.mark.thorough
+def test_scheduler_that_is_killed_ends_the_run_with_a_sentence(original, tmp_path, ledger):
+    project = fresh(original, tmp_path)
+    with ledger.case("workers of a cluster: scheduler killed", "SIGKILL") as case:
+        with Lab.opened(tmp_path) as lab:
+            run = start(lab, project)
+            os.killpg(lab.scheduler.pid, signal.SIGKILL)
+            assert run.wait() == 1, run.output()
+            case.read(run.output())
+            assert "connection to the scheduler was lost" in run.output()
+            assert comes_true(lambda: not node_processes(project.root), DEATH_GUARD_S)
+            for worker in lab.workers:
+                worker.wait_for_end()
+        project.run()
+        assert outputs(project) == outputs(original)
+
+
+def read_lines(project: Project) -> list[str]:
+    return list(journaled(project.journal).elements())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from k150k_pipeline.journal.lock import RunLock
@@ -49,3 +51,15 @@ def test_new_plan_misses_the_tallies_of_the_one_before(planned):
     assert (planned.journal / "run/tally_0000.json").exists()
     planned.run("--to-nodes=extract.verify", params=PARAMS)
     assert not (planned.journal / "run/tally_0000.json").exists()
+
+
+def test_shard_on_a_machine_that_scores_otherwise_is_refused(planned):
+    path = planned.journal / "run/plan.json"
+    plan = json.loads(path.read_text())
+    version = plan["scoring"]["version"]
+    plan["scoring"]["version"] = "another"
+    path.write_text(json.dumps(plan))
+    output = planned.run(shard(0), params=PARAMS, ok=False)
+    assert "does not score as the run was planned" in output
+    assert f"version='{version}' (planned 'another')" in output and "Traceback" not in output
+    assert not list(planned.journal.glob("shard-*"))

@@ -14,7 +14,7 @@ import psutil
 
 from tests.support.kedro_server import KedroServer
 from tests.support.namespaces import Host, Network
-from tests.support.waiting import wait_until
+from tests.support.waiting import HANG_GUARD_S, wait_until
 
 RUNNER = "--runner=k150k_pipeline.runners.DaskRunner"
 _PORT = 8786
@@ -70,6 +70,11 @@ class WorkerHost:
         before = self._registrations()
         self._process = self.host.start(worker_command(self._address), self._log, self._environment)
         wait_until(lambda: self._registrations() > before)
+
+    def wait_for_end(self) -> None:
+        """Wait until the worker has ended by itself."""
+        assert self._process is not None
+        self._process.wait(HANG_GUARD_S)
 
     def kill_worker(self) -> None:
         """Kill the worker; its nanny starts another one."""
@@ -141,7 +146,7 @@ class Lab:
             finally:
                 for worker in lab.workers:
                     worker.kill_host()
-                os.killpg(lab.scheduler.pid, signal.SIGKILL)
+                lab.scheduler.kill()
                 lab.scheduler.wait()
 
     @property

@@ -16,7 +16,12 @@ from k150k_pipeline.pipelines.clipwise.results import (
     judge,
     with_failed_clips,
 )
-from k150k_pipeline.pipelines.clipwise.shards import add_up, deal, shard_journal
+from k150k_pipeline.pipelines.clipwise.shards import (
+    add_up,
+    deal,
+    refuse_other_scoring,
+    shard_journal,
+)
 from k150k_pipeline.pipelines.clipwise.summary import first, summarise, to_check
 from k150k_pipeline.pipelines.clipwise.wiring import Bound, sharded
 
@@ -35,6 +40,7 @@ __all__ = [
     "judge",
     "read_due",
     "refuse_foreign_rows",
+    "refuse_other_scoring",
     "shard_journal",
     "sharded",
     "summarise",

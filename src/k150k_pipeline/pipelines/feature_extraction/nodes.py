@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from k150k_pipeline.pipelines.clipwise import (
     deal,
     failures_table,
     read_due,
+    refuse_other_scoring,
     shard_journal,
     summarise,
     with_failed_clips,
@@ -44,7 +46,7 @@ from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, re
 from k150k_pipeline.pipelines.feature_extraction.verifying import verify_on
 from k150k_pipeline.schemas.features import COLUMNS
 from k150k_pipeline.schemas.labels import read_labels
-from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
+from k150k_pipeline.schemas.parameters import ExtractParameters, PlanName, VmafParameters
 from k150k_pipeline.vmaf import ClipScore, decide_backend, make_engine
 from k150k_pipeline.vmaf.aggregate import aggregate
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
@@ -190,10 +192,14 @@ def score_shard(
 
     Returns:
         Counts of finished and failed clips, and of fsyncs with their seconds.
+
+    Raises:
+        EngineError: The engine of this machine is missing, or is not that of the plan.
     """
-    scorer = IsolatedScorer(
-        plan.with_engine(vmaf), extract.memory_limit_mb, extract.probe_timeout_s
-    )
+    decided = plan.with_engine(vmaf)
+    if clips_here := deal(plan.due, shard, shards):
+        refuse_other_scoring(plan, _scoring_here(decided, extract.plan))
+    scorer = IsolatedScorer(decided, extract.memory_limit_mb, extract.probe_timeout_s)
 
     def process(name: str) -> Payload:
         clip = scorer.probe(clips.find(name))
@@ -205,7 +211,12 @@ def score_shard(
         return scorer.identify_file(clips.find(name))
 
     with shard_journal(journal, plan, shard) as lines:
-        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts, identify)
+        return work_through(clips_here, process, lines, plan.attempts, identify)
+
+
+@functools.lru_cache(maxsize=4)
+def _scoring_here(vmaf: VmafParameters, plan: PlanName) -> dict[str, str | int]:
+    return describe_scoring(make_engine(vmaf).identify(), plan)
 
 
 def to_payload(score: ClipScore) -> Payload:

@@ -12,7 +12,7 @@ import pandas as pd
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.fr_from_nr import NrInputRow
-from k150k_pipeline.fr_from_nr.isolated_sweep import sweep_isolated
+from k150k_pipeline.fr_from_nr.isolated_sweep import make_adapter, sweep_isolated
 from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.worker import Tally, work_through
@@ -21,6 +21,7 @@ from k150k_pipeline.pipelines.clipwise import (
     deal,
     facts_of_page,
     failures_table,
+    refuse_other_scoring,
     shard_journal,
     with_failed_clips,
 )
@@ -84,8 +85,14 @@ def sweep_shard(
 
     Returns:
         Counts of finished and failed clips, and of fsyncs with their seconds.
+
+    Raises:
+        EngineError: The engine of this machine is missing, or is not that of the plan.
     """
     decided = plan.with_engine(vmaf)
+    if clips_here := deal(plan.due, shard, shards):
+        adapter = make_adapter(fr_from_nr, decided, plan.run_id)
+        refuse_other_scoring(plan, planning.describe(adapter, fr_from_nr))
 
     def process(name: str) -> Payload:
         clip = plan.clips[name]
@@ -93,7 +100,7 @@ def sweep_shard(
         return sweep_isolated(row, fr_from_nr, decided, plan.run_id)
 
     with shard_journal(journal, plan, shard) as lines:
-        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts)
+        return work_through(clips_here, process, lines, plan.attempts)
 
 
 def merge_fr(
