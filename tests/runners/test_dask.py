@@ -22,7 +22,7 @@ from k150k_pipeline.runners import DaskRunner
 from tests.conftest import CHECKOUT
 from tests.runners import work
 from tests.runners.work import copies, events, record
-from tests.support.cluster import node_processes, worker_command
+from tests.support.cluster import RUNNER, node_processes, worker_command
 from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, wait_until
 
 pytestmark = pytest.mark.serial
@@ -109,6 +109,7 @@ def restrictions(made: LocalCluster) -> dict[str, dict[str, float]]:
     return {task.key[1]: task.resource_restrictions or {} for task in tasks}
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize(("threads", "cores"), [(2, 2), (64, 4)])
 def test_nodes_that_score_declare_their_cores(folder, threads, cores):
     """One that wants more than any worker has takes a whole worker."""
@@ -193,6 +194,16 @@ def test_addresses_without_a_scheduler_are_refused_in_a_sentence(folder):
         pytest.raises(ClusterError, match=f"no scheduler answers at {address}"),
     ):
         DaskRunner(address, wait_s=1).run(Pipeline([]), SharedMemoryDataCatalog())
+
+
+def test_command_ends_with_one_sentence_where_there_is_no_cluster(project):
+    given = "--runner-params=address=tcp://127.0.0.1:9,wait_s=1"
+    output = project.kedro("run", "--pipelines=extract", RUNNER, given, ok=False)
+    (sentence,) = [line for line in output.splitlines() if not line.startswith("20")]
+    assert sentence.startswith("Error: no scheduler answers at tcp://127.0.0.1:9 within 1 s: ")
+    given = "--runner-params=adress=tcp://127.0.0.1:9"
+    output = project.kedro("run", "--pipelines=extract", RUNNER, given, ok=False)
+    assert "no runner parameter 'adress'" in output and "address" in output
 
 
 def test_scheduler_without_workers(folder):
