@@ -43,7 +43,8 @@ def original(tmp_path_factory, tiny_clips) -> Project:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory) -> Iterator[Lab]:
-    with Lab.opened(tmp_path_factory.mktemp("lab")) as lab:
+    """Return a cluster whose scheduler gives up a shard at the first loss of its worker."""
+    with Lab.opened(tmp_path_factory.mktemp("lab"), losses=0) as lab:
         yield lab
 
 

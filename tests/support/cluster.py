@@ -19,6 +19,7 @@ from tests.support.waiting import HANG_GUARD_S, wait_until
 RUNNER = "--runner=k150k_pipeline.runners.DaskRunner"
 _PORT = 8786
 _TIMEOUT = "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP"
+_LOSSES = "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"
 
 
 def scheduler_command(*arguments: str) -> list[str]:
@@ -114,6 +115,7 @@ class Lab:
         network: What joins the hosts.
         folder: For logs.
         timeout: After how long a silent connection counts as broken.
+        losses: How many workers may be lost over a task before Dask gives it up.
 
     Attributes:
         address: Address of the scheduler.
@@ -121,8 +123,8 @@ class Lab:
         server: Runs Kedro on the client's host.
     """
 
-    def __init__(self, network: Network, folder: Path, timeout: str) -> None:
-        environment = {_TIMEOUT: timeout}
+    def __init__(self, network: Network, folder: Path, timeout: str, losses: int) -> None:
+        environment = {_TIMEOUT: timeout, _LOSSES: str(losses)}
         host = network.host("scheduler")
         self.address = f"tcp://{host.address}:{_PORT}"
         command = scheduler_command("--host", host.address, "--port", str(_PORT))
@@ -135,10 +137,10 @@ class Lab:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, folder: Path, timeout: str = "30s") -> Iterator[Lab]:
+    def opened(cls, folder: Path, timeout: str = "30s", losses: int = 3) -> Iterator[Lab]:
         """Make the hosts and start everything on them; at the end it is removed."""
         with Network() as network:
-            lab = cls(network, folder, timeout)
+            lab = cls(network, folder, timeout, losses)
             try:
                 for worker in lab.workers:
                     worker.ensure()

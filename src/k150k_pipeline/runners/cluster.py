@@ -68,8 +68,9 @@ def connected(address: str | None, threads: int, wait_s: float) -> Iterator[Clie
             return
         client = _connect(address, wait_s)
         try:
-            _wait_for_worker(client, address, wait_s)
-            _refuse_other_versions(client)
+            with _loss_in_words(address):
+                _wait_for_worker(client, address, wait_s)
+                _refuse_other_versions(client)
             yield client
         finally:
             client.close(timeout=_END_TIMEOUT_S)
@@ -127,6 +128,17 @@ async def _ask_who(address: str, wait_s: float) -> str:
     async with rpc(address, timeout=wait_s, connection_args=connection) as other:
         identity = await asyncio.wait_for(other.identity(), wait_s)
     return str(identity["type"])
+
+
+@contextmanager
+def _loss_in_words(address: str) -> Iterator[None]:
+    """Say which scheduler is meant when the connection to it, or from it to a worker, breaks."""
+    try:
+        yield
+    except OSError as error:
+        raise ClusterError(
+            f"the cluster of the scheduler at {address} cannot be used ({error}): see its log"
+        ) from error
 
 
 def _wait_for_worker(client: Client, address: str, wait_s: float) -> None:
@@ -210,7 +222,7 @@ class ClusterPool(Executor):
         client.register_plugin(RunWatch(self._name, client.id))
         folder, versions = str(Path.cwd()), wanted_versions()
         ours = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
-        client.register_plugin(NodeWorker(self._name, folder, ours, versions, cores))
+        self._prepare(NodeWorker(self._name, folder, ours, versions, cores))
 
     def submit(self, task: Task, /, *_: Any, **__: Any) -> Future[Node]:  # type: ignore[override]
         """Give a task to the cluster, or let it wait until its pipeline may have another node.
@@ -239,13 +251,37 @@ class ClusterPool(Executor):
         """Take the run off the workers; on an exception, what runs there is killed."""
         self.shutdown(cancel_futures=exc_type is not None)
 
+    def _prepare(self, plugin: NodeWorker) -> None:
+        """Bring the run to the workers; one that is lost meanwhile does not stop it.
+
+        Raises:
+            ClusterError: A worker cannot take it.
+        """
+        for _ in range(_MOST_SUBMISSIONS - 1):
+            with suppress(OSError):
+                self._register(plugin)
+                return
+        with _loss_in_words(self._client.scheduler_info()["address"]):
+            self._register(plugin)
+
+    def _register(self, plugin: NodeWorker) -> None:
+        try:
+            self._client.register_plugin(plugin)
+        except ImportError as error:
+            raise ClusterError(
+                f"a worker cannot import k150k_pipeline ({error}): install it there anew"
+            ) from error
+
     async def _run(self, node: Node, task: bytes) -> Node:
         async with self._lanes[pipeline_of(node)]:
             for number in range(_MOST_SUBMISSIONS):
                 try:
                     where, answer = await self._ask(node, task, number)
                 except KilledWorker as error:
-                    logger.warning("%s is submitted again: %s", node.name, error)
+                    logger.warning(
+                        "%s is submitted again: each worker that had it was lost, at last %s",
+                        node.name, error.last_worker.address,
+                    )  # fmt: skip
                     continue
                 if (raised := pickle.loads(answer)) is not None:
                     logger.error("%s failed on %s", node.name, where)
