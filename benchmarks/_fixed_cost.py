@@ -51,7 +51,7 @@ class FixedCost:
 
 def score_shard(*inputs: Any, shard: int, shards: int) -> Tally:
     """Score a shard with :class:`FixedCost`."""
-    nodes.IsolatedScorer = FixedCost  # type: ignore[assignment,misc,attr-defined]
+    nodes.IsolatedScorer = FixedCost  # type: ignore[assignment,attr-defined]
     return _score_shard(*inputs, shard=shard, shards=shards)
 
 

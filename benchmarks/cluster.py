@@ -98,7 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ[_fixed_cost.SECONDS] = str(options.seconds)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT / "benchmarks"), *sys.path[1:]])
-    nodes.score_shard = _fixed_cost.score_shard
+    nodes.score_shard = _fixed_cost.score_shard  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:
         make_project(Path(folder), options.clips)
         os.chdir(folder)

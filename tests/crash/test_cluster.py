@@ -48,8 +48,9 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         yield lab
 
 
-def outputs(project: Project) -> dict[str, bytes]:
-    files = (project.features, project.done, project.failures)
+def outputs(project: Project, first_run: bool = True) -> dict[str, bytes]:
+    """Return what outputs hold; a second run tries the broken clip again, and counts that."""
+    files = [project.features, project.done, *([project.failures] if first_run else [])]
     return {path.name: path.read_bytes().replace(bytes(project.root), b"ROOT") for path in files}
 
 
@@ -62,11 +63,11 @@ def fresh(original: Project, folder: Path) -> Project:
     return Project(root)
 
 
-def check_end(case: Case, project: Project, original: Project, run) -> None:
+def check_end(case: Case, project: Project, original: Project, run, first_run: bool = True) -> None:
     status = run.wait()
     case.read(run.output())
     assert status == 0, run.output()
-    assert outputs(project) == outputs(original), run.output()
+    assert outputs(project, first_run) == outputs(original, first_run), run.output()
     assert comes_true(lambda: not node_processes(project.root), DEATH_GUARD_S)
 
 
@@ -142,7 +143,7 @@ def finish(case: Case, lab: Lab, project: Project, original: Project) -> None:
     for worker in lab.workers:
         worker.ensure()
     run = lab.server.start(project.extract(*lab.runner), project.root)
-    check_end(case, project, original, run)
+    check_end(case, project, original, run, first_run=False)
 
 
 def test_interrupt_ends_what_the_workers_do_before_the_run_ends(original, lab, tmp_path, ledger):
@@ -185,7 +186,7 @@ def test_scheduler_that_is_killed_ends_the_run_with_a_sentence(original, tmp_pat
             for worker in lab.workers:
                 worker.wait_for_end()
         project.run()
-        assert outputs(project) == outputs(original)
+        assert outputs(project, first_run=False) == outputs(original, first_run=False)
 
 
 def read_lines(project: Project) -> list[str]:

@@ -85,7 +85,7 @@ class StartMark:
             ) from error
 
     def _line(self, clip: str) -> str:
-        fields = {"run": self._run, "clip": clip, "files": self._files}
+        fields: dict[str, Any] = {"run": self._run, "clip": clip, "files": self._files}
         if clip and clip == self.clip:
             fields["losses"] = self.losses
         return json.dumps(fields, ensure_ascii=False) + "\n"

@@ -112,7 +112,7 @@ def _connect(address: str, wait_s: float) -> Client:
             f"address={address} is not that of a scheduler ({error}): give one such as "
             "tcp://host:8786"
         ) from error
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         raise ClusterError(
             f"no scheduler answers at {address} within {wait_s:g} s: start one with `dask "
             "scheduler`, and give the address that it prints"
@@ -144,7 +144,7 @@ def _loss_in_words(address: str) -> Iterator[None]:
 def _wait_for_worker(client: Client, address: str, wait_s: float) -> None:
     try:
         client.wait_for_workers(1, timeout=wait_s)
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         raise ClusterError(
             f"no worker has joined the scheduler at {address} within {wait_s:g} s: start some with "
             f"`dask worker {address}`"
