@@ -85,10 +85,11 @@ def reach(project: Project, lines: int, run) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_killed_workers(original, lab, tmp_path, ledger: Ledger):
     """In turn, a host dies for good, and a worker dies whose nanny starts another one."""
     draw, clips = random.Random("killed workers"), sorted(p.name for p in original.clips.iterdir())
-    for number in range(KILLS if ledger.full else 1):
+    for number in range(KILLS):
         project = fresh(original, tmp_path)
         for worker in lab.workers:
             worker.ensure()
@@ -156,8 +157,7 @@ def test_interrupt_ends_what_the_workers_do_before_the_run_ends(original, lab, t
         assert (status, left) == (128 + signal.SIGINT, []), run.output()
         assert "Stopped" in run.output() and "are kept" in run.output()
         assert len(read_lines(project)) < len(list(project.clips.iterdir()))
-        if ledger.full:
-            finish(case, lab, project, original)
+        finish(case, lab, project, original)
 
 
 @pytest.mark.thorough

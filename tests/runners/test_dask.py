@@ -12,13 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from kedro.io import MemoryDataset, SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline, node, pipeline
+from kedro.runner.task import Task
 
 from k150k_pipeline import __version__
 from k150k_pipeline.errors import ClusterError, InputError, WorkerDiedError
 from k150k_pipeline.runners import DaskRunner
+from k150k_pipeline.runners.cluster import ClusterPool
 from tests.conftest import CHECKOUT
 from tests.runners import work
 from tests.runners.work import copies, events, record
@@ -37,7 +39,7 @@ def cluster(workers: int = 2, threads: int = 1, **options) -> Iterator[LocalClus
         processes=False,
         host="127.0.0.1",
         protocol="tcp://",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit=0,
         **options,
     ) as made:
@@ -72,7 +74,10 @@ def nobody_works(folder: Path) -> bool:
 @pytest.mark.parametrize(
     ("function", "error", "text"),
     [
-        (work.die, WorkerDiedError, "died 5 times on host .* signal SIGKILL"),
+        pytest.param(
+            *(work.die, WorkerDiedError, "died 5 times on host .* signal SIGKILL"),
+            marks=pytest.mark.thorough,
+        ),
         (work.fail, ValueError, "no such luck"),
     ],
 )
@@ -125,6 +130,7 @@ def test_nodes_that_score_declare_their_cores(folder, threads, cores):
     assert {declared[f"narrow.node_{i}"]["cores"] for i in range(3)} == {cores}
 
 
+@pytest.mark.thorough
 def test_backend_cuda_wants_a_worker_that_declares_a_gpu(two_workers, folder):
     (folder / "released").touch()
     engine = SimpleNamespace(threads=1, backend="cuda")
@@ -143,34 +149,38 @@ def other_version(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{folder / 'other'}:{CHECKOUT / 'src'}:{CHECKOUT}"}
 
 
+def difference() -> str:
+    return f"k150k-pipeline 9.9 instead of {__version__}"
+
+
 def test_workers_of_another_version_are_refused_by_name(folder):
-    environment = other_version(folder)
-    difference = f"k150k-pipeline 9.9 instead of {__version__}"
-    with cluster(workers=1, threads=2) as made:
+    with cluster(workers=0) as made:
+        command = worker_command(made.scheduler_address)
+        other = subprocess.Popen(command, env=other_version(folder), stderr=subprocess.DEVNULL)
+        wait_until(lambda: len(made.scheduler.workers) == 1)
+        refused = rf"worker on host {socket.gethostname()} \(tcp://.*\) has {difference()}"
+        with pytest.raises(ClusterError, match=refused):
+            run(copies(work.quick, 1, "narrow"), folder, made.scheduler_address)
+        other.terminate()
+        other.wait()
+    assert events(folder) == []
+
+
+@pytest.mark.thorough
+def test_worker_of_another_version_that_joins_later_leaves_again(folder):
+    with cluster(workers=1) as made:
         nodes = copies(work.until_released, 1, "narrow") + copies(work.quick, 1, "wide")
-        arguments = (nodes, folder, made.scheduler_address)
-        running = threading.Thread(target=run, args=arguments)
+        running = threading.Thread(target=run, args=(nodes, folder, made.scheduler_address))
         running.start()
         wait_until(lambda: "+held" in events(folder))
-        seen = SimpleNamespace(events=made.scheduler.get_events)
-        command = worker_command(made.scheduler_address)
-        joining = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, text=True
-        )
-        warnings = [e[1]["text"] for e in seen.events("k150k-pipeline")]
+        command, environment = worker_command(made.scheduler_address), other_version(folder)
+        joined = subprocess.run(command, env=environment, capture_output=True, text=True)
+        warnings = [event[1]["text"] for event in made.scheduler.get_events("k150k-pipeline")]
         (folder / "released").touch()
         running.join()
-        assert joining.returncode == 0 and "refused by k150k-" in joining.stderr
-        assert any(socket.gethostname() in text and difference in text for text in warnings), (
-            warnings
-        )
-
-        late = subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.PIPE)
-        wait_until(lambda: len(made.scheduler.workers) == 2)
-        with pytest.raises(ClusterError, match=rf"worker on host .* \(tcp://.*\) has {difference}"):
-            run(copies(work.quick, 1, "narrow"), folder, made.scheduler_address)
-        late.terminate()
-        late.communicate()
+    assert joined.returncode == 0 and "refused by k150k-" in joined.stderr
+    (warning,) = [text for text in warnings if "is refused" in text]
+    assert f"host {socket.gethostname()} (tcp://" in warning and difference() in warning
     assert events(folder).count("quick") == 1
 
 
@@ -233,6 +243,18 @@ def test_nothing_imports_dask_unless_it_is_used():
         "sys.exit('distributed' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT).returncode == 0
+
+
+def test_node_that_is_ready_when_the_scheduler_is_gone_does_not_wait_for_another_one(folder):
+    (quick,) = copies(work.quick, 1, "narrow").nodes
+    data = {"folder": MemoryDataset(folder), "params:narrow": MemoryDataset(None)}
+    task = Task(node=quick, catalog=SharedMemoryDataCatalog(data), is_async=False)
+    with cluster(workers=1) as made, Client(made.scheduler_address, set_as_default=False) as client:
+        pool = ClusterPool(client, {"narrow": 1}, lambda _: {}, cores=False)
+        made.close()
+        wait_until(lambda: client.status != "running")
+        with pytest.raises(ClusterError, match="connection to the scheduler was lost"):
+            pool.submit(task).result(HANG_GUARD_S)
 
 
 def test_worker_that_does_not_see_the_folder_of_the_client(two_workers, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import pickle
@@ -39,6 +40,7 @@ cloudpickle.register_pickle_by_value(cluster_worker)
 _MOST_SUBMISSIONS = 5
 _END_TIMEOUT_S = 10.0
 _NAMED = 3
+_LOOPBACK = "127.0.0.1:0"
 _OURS = "K150K_"  # variables of the environment that go with the run
 _EXACT = ("k150k-pipeline",)
 _ALIKE = ("kedro", "distributed", "python")
@@ -73,14 +75,15 @@ def connected(address: str | None, threads: int, wait_s: float) -> Iterator[Clie
                 _refuse_other_versions(client)
             yield client
         finally:
-            client.close(timeout=_END_TIMEOUT_S)
+            with suppress(OSError):  # a scheduler that does not answer
+                client.close(timeout=_END_TIMEOUT_S)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the log of Dask off the terminal: what a user must know is in our messages."""
     names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", *names)]
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio", *names)]
     levels = [each.level for each in loggers]
     for each in loggers:
         each.setLevel(logging.CRITICAL + 1)
@@ -89,6 +92,7 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", module="distributed")
             yield
     finally:
+        gc.collect()  # asyncio logs what Dask has left behind when that is freed
         for each, level in zip(loggers, levels, strict=True):
             each.setLevel(level)
 
@@ -98,7 +102,8 @@ def _local(threads: int) -> LocalCluster:
         n_workers=1,
         threads_per_worker=threads,
         processes=False,
-        dashboard_address=None,
+        dashboard_address=_LOOPBACK,  # without one, Dask listens on every address
+        worker_dashboard_address=_LOOPBACK,
         memory_limit=0,
     )
 
@@ -293,6 +298,12 @@ class ClusterPool(Executor):
         )
 
     async def _ask(self, node: Node, task: bytes, number: int) -> tuple[str, bytes]:
+        lost = ClusterError(
+            f"the connection to the scheduler was lost at node {node.name}: see its log, and start "
+            "it again if it has ended"
+        )
+        if self._client.status != "running":  # then a node would be kept for a scheduler to come
+            raise lost
         # Tasks of one group, which is the first part of the key, wait at the scheduler, not in
         # the queues of workers.
         group = f"{node.namespace or 'run'}.{node.func.__name__}-{self._name}-{number}"
@@ -306,11 +317,8 @@ class ClusterPool(Executor):
         )
         try:
             answer: tuple[str, bytes] = await self._client.gather(future, asynchronous=True)
-        except FutureCancelledError:
-            raise ClusterError(
-                f"the connection to the scheduler was lost while node {node.name} was running: see "
-                "its log, and start it again if it has ended"
-            ) from None
+        except (FutureCancelledError, OSError):
+            raise lost from None
         except NoValidWorkerError:
             raise ClusterError(
                 f"no worker can take node {node.name}: see whether the workers are still there, "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import socket
 import sys
 from collections.abc import Mapping
@@ -139,7 +140,10 @@ def run_node(run: str, task: bytes) -> tuple[str, bytes]:
         Where it has run, for a person, and the pickled error of the node, or None.
     """
     worker = get_worker()
-    plugin = worker.plugins[run]
+    where = f"host {socket.gethostname()} ({worker.address})"
+    plugin = worker.plugins.get(run)
+    if plugin is None:
+        return where, pickle.dumps(RuntimeError(f"{where} knows no run {run}"))
     processes = plugin.processes  # type: ignore[attr-defined]
     if processes is None:  # this worker was refused, and is leaving
         raise Reschedule
@@ -149,7 +153,7 @@ def run_node(run: str, task: bytes) -> tuple[str, bytes]:
         answer: bytes = processes.run(worker.get_current_task(), task)
     except EndedError:
         raise Reschedule from None
-    return f"host {socket.gethostname()} ({worker.address})", answer
+    return where, answer
 
 
 def _version(package: str) -> str:
