@@ -316,7 +316,8 @@ class ClusterPool(Executor):
             pure=False,
         )
         try:
-            answer: tuple[str, bytes] = await self._client.gather(future, asynchronous=True)
+            # On the loop of the client it is to be awaited. ``gather`` leaves a line in the log.
+            answer: tuple[str, bytes] = await future.result()  # type: ignore[misc]
         except (FutureCancelledError, OSError):
             raise lost from None
         except NoValidWorkerError:
