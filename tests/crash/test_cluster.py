@@ -23,7 +23,7 @@ KILLS = 10
 CUTS = 5
 _JITTER_S = 0.1
 
-pytestmark = [pytest.mark.serial, pytest.mark.crash]
+pytestmark = [pytest.mark.serial, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,6 @@ def reach(project: Project, lines: int, run) -> None:
     )
 
 
-@pytest.mark.thorough
 def test_killed_workers(original, lab, tmp_path, ledger: Ledger):
     """In turn, a host dies for good, and a worker dies whose nanny starts another one."""
     draw, clips = random.Random("killed workers"), sorted(p.name for p in original.clips.iterdir())
@@ -102,7 +101,6 @@ def test_killed_workers(original, lab, tmp_path, ledger: Ledger):
             case.clips(clips, journaled(project.journal).elements())
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(("timeout_s", "cuts"), [(12, CUTS - 2), (30, 2)])
 def test_workers_that_are_cut_off(original, tmp_path, ledger: Ledger, timeout_s, cuts):
     """The cut is longer than scheduler and worker wait for each other, and shorter.
@@ -160,7 +158,6 @@ def test_interrupt_ends_what_the_workers_do_before_the_run_ends(original, lab, t
         finish(case, lab, project, original)
 
 
-@pytest.mark.thorough
 def test_client_that_is_killed_leaves_nobody_at_work(original, lab, tmp_path, ledger):
     project = fresh(original, tmp_path)
     with ledger.case("workers of a cluster: client stopped", "SIGKILL") as case:
@@ -172,7 +169,6 @@ def test_client_that_is_killed_leaves_nobody_at_work(original, lab, tmp_path, le
         finish(case, lab, project, original)
 
 
-@pytest.mark.thorough
 def test_scheduler_that_is_killed_ends_the_run_with_a_sentence(original, tmp_path, ledger):
     project = fresh(original, tmp_path)
     with ledger.case("workers of a cluster: scheduler killed", "SIGKILL") as case:

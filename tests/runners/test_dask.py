@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +28,8 @@ from tests.conftest import CHECKOUT
 from tests.runners import work
 from tests.runners.work import copies, events, record
 from tests.support.cluster import RUNNER, node_processes, worker_command
+from tests.support.journals import journaled
+from tests.support.victim import Victim
 from tests.support.waiting import DEATH_GUARD_S, HANG_GUARD_S, comes_true, wait_until
 
 pytestmark = pytest.mark.serial
@@ -90,6 +95,26 @@ def test_first_failure_ends_the_run_though_nodes_run_and_wait(
     assert events(folder) == ["+hold"] and nobody_works(folder)
 
 
+def test_interrupt_ends_the_nodes_and_the_same_command_has_the_bytes_of_a_local_run(
+    two_workers, project, tiny_clips
+):
+    project.add_clips(tiny_clips, copies=4)
+    project.run()
+    expected = project.features.read_bytes()
+    shutil.rmtree(project.journal)
+    project.features.unlink()
+    project.done.unlink()
+    options = RUNNER, f"--runner-params=address={two_workers.scheduler_address}"
+    run = Victim.fork(project.extract(*options), project.root)
+    assert run.reaches(lambda: journaled(project.journal).total() > 0), run.output()
+    os.kill(run.pid, signal.SIGINT)
+    assert run.process.wait() == 128 + signal.SIGINT
+    assert node_processes(project.root) == []
+    assert "Stopped" in run.output() and "Traceback" not in run.output()
+    project.run(*options)
+    assert project.features.read_bytes() == expected
+
+
 def test_nodes_do_not_wait_for_a_slow_worker_that_has_them_in_its_queue(two_workers, folder):
     nodes = copies(work.quick, work.QUICK, "narrow") + copies(work.slow, 1, "wide")
     run(nodes, folder, two_workers.scheduler_address)
@@ -114,7 +139,7 @@ def restrictions(made: LocalCluster) -> dict[str, dict[str, float]]:
     return {task.key[1]: task.resource_restrictions or {} for task in tasks}
 
 
-@pytest.mark.sample(every=2)
+@pytest.mark.thorough
 @pytest.mark.parametrize(("threads", "cores"), [(2, 2), (64, 4)])
 def test_nodes_that_score_declare_their_cores(folder, threads, cores):
     """One that wants more than any worker has takes a whole worker."""
