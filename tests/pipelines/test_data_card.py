@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from k150k_pipeline.pipelines.feature_extraction.data_card import PAPER, data_card
+from k150k_pipeline.pipelines.feature_extraction.outputs import Features
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
 from k150k_pipeline.schemas.features import COLUMNS, FEATURES, VALUE_COLUMNS
 from tests.conftest import CHECKOUT
@@ -21,7 +22,7 @@ ENGINE = {"backend": "embedded", "engine": "ffmpeg-libvmaf", "version": "n9.9", 
 Engines = dict[str, dict[str, Any]]
 
 
-def table(rows: int = 3, engines: Engines | None = None, **columns: Any) -> pa.Table:
+def table(rows: int = 3, engines: Engines | None = None, **columns: Any) -> Features:
     values = {c: pa.array(np.linspace(0.5, 1, rows)) for c in VALUE_COLUMNS}
     found = {"abc": {"rows": rows, **ENGINE}} if engines is None else engines
     metadata = {b"k150k": json.dumps({"rows_scored_with": found})}
@@ -33,7 +34,8 @@ def table(rows: int = 3, engines: Engines | None = None, **columns: Any) -> pa.T
         **values,
         **columns,
     }
-    return pa.table(all_columns).replace_schema_metadata(metadata)
+    made = pa.table(all_columns).replace_schema_metadata(metadata)
+    return Features(made.schema, [made])
 
 
 def rows_of(card: str) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.feature_extraction.nodes import merge_extraction
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
+from k150k_pipeline.pipelines.feature_extraction.planning import clip_parts
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.schemas.features import VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
@@ -36,12 +37,13 @@ def score(journal: Journal, clip: str) -> None:
 def merge(journal: Journal, done_before: int):
     plan = ExtractionPlan(
         corpus="konvid_150k", fingerprint="f", accepted=[], scoring=SCORING,
-        mos={"a.mp4": 3.0, "b.mp4": 3.0}, due=[], attempts={}, done_before=done_before,
+        wanted=2, due=0, done_before=done_before,
         recovered=0, clips_without_label=[], labels_without_clip=[], bad_labels=[],
         changed_clips=[], unknown_files=0, superseded={},
         torn_lines=0, broken_lines=[], started_at=0.0,
     )  # fmt: skip
-    return merge_extraction(plan, journal, ExtractParameters(), TALLY)
+    wanted = clip_parts(["a.mp4", "b.mp4"], {"a.mp4": 3.0, "b.mp4": 3.0})
+    return merge_extraction(plan, wanted, journal, ExtractParameters(), TALLY)
 
 
 def test_what_another_run_finishes_meanwhile_is_no_lost_row(journals):

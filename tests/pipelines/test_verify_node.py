@@ -10,6 +10,7 @@ from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.media.probe import probe
+from k150k_pipeline.pipelines.clipwise import make_shares
 from k150k_pipeline.pipelines.feature_extraction import nodes
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
@@ -43,7 +44,7 @@ class Biased:
 def plan_of(due: list[str], backend: str = "embedded") -> ExtractionPlan:
     return ExtractionPlan(
         corpus="k150ka", fingerprint="f", accepted=[], scoring={"backend": backend},
-        mos=dict.fromkeys(due, 3.0), due=due, attempts={}, done_before=0, recovered=0,
+        wanted=len(due), due=len(due), done_before=0, recovered=0,
         clips_without_label=[], labels_without_clip=[], bad_labels=[], changed_clips=[],
         unknown_files=0, superseded={}, torn_lines=0, broken_lines=[], started_at=0.0,
     )  # fmt: skip
@@ -60,7 +61,9 @@ def verify(tiny_clips, tmp_path, monkeypatch):
         journal = Journal(tmp_path / str(extract.verify_seed), tmp_path / "out.parquet")
         clips = ClipFolder(tiny_clips)
         plan = plan_of(names, backend)
-        agreed = nodes.verify_plans(plan, clips, journal, extract, VmafParameters())
+        agreed = nodes.verify_plans(
+            plan, make_shares(names, {}, 2), clips, journal, extract, VmafParameters()
+        )
         return agreed, engine.scored, read_verdicts(journal)
 
     return run
@@ -114,7 +117,9 @@ def test_no_more_than_the_first_frames_are_scored(make_clip, tmp_path, monkeypat
     monkeypatch.setattr(nodes, "IsolatedScorer", lambda *_: engine)
     journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
     arguments = ClipFolder(clip.parent), journal, ExtractParameters(), VmafParameters()
-    assert nodes.verify_plans(plan_of([clip.name]), *arguments) == [clip.name]
+    assert nodes.verify_plans(
+        plan_of([clip.name]), make_shares([clip.name], {}, 3), *arguments
+    ) == [clip.name]
     assert engine.frames == [VERIFIED_FRAMES] * 2
 
 
@@ -137,7 +142,7 @@ def test_clips_that_cannot_be_scored_are_drawn_a_bounded_number_of_times(tmp_pat
     journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
     arguments = ClipFolder(tmp_path / "clips"), journal, ExtractParameters(), VmafParameters()
     with caplog.at_level("INFO", logger="k150k_pipeline"):
-        assert nodes.verify_plans(plan_of(names), *arguments) == []
+        assert nodes.verify_plans(plan_of(names), make_shares(names, {}, 2), *arguments) == []
     assert sum("cannot be scored" in r.getMessage() for r in caplog.records) == 20
     assert "Plans not verified: none of 20 clips" in caplog.text
     assert read_verdicts(journal) == {}

@@ -16,7 +16,7 @@ from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.clipwise.changes import Changes
 from k150k_pipeline.pipelines.feature_extraction.nodes import account_for_clips, merge_extraction
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
-from k150k_pipeline.pipelines.feature_extraction.planning import read_past
+from k150k_pipeline.pipelines.feature_extraction.planning import clip_parts, read_past
 from k150k_pipeline.schemas.features import FEATURES, VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
 
@@ -80,12 +80,14 @@ def run_without_engine(
             writer.ok(clip, 1, 0.0, {"width": 8, "height": 8, "frames": 1, "values": values})
     plan = ExtractionPlan(
         corpus="k150ka", fingerprint="f", accepted=sorted(past.accepted), scoring=SCORING,
-        mos=mos, due=due, attempts={}, done_before=len(mos) - len(due), recovered=past.recovered,
+        wanted=len(mos), due=len(due), done_before=len(mos) - len(due), recovered=past.recovered,
         clips_without_label=[], labels_without_clip=[], bad_labels=[], torn_lines=0,
         broken_lines=[], started_at=0.0, changed_clips=[], unknown_files=0, superseded={},
     )  # fmt: skip
     tally = Tally(ok=len(due), failed=0, syncs=0, sync_seconds=0.0)
-    table, _, report, _, merged = merge_extraction(plan, journal, block, tally)
+    table, _, report, _, merged = merge_extraction(
+        plan, clip_parts(list(mos), mos), journal, block, tally
+    )
     AtomicParquetDataset(filepath=str(journal.output)).save(table)
     account_for_clips(merged, journal, block, VmafParameters())
     return report

@@ -17,6 +17,7 @@ from k150k_pipeline.datasets.folder import FolderDataset
 from k150k_pipeline.datasets.journal import JournalDataset
 from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset
 from k150k_pipeline.datasets.report_page import AtomicPlotlyDataset, ReportPageDataset
+from k150k_pipeline.datasets.table_parts import TableParts, TablePartsDataset
 from k150k_pipeline.datasets.validated import ValidatedJSONDataset
 
 __all__ = [
@@ -38,5 +39,7 @@ __all__ = [
     "ModelSetDataset",
     "ReportCSVDataset",
     "ReportPageDataset",
+    "TableParts",
+    "TablePartsDataset",
     "ValidatedJSONDataset",
 ]

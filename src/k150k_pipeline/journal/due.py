@@ -15,29 +15,61 @@ MOST_KILLS = 5
 
 
 @dataclass
-class Progress:
-    """The state of all clips in a journal, for a run with one fingerprint.
+class Attempts:
+    """The failed attempts of clips in a journal; clips that never failed take no memory.
 
     Attributes:
-        done: Clips with a usable entry.
+        fingerprint: Fingerprint of the run; failures under others are not counted.
         attempts: Failed attempts per clip; those whose process was killed are not among them.
         kills: Attempts per clip whose process was killed from outside.
         failures: Last failure per clip.
-        foreign: Clips whose only rows have a fingerprint that is neither the run's nor accepted,
-            with that fingerprint.
-        any_row: Clips with a row under any fingerprint.
     """
 
-    done: set[str] = field(default_factory=set)
+    fingerprint: str
     attempts: Counter[str] = field(default_factory=Counter)
     kills: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
-    foreign: dict[str, str] = field(default_factory=dict)
-    any_row: set[str] = field(default_factory=set)
+    _last: dict[str, Entry] = field(default_factory=dict)
+    _counted: set[tuple[str, bool, float]] = field(default_factory=set)
+
+    def note(self, entry: Entry) -> None:
+        """Count an entry, if it is a failure under this fingerprint."""
+        failure, ours = entry.failure, entry.fingerprint == self.fingerprint
+        if failure is None or not ours:
+            return
+        killed = failure.reason == KILLED
+        # A copy of the file has the same attempts, and so has a process that was taken for dead
+        # and finished its shard all the same.
+        attempt = entry.clip, killed, entry.at if killed else entry.attempt
+        if attempt in self._counted:
+            return
+        self._counted.add(attempt)
+        (self.kills if killed else self.attempts)[entry.clip] += 1
+        if ended_later(entry, self._last.get(entry.clip)):
+            self.failures[entry.clip] = failure
+            self._last[entry.clip] = entry
 
     def given_up(self, clip: str, max_attempts: int) -> bool:
         """Tell whether a clip has failed, or was killed, too often to be tried again."""
         return self.attempts[clip] >= max_attempts or self.kills[clip] >= MOST_KILLS
+
+
+@dataclass
+class Progress(Attempts):
+    """The state of all clips in a journal, for a run with one fingerprint.
+
+    Attributes:
+        done: Clips with a usable entry.
+        foreign: Clips whose only rows have a fingerprint that is neither the run's nor accepted,
+            with that fingerprint.
+    """
+
+    done: set[str] = field(default_factory=set)
+    foreign: dict[str, str] = field(default_factory=dict)
+
+    def has_row(self, clip: str) -> bool:
+        """Return whether a clip has a row under any fingerprint."""
+        return clip in self.done or clip in self.foreign
 
 
 def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]) -> Progress:
@@ -48,24 +80,11 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
         fingerprint: Fingerprint of the present run.
         accepted: Other fingerprints whose rows may be used too.
     """
-    progress = Progress()
-    last: dict[str, Entry] = {}
-    failed: set[tuple[str, bool, float]] = set()
+    progress = Progress(fingerprint)
     for entry in entries:
         if entry.failure is not None:
-            killed = entry.failure.reason == KILLED
-            # A copy of the file has the same attempts, and so has a process that was taken for
-            # dead and finished its shard all the same.
-            attempt = entry.clip, killed, entry.at if killed else entry.attempt
-            if entry.fingerprint == fingerprint and attempt not in failed:
-                failed.add(attempt)
-                (progress.kills if killed else progress.attempts)[entry.clip] += 1
-                if ended_later(entry, last.get(entry.clip)):
-                    progress.failures[entry.clip] = entry.failure
-                    last[entry.clip] = entry
-            continue
-        progress.any_row.add(entry.clip)
-        if entry.fingerprint != fingerprint and entry.fingerprint not in accepted:
+            progress.note(entry)
+        elif entry.fingerprint != fingerprint and entry.fingerprint not in accepted:
             progress.foreign[entry.clip] = entry.fingerprint
         else:
             progress.done.add(entry.clip)

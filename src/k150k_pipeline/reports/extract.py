@@ -59,7 +59,8 @@ class Extracted:
 
     Attributes:
         report: The report of the run.
-        frame: The features table: ``clip_name``, ``mos``, width, height and the 44 values.
+        frame: The features table: ``clip_name``, ``mos``, width, height and the 44 values; or rows
+            spread evenly over it.
         times: ``at`` (seconds since the epoch) and ``seconds`` by clip, of rows that record them.
         failed: Names of the clips that failed, by reason.
         parameters: Parameter blocks of the run by name.
@@ -70,6 +71,12 @@ class Extracted:
     times: pd.DataFrame
     failed: Mapping[str, Sequence[str]]
     parameters: Facts
+
+    @property
+    def weight(self) -> float:
+        """Rows of the table for each row of the frame."""
+        rows: int = self.report["counts"]["rows"]
+        return max(rows / max(len(self.frame), 1), 1.0)
 
     @cached_property
     def numbers(self) -> dict[str, dict[str, float | None]]:
@@ -145,6 +152,11 @@ def _clips(made: Extracted) -> Iterator[Block]:
         f"row; {of_tried(made.report)}.",
         strong=True,
     )
+    if made.weight > 1:
+        yield Text(
+            f"Figures and tables of features, MOS and times are of {len(made.frame):,} rows, "
+            "spread evenly over the table by name."
+        )
     parts = [(name.replace("_", " "), counts[name]) for name in ("failed", "not_yet_tried")]
     yield Sum(("clips with a label", counts["wanted"]), [("with a row", counts["rows"]), *parts])
     before, new = counts["done_before"], counts["newly_finished"]
@@ -175,14 +187,17 @@ def _time(made: Extracted) -> Iterator[Block]:
         Tile("Rate of this run", report["clips_per_second"], "clips/s"),
         Tile("Median of a clip", _number(half), "seconds", "on one core or more"),
         Tile("95 % of the clips within", _number(most), "seconds"),
-        Tile("Work in all", *duration(float(seconds.sum())),
-             f"on {counted(len(seconds), 'clip')}"),
+        Tile(
+            "Work in all",
+            *duration(float(seconds.sum()) * made.weight),
+            f"on {counted(round(len(seconds) * made.weight), 'clip')}",
+        ),
     ])  # fmt: skip
     yield Drawing(
         "rate", "Rate over time",
         "Height is how fast clips were finished, over all runs in the journal. A dotted line is a "
         "pause of more than ten minutes, which is left out.",
-        figures.rate(times["at"], seconds),
+        figures.rate(times["at"], seconds, made.weight),
     )  # fmt: skip
     yield Drawing(
         "seconds", "Time per clip",

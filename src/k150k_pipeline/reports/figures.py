@@ -338,13 +338,14 @@ def _heading(title: str, left: float, top: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rate(finished_at: npt.ArrayLike, seconds: npt.ArrayLike) -> go.Figure:
+def rate(finished_at: npt.ArrayLike, seconds: npt.ArrayLike, weight: float = 1.0) -> go.Figure:
     """Return finished clips per second over the time at work, without the pauses.
 
     Args:
         finished_at: When each clip was finished, in seconds since the epoch, shape (clips,).
         seconds: Seconds that each clip took, shape (clips,); the first clip began so long before
             it was finished.
+        weight: Number of clips that each of these stands for.
     """
     order = np.argsort(np.asarray(finished_at, dtype=float), kind="stable")
     at, took = (np.asarray(v, dtype=float)[order] for v in (finished_at, seconds))
@@ -358,7 +359,7 @@ def rate(finished_at: npt.ArrayLike, seconds: npt.ArrayLike) -> go.Figure:
     counts, _ = np.histogram(work, edges)
     line = go.Scatter(
         x=numbers(edges / per),
-        y=numbers(np.append(counts, counts[-1]) / (edges[1] - edges[0])),
+        y=numbers(np.append(counts, counts[-1]) * weight / (edges[1] - edges[0])),
         mode="lines",
         line={"shape": "hv"},
         hovertemplate=f"%{{x:.3g}} {unit}: %{{y:.3g}} clips/s<extra></extra>",

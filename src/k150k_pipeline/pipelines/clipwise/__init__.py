@@ -17,8 +17,11 @@ from k150k_pipeline.pipelines.clipwise.results import (
     with_failed_clips,
 )
 from k150k_pipeline.pipelines.clipwise.shards import (
+    DealtClips,
     add_up,
     deal,
+    make_shares,
+    read_share,
     refuse_other_scoring,
     shard_journal,
 )
@@ -28,6 +31,7 @@ from k150k_pipeline.pipelines.clipwise.wiring import Bound, sharded
 __all__ = [
     "FAILURE_COLUMNS",
     "Bound",
+    "DealtClips",
     "Report",
     "add_up",
     "announce",
@@ -38,7 +42,9 @@ __all__ = [
     "failures_table",
     "first",
     "judge",
+    "make_shares",
     "read_due",
+    "read_share",
     "refuse_foreign_rows",
     "refuse_other_scoring",
     "shard_journal",

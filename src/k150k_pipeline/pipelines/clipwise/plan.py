@@ -39,19 +39,7 @@ class RunPlan(Passed):
     started_at: float
 
 
-class ShardedPlan(RunPlan):
-    """The plan of a run whose due clips are divided into shards.
-
-    Attributes:
-        due: Clips to process in this run, sorted.
-        attempts: Failed attempts of earlier runs, for due clips that have any.
-    """
-
-    due: list[str]
-    attempts: dict[str, int]
-
-
-class ScoringPlan(ShardedPlan):
+class ScoringPlan(RunPlan):
     """The plan of a run that scores."""
 
     def with_engine(self, vmaf: VmafParameters) -> VmafParameters:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from k150k_pipeline.errors import FailureRateError, PersistentKillsError
 from k150k_pipeline.journal import Journal
-from k150k_pipeline.journal.due import Progress
+from k150k_pipeline.journal.due import Attempts
 
 Report = dict[str, Any]
 """The report of a run, a JSON document for people; docs/files.md has its keys."""
@@ -19,12 +19,12 @@ _FAILED_CLIPS = "failed_clips"
 FAILURE_COLUMNS = ("clip_name", "stage", "reason", "attempts", "given_up", "detail")
 
 
-def failures_table(wanted: Iterable[str], progress: Progress, max_attempts: int) -> pd.DataFrame:
+def failures_table(wanted: Iterable[str], progress: Attempts, max_attempts: int) -> pd.DataFrame:
     """Return one row per clip that failed, with its last reason.
 
     Args:
         wanted: Clips without a row.
-        progress: The state of the clips in the journal.
+        progress: The failed attempts in the journal.
         max_attempts: Failed attempts after which a clip is given up; a killed one is not counted.
     """
     failed = sorted(name for name in wanted if name in progress.failures)

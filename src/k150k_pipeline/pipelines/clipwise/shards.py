@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from typing import overload
 
-from k150k_pipeline.errors import EngineError
+import pyarrow as pa
+
+from k150k_pipeline.errors import EngineError, InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.worker import ShardJournal, Tally
 from k150k_pipeline.pipelines.clipwise.plan import RunPlan
@@ -14,6 +17,61 @@ from k150k_pipeline.pipelines.clipwise.plan import RunPlan
 def deal(clips: Sequence[str], shard: int, shards: int) -> list[str]:
     """Return the clips of one shard; clips are dealt to the shards in turn."""
     return list(clips[shard::shards])
+
+
+def make_shares(clips: Sequence[str], attempts: Mapping[str, int], shards: int) -> list[pa.Table]:
+    """Return the clips of each shard, with the failed attempts of earlier runs."""
+    dealt = (deal(clips, shard, shards) for shard in range(shards))
+    return [
+        pa.table({
+            "clip_name": pa.array(names, pa.string()),
+            "attempts": pa.array([attempts.get(name, 0) for name in names], pa.int32()),
+        })
+        for names in dealt
+    ]  # fmt: skip
+
+
+def read_share(
+    shares: Sequence[pa.Table], shard: int, shards: int
+) -> tuple[list[str], dict[str, int]]:
+    """Return the clips of one shard, and the failed attempts of earlier runs.
+
+    Raises:
+        InputError: The clips were dealt to another number of shards.
+    """
+    if len(shares) != shards:
+        raise InputError(
+            f"the plan was made for {len(shares)} shards, and this run has {shards}: run the whole "
+            f"pipeline, or give the earlier number of shards"
+        )
+    share = shares[shard]
+    names: list[str] = share["clip_name"].to_pylist()
+    attempts = zip(names, share["attempts"].to_pylist(), strict=True)
+    return names, {name: number for name, number in attempts if number}
+
+
+class DealtClips(Sequence[str]):
+    """The clips of all shards in the order before they were dealt; each is read when asked for."""
+
+    def __init__(self, shares: Sequence[pa.Table], clips: int) -> None:
+        self._shares = shares
+        self._clips = clips
+
+    def __len__(self) -> int:
+        return self._clips
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place, shard = divmod(range(len(self))[index], len(self._shares))
+        name: str = self._shares[shard]["clip_name"][place].as_py()
+        return name
 
 
 def shard_journal(journal: Journal, plan: RunPlan, shard: int) -> ShardJournal:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from k150k_pipeline.mos.engines import in_words
-from k150k_pipeline.pipelines.feature_extraction.outputs import PACKAGE, describe
+from k150k_pipeline.pipelines.feature_extraction.outputs import (
+    PACKAGE,
+    Features,
+    describe,
+)
 from k150k_pipeline.plural import counted, have
 from k150k_pipeline.schemas.feature_notes import FEATURE_NOTES
 from k150k_pipeline.schemas.features import COLUMNS, MOS_MAX, MOS_MIN, SCHEMA_VERSION
 
 PAPER = "10.1109/ACCESS.2021.3077642"
 """DOI of the paper on KoNViD-150k."""
+
+Ends = tuple[float, float] | None
+"""The lowest and the highest value of a column of numbers; None if it has none."""
 
 _HEAD = ("Column", "Type", "Meaning", "Unit", "Possible", "Here", "Empty")
 _EXPLAINED: Mapping[str, tuple[str, str, str]] = {
@@ -53,23 +60,23 @@ doi:{PAPER}. The package is under BSD-2-Clause-Patent.
 """
 
 
-def data_card(table: pa.Table, corpus: str, counts: Mapping[str, int]) -> str:
+def data_card(features: Features, corpus: str, counts: Mapping[str, int]) -> str:
     """Return the data card of a features table in Markdown; it depends on nothing but these.
 
     Args:
-        table: The features, with the columns of a sidecar after the 48, if there is one.
+        features: The features, with the columns of a sidecar after the 48, if there is one.
         corpus: Corpus of the run.
         counts: Counts of the report of the run.
     """
     sections = {
-        "Scored with": _engines(table.schema),
-        "Columns": f"{_columns(table)}\n\n{_NOTES}",
+        "Scored with": _engines(features.schema),
+        "Columns": f"{_columns(features)}\n\n{_NOTES}",
         "Known limits": _LIMITS,
         "Licence": _LICENCE,
     }
     head = (
         f"# Features of {corpus}\n\n"
-        f"{counted(counts['rows'], 'clip')} and {table.num_columns} columns, schema version "
+        f"{counted(counts['rows'], 'clip')} and {len(features.schema)} columns, schema version "
         f"{SCHEMA_VERSION}, made by {PACKAGE}. Of {counted(counts['wanted'], 'clip')} with a "
         f"label, {counts['failed']:,} failed and {have(counts['failed'])} no row.\n"
     )
@@ -85,16 +92,18 @@ def _engines(schema: pa.Schema) -> str:
     return "\n".join([*(lines or ["- nothing: the table has no row"]), ""])
 
 
-def _columns(table: pa.Table) -> str:
-    rows = [_HEAD, ("---",) * len(_HEAD), *map(_row, table.schema, table.columns)]
+def _columns(features: Features) -> str:
+    measured = _measure(features.parts)
+    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(f, *measured[f.name]) for f in features.schema)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _row(field: pa.Field, column: pa.ChunkedArray) -> tuple[str, ...]:
+def _row(field: pa.Field, ends: Ends, empty: int) -> tuple[str, ...]:
     meaning, unit, possible = _explain(field.name)
-    found, empty = _measure(column)
+    found = " to ".join(dict.fromkeys(f"{end:.7g}" for end in ends or ()))
     name = field.name.replace("|", "\\|").replace("\n", " ")
-    return f"`{name}`", str(field.type), meaning, unit or "–", possible or "–", found, empty
+    shown = (text or "–" for text in (unit, possible, found))
+    return f"`{name}`", str(field.type), meaning, *shown, f"{empty:,}"
 
 
 def _explain(name: str) -> tuple[str, str, str]:
@@ -116,14 +125,27 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"from {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
-def _measure(column: pa.ChunkedArray) -> tuple[str, str]:
-    """Return the lowest and the highest value of a column of numbers, and how many are empty."""
+def _measure(parts: Iterable[pa.Table]) -> dict[str, tuple[Ends, int]]:
+    """Return the ends of each column of numbers, and how many of its values are empty."""
+    measured: dict[str, tuple[Ends, int]] = {}
+    for part in parts:
+        for name, column in zip(part.column_names, part.columns, strict=True):
+            ends, empty = _measure_one(column)
+            before, empty_before = measured.get(name, (None, 0))
+            measured[name] = _wider(before, ends), empty_before + empty
+    return measured
+
+
+def _measure_one(column: pa.ChunkedArray) -> tuple[Ends, int]:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        return "–", f"{column.null_count:,}"
+        return None, column.null_count
     values = column.drop_null().to_numpy()
     values = values[~np.isnan(values)]
-    empty = f"{len(column) - len(values):,}"
-    if not len(values):
-        return "–", empty
-    ends = dict.fromkeys(f"{end:.7g}" for end in (values.min(), values.max()))
-    return " to ".join(ends), empty
+    ends = (values.min(), values.max()) if len(values) else None
+    return ends, len(column) - len(values)
+
+
+def _wider(one: Ends, other: Ends) -> Ends:
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), max(one[1], other[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ from k150k_pipeline.schemas.parameters import ExtractParameters
 logger = logging.getLogger(__name__)
 
 
-def keep_originals(journal: Journal, extract: ExtractParameters, clips: Collection[str]) -> None:
+def keep_originals(
+    journal: Journal, extract: ExtractParameters, clips: Callable[[], Iterable[str]]
+) -> None:
     """Keep what the output and ``.done`` hold and this package did not write.
 
     Call this before either is replaced.
@@ -39,7 +41,7 @@ def keep_originals(journal: Journal, extract: ExtractParameters, clips: Collecti
     Args:
         journal: Journal of the output.
         extract: Block ``extract``.
-        clips: Clips that ``.done`` will list.
+        clips: Returns the clips that ``.done`` will list.
     """
     output = journal.output
     foreign = output.is_file() and not is_ours(output, extract.metadata_columns)
@@ -62,21 +64,21 @@ def is_superseded(files: LegacyFiles, extract: ExtractParameters) -> bool:
     return replaced and done.is_file() and is_kept(done)
 
 
-def settle_staging(journal: Journal, clips: Collection[str]) -> None:
+def settle_staging(journal: Journal, clips: Callable[[], Iterable[str]]) -> None:
     """Remove the staging files whose rows are all durable; keep the others under another name.
 
     A file with rows that are not in the journal yet stays for the next run.
 
     Args:
         journal: Journal of the output.
-        clips: Clips with a row in the output.
+        clips: Returns the clips with a row in the output.
     """
     for path in LegacyFiles(journal.output).staging():
         file = read_staging(path)
         waiting, lost = _outstanding(journal, file)
         if waiting:
             logger.warning("%s has %d new rows: run again to take them over", path, waiting)
-        elif lost or not file.wholly_understood() or not _clips(file).issubset(clips):
+        elif lost or not file.wholly_understood() or not _clips(file).issubset(clips()):
             _write_further_columns(path, _columns_of_staging(path, file), journal.output)
             logger.warning("%s is kept as %s", path, move_aside(path).name)
         else:
@@ -84,7 +86,7 @@ def settle_staging(journal: Journal, clips: Collection[str]) -> None:
 
 
 def _holds_more(
-    done: Path, journal: Journal, extract: ExtractParameters, clips: Collection[str]
+    done: Path, journal: Journal, extract: ExtractParameters, clips: Callable[[], Iterable[str]]
 ) -> bool:
     """Return whether ``.done`` belongs to files that are kept, or lists further clips."""
     content = done.read_bytes()
@@ -94,7 +96,7 @@ def _holds_more(
     if extract.legacy != "ignore":
         staging = [path for path in staging if not read_staging(path).wholly_understood()]
     listed = {line.strip() for line in content.splitlines()} - {b""}
-    return bool(staging) or not listed.issubset(clip.encode() for clip in clips)
+    return bool(staging) or not listed.issubset(clip.encode() for clip in clips())
 
 
 def _done_of(output: Path) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from k150k_pipeline.durable import write_text
+from k150k_pipeline.durable import replacing
 
 # These texts are in existing parquet files and journals, so they must not change.
 FINGERPRINT = "legacy"
@@ -48,7 +48,11 @@ class LegacyFiles:
 
     def write_done(self, clips: Iterable[str]) -> None:
         """Replace ``.done`` by these clips, one per line, atomically."""
-        write_text(self.done_path, "".join(f"{clip}\n" for clip in clips))
+        with (
+            replacing(self.done_path) as temporary,
+            temporary.open("w", encoding="utf-8") as file,
+        ):
+            file.writelines(f"{clip}\n" for clip in clips)
 
     def staging(self) -> list[Path]:
         """Return the staging files that exist."""

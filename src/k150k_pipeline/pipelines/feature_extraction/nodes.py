@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from k150k_pipeline.cores import usable_cores
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.journal import Journal, Payload
-from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.journal.worker import Tally, work_through
 from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.clipwise import (
+    DealtClips,
     Report,
-    deal,
     failures_table,
+    make_shares,
     read_due,
+    read_share,
     refuse_other_scoring,
     shard_journal,
     summarise,
     with_failed_clips,
 )
-from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, counting
+from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
 from k150k_pipeline.pipelines.feature_extraction.data_card import data_card
 from k150k_pipeline.pipelines.feature_extraction.describing import (
@@ -38,13 +38,15 @@ from k150k_pipeline.pipelines.feature_extraction.describing import (
     extra_table,
     records_of,
 )
+from k150k_pipeline.pipelines.feature_extraction.feature_file import read_back, read_names
+from k150k_pipeline.pipelines.feature_extraction.gathering import Gathered, gather
 from k150k_pipeline.pipelines.feature_extraction.keeping import keep_originals, settle_staging
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
-from k150k_pipeline.pipelines.feature_extraction.picturing import draw
+from k150k_pipeline.pipelines.feature_extraction.picturing import CLIPS_ON_PAGE, draw
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.verdicts import add_verdict, read_verdicts
 from k150k_pipeline.pipelines.feature_extraction.verifying import verify_on
-from k150k_pipeline.schemas.features import COLUMNS
+from k150k_pipeline.pipelines.sidecar_join import Sidecar
 from k150k_pipeline.schemas.labels import read_labels
 from k150k_pipeline.schemas.parameters import ExtractParameters, PlanName, VmafParameters
 from k150k_pipeline.vmaf import ClipScore, decide_backend, make_engine
@@ -68,7 +70,8 @@ def plan_extraction(
     *,
     corpus: str,
     labels_name: str,
-) -> ExtractionPlan:
+    shards: int,
+) -> tuple[list[pa.Table], list[pa.Table], ExtractionPlan]:
     """Decide which clips are due, and refuse a run that could not succeed.
 
     Args:
@@ -79,6 +82,10 @@ def plan_extraction(
         vmaf: Block ``vmaf``.
         corpus: Corpus of the run.
         labels_name: Name of the labels in messages.
+        shards: Number of shards.
+
+    Returns:
+        Names and MOS of the wanted clips, in parts; the due clips of each shard; the plan.
 
     Raises:
         InputError: Labels or sidecar are bad, the clip folder does not exist, no clip has a
@@ -110,9 +117,8 @@ def plan_extraction(
         fingerprint=key,
         accepted=sorted(past.accepted),
         scoring=scoring,
-        mos={name: mos[name] for name in wanted},
-        due=due,
-        attempts=attempts,
+        wanted=len(wanted),
+        due=len(due),
         done_before=sum(1 for name in wanted if name in past.progress.done),
         recovered=past.recovered,
         clips_without_label=sorted(present - mos.keys()),
@@ -126,7 +132,7 @@ def plan_extraction(
         started_at=started_at,
     )
     planning.announce(journal, plan, extract)
-    return plan
+    return planning.clip_parts(wanted, mos), make_shares(due, attempts, shards), plan
 
 
 def _refuse_bad_inputs(journal: Journal, extract: ExtractParameters, vmaf: VmafParameters) -> None:
@@ -139,6 +145,7 @@ def _refuse_bad_inputs(journal: Journal, extract: ExtractParameters, vmaf: VmafP
 
 def verify_plans(
     plan: ExtractionPlan,
+    shares: Sequence[pa.Table],
     clips: ClipFolder,
     journal: Journal,
     extract: ExtractParameters,
@@ -162,13 +169,15 @@ def verify_plans(
     faster = plan.with_engine(vmaf).model_copy(update={"threads": threads})
     scorer = IsolatedScorer(faster, extract.memory_limit_mb, extract.probe_timeout_s)
     tolerances = NATIVE_TOLERANCES if faster.backend == "native" else TOLERANCES
-    if agreed := verify_on(plan.due, clips, scorer, extract, tolerances):
+    due = DealtClips(shares, plan.due)
+    if agreed := verify_on(due, clips, scorer, extract, tolerances):
         add_verdict(journal, plan.fingerprint, agreed)
     return agreed
 
 
 def score_shard(
     plan: ExtractionPlan,
+    shares: Sequence[pa.Table],
     verified: list[str],  # noqa: ARG001 - nothing is scored before the plans are verified
     clips: ClipFolder,
     journal: Journal,
@@ -182,6 +191,7 @@ def score_shard(
 
     Args:
         plan: Plan of the run.
+        shares: The due clips of each shard.
         verified: Clips on which the plans agree.
         clips: Folder of the clips.
         journal: Where finished clips go.
@@ -195,9 +205,11 @@ def score_shard(
 
     Raises:
         EngineError: The engine of this machine is missing, or is not that of the plan.
+        InputError: The clips were dealt to another number of shards.
     """
     decided = plan.with_engine(vmaf)
-    if clips_here := deal(plan.due, shard, shards):
+    names, attempts = read_share(shares, shard, shards)
+    if names:
         refuse_other_scoring(plan, _scoring_here(decided, extract.plan))
     scorer = IsolatedScorer(decided, extract.memory_limit_mb, extract.probe_timeout_s)
 
@@ -211,10 +223,10 @@ def score_shard(
         return scorer.identify_file(clips.find(name))
 
     with shard_journal(journal, plan, shard) as lines:
-        return work_through(clips_here, process, lines, plan.attempts, identify)
+        return work_through(names, process, lines, attempts, identify)
 
 
-@functools.lru_cache(maxsize=4)
+@lru_cache(maxsize=4)
 def _scoring_here(vmaf: VmafParameters, plan: PlanName) -> dict[str, str | int]:
     return describe_scoring(make_engine(vmaf).identify(), plan)
 
@@ -240,52 +252,46 @@ def to_payload(score: ClipScore) -> Payload:
 
 
 def merge_extraction(
-    plan: ExtractionPlan, journal: Journal, extract: ExtractParameters, tally: Tally
-) -> tuple[pa.Table, pd.DataFrame, Report, str, Report]:
+    plan: ExtractionPlan,
+    wanted: Sequence[pa.Table],
+    journal: Journal,
+    extract: ExtractParameters,
+    tally: Tally,
+) -> tuple[pa.Table | pa.RecordBatchReader, pd.DataFrame, Report, str, Report]:
     """Derive the features table, the failures table, report and data card from the journal.
 
     An output that this package did not write is kept under another name before it is replaced.
 
+    Args:
+        plan: Plan of the run.
+        wanted: Names and MOS of the wanted clips, sorted, in parts.
+        journal: Journal of the run.
+        extract: Block ``extract``.
+        tally: What the shards did.
+
     Returns:
-        Arrow table of 48 columns sorted by clip name; failures table, one row per clip without a
-        row; report; data card in Markdown; the report again with the first failed clips, which is
-        saved last, when the others are on the disk.
+        Arrow table of 48 columns sorted by clip name, or a reader of such a table, if there are
+        several parts; failures table, one row per clip without a row; report; data card in
+        Markdown; the report again with the first failed clips, which is saved last, when the others
+        are on the disk.
 
     Raises:
         LostRowsError: The number of rows is not that of earlier runs plus that of this run; no
             output is replaced.
     """
-    entries = counting(journal.entries(skipped=plan.broken_lines), plan.superseded)
-    progress = survey(entries, plan.fingerprint, plan.accepted)
-    table, doubtful = outputs.features_table(plan, journal)
     sidecar = outputs.load_sidecar(extract)
-    failures = failures_table(plan.mos.keys() - progress.done, progress, extract.max_attempts)
-    report = {
-        **outputs.report(plan, table, failures, tally),
-        "completeness_unknown": doubtful,
-        "metadata": outputs.count_matches(table, sidecar),
-    }
-    report["counts"]["completeness_unknown"] = len(doubtful)
-    report["changed_clips"] = plan.changed_clips
-    report["counts"]["changed_clips"] = len(plan.changed_clips)
-    report["counts"]["unknown_files"] = plan.unknown_files
-    report["summary"] = summarise(report)
-    _refuse_wrong_count(journal, report["counts"])
-    keep_originals(journal, extract, table["clip_name"].to_pylist())
-    logger.info("%s", report["summary"])
-    features = outputs.join_sidecar(table, sidecar, extract)
-    card = data_card(features, plan.corpus, report["counts"])
-    merged = with_failed_clips(report, failures["clip_name"], failures["reason"])
-    return features, failures, report, card, merged
+    rows = _gather(plan, wanted, journal, extract, sidecar)
+    return _derive(plan, rows, journal, extract, tally, sidecar)
 
 
 def merge_with_extra(
     plan: ExtractionPlan,
+    wanted: Sequence[pa.Table],
     journal: Journal,
     extract: ExtractParameters,
     tally: Tally,
     clips: ClipFolder,
-) -> tuple[pa.Table, pd.DataFrame, Report, str, pa.Table, Report]:
+) -> tuple[pa.Table | pa.RecordBatchReader, pd.DataFrame, Report, str, pa.Table, Report]:
     """Merge, and derive the table of extra columns too.
 
     Returns:
@@ -296,13 +302,52 @@ def merge_with_extra(
         LostRowsError: As :func:`merge_extraction` raises it.
         JournalError: What was read of a clip cannot be recorded.
     """
-    entries = counting(journal.entries(skipped=plan.broken_lines), plan.superseded)
-    progress = survey(entries, plan.fingerprint, plan.accepted)
-    names = sorted(plan.mos.keys() & progress.done)
+    sidecar = outputs.load_sidecar(extract)
+    rows = _gather(plan, wanted, journal, extract, sidecar)
+    names = list(rows.names())
     facts = describe_clips(names, clips, journal, extract)
-    features, failures, report, card, merged = merge_extraction(plan, journal, extract, tally)
-    names = features["clip_name"].to_pylist()
-    return features, failures, report, card, extra_table(names, facts, extract), merged
+    *derived, merged = _derive(plan, rows, journal, extract, tally, sidecar)
+    return *derived, extra_table(names, facts, extract), merged
+
+
+def _gather(
+    plan: ExtractionPlan,
+    wanted: Sequence[pa.Table],
+    journal: Journal,
+    extract: ExtractParameters,
+    sidecar: Sidecar | None,
+) -> Gathered:
+    return gather(
+        plan, wanted, journal, lambda table: outputs.join_sidecar(table, sidecar, extract)
+    )
+
+
+def _derive(
+    plan: ExtractionPlan,
+    rows: Gathered,
+    journal: Journal,
+    extract: ExtractParameters,
+    tally: Tally,
+    sidecar: Sidecar | None,
+) -> tuple[pa.Table | pa.RecordBatchReader, pd.DataFrame, Report, str, Report]:
+    features = outputs.features_table(rows, journal)
+    failures = failures_table(rows.failed, rows.attempts, extract.max_attempts)
+    report = {
+        **outputs.report(plan, features, rows.rows, failures, tally),
+        "completeness_unknown": rows.doubtful,
+        "metadata": outputs.count_matches(rows, sidecar),
+    }
+    report["counts"]["completeness_unknown"] = len(rows.doubtful)
+    report["changed_clips"] = plan.changed_clips
+    report["counts"]["changed_clips"] = len(plan.changed_clips)
+    report["counts"]["unknown_files"] = plan.unknown_files
+    report["summary"] = summarise(report)
+    _refuse_wrong_count(journal, report["counts"])
+    keep_originals(journal, extract, rows.names)
+    logger.info("%s", report["summary"])
+    card = data_card(features, plan.corpus, report["counts"])
+    merged = with_failed_clips(report, failures["clip_name"], failures["reason"])
+    return features.to_save(), failures, report, card, merged
 
 
 def account_for_clips(
@@ -323,15 +368,15 @@ def account_for_clips(
     Raises:
         LostRowsError: The parquet is not what was written; the checkpoint stays as it is.
     """
-    table = pq.read_table(journal.output, columns=list(COLUMNS))
-    names = table["clip_name"].to_pylist()
-    if len(names) != report["counts"]["rows"]:
+    table, rows = read_back(journal.output, CLIPS_ON_PAGE)
+    if rows != report["counts"]["rows"]:
         raise LostRowsError(
             f"{journal.output} was written with {report['counts']['rows']} rows and is read back "
-            f"with {len(names)}. The journal in {journal.folder} is kept: run the same command "
+            f"with {rows}. The journal in {journal.folder} is kept: run the same command "
             "again"
         )
-    LegacyFiles(journal.output).write_done(names)
+    names = partial(read_names, journal.output)
+    LegacyFiles(journal.output).write_done(names())
     if extract.legacy != "ignore":
         settle_staging(journal, names)
     page, figures = draw(report, table, journal, extract, vmaf)

@@ -4,62 +4,55 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from k150k_pipeline import __version__
 from k150k_pipeline.journal import Entry, Journal
-from k150k_pipeline.journal.precedence import RowChoice
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.clipwise import Report, count_by
-from k150k_pipeline.pipelines.clipwise.changes import counting
+from k150k_pipeline.pipelines.feature_extraction.gathering import Gathered, StoredTables
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
 from k150k_pipeline.pipelines.sidecar_join import Sidecar, join, read_sidecar
-from k150k_pipeline.schemas.features import COLUMNS, METADATA_KEY, SCHEMA_VERSION, VALUE_COLUMNS
+from k150k_pipeline.schemas.features import METADATA_KEY, SCHEMA_VERSION, VALUE_COLUMNS
 from k150k_pipeline.schemas.parameters import ExtractParameters
 
 _MOST_PIXELS = 2**31 - 1  # width and height are 32-bit columns
 PACKAGE = f"k150k-pipeline {__version__}"
 
 
-def features_table(plan: ExtractionPlan, journal: Journal) -> tuple[pa.Table, list[str]]:
-    """Return the 48 columns of every wanted clip that has a row, sorted by clip name.
+@dataclass(frozen=True)
+class Features:
+    """The features table: the 48 columns, then those of a sidecar, sorted by clip name.
 
-    The schema's metadata has the engines of the rows, under ``k150k``.
-
-    Returns:
-        The table, and those of its clips of which it is unknown whether they are whole.
+    Attributes:
+        schema: Its columns; the metadata has the engines of the rows, under ``k150k``.
+        parts: Its rows, in tables of the same columns.
     """
-    names = np.array(sorted(plan.mos), dtype=object)
-    row_of = {name: row for row, name in enumerate(names)}
-    choice = RowChoice(plan.fingerprint, plan.accepted)
-    size = np.zeros((len(names), 2), dtype=np.int32)
-    values = np.full((len(names), len(VALUE_COLUMNS)), np.nan)
-    doubtful = np.zeros(len(names), dtype=bool)
-    for entry in counting(journal.entries(skipped=plan.broken_lines), plan.superseded):
-        row = row_of.get(entry.clip)
-        if row is None or entry.failure or not choice.takes(entry.clip, entry.fingerprint):
-            continue
-        payload = entry.payload()
-        size[row] = payload["width"], payload["height"]
-        values[row] = payload["values"]
-        doubtful[row] = "doubt" in payload
-    have = np.array([name in choice.chosen for name in names], dtype=bool)
-    columns: dict[str, pa.Array] = {
-        "clip_name": pa.array(names[have], pa.string()),
-        "mos": pa.array([plan.mos[name] for name in names[have]], pa.float64()),
-        "width": pa.array(size[have, 0], pa.int32()),
-        "height": pa.array(size[have, 1], pa.int32()),
-        **{c: pa.array(values[have, i], pa.float64()) for i, c in enumerate(VALUE_COLUMNS)},
-    }
-    metadata = _metadata(journal, Counter(choice.chosen.values()))
-    table = pa.table({c: columns[c] for c in COLUMNS}).replace_schema_metadata(metadata)
-    return table, list(names[doubtful])
+
+    schema: pa.Schema
+    parts: list[pa.Table] | StoredTables
+
+    def to_save(self) -> pa.Table | pa.RecordBatchReader:
+        """Return the table; of several parts a reader, which has one of them in memory."""
+        if len(self.parts) == 1:
+            return next(iter(self.parts)).replace_schema_metadata(self.schema.metadata)
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for part in self.parts:
+            for batch in part.combine_chunks().to_batches():
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=self.schema)
+
+
+def features_table(rows: Gathered, journal: Journal) -> Features:
+    """Return the features of the rows that were gathered from a journal."""
+    first = next(iter(rows.parts))
+    return Features(first.schema.with_metadata(_metadata(journal, rows.by_fingerprint)), rows.parts)
 
 
 def is_row(entry: Entry) -> bool:
@@ -91,23 +84,23 @@ def join_sidecar(table: pa.Table, sidecar: Sidecar | None, extract: ExtractParam
     return table if sidecar is None else join(table, sidecar, extract.metadata_columns).table
 
 
-def count_matches(table: pa.Table, sidecar: Sidecar | None) -> dict[str, int]:
+def count_matches(rows: Gathered, sidecar: Sidecar | None) -> dict[str, int]:
     """Return how many rows are in the sidecar and how many are not; empty without a sidecar."""
     if sidecar is None:
         return {}
-    matched = sum(name in sidecar for name in table["clip_name"].to_pylist())
-    return {"matched": matched, "missing": table.num_rows - matched}
+    matched = sum(name in sidecar for name in rows.names())
+    return {"matched": matched, "missing": rows.rows - matched}
 
 
 def report(
     plan: ExtractionPlan,
-    table: pa.Table,
+    features: Features,
+    rows: int,
     failures: pd.DataFrame,
     tally: Tally,
 ) -> Report:
     """Return the report of a run; every label and every clip is in one of the counts."""
     finished_at = time.time()
-    rows = table.num_rows
     seconds = max(finished_at - plan.started_at, 1e-3)
     return {
         "corpus": plan.corpus,
@@ -118,13 +111,13 @@ def report(
         "finished_at": finished_at,
         "clips_per_second": round((tally.ok + tally.failed) / seconds, 3),
         "counts": {
-            "wanted": len(plan.mos),
+            "wanted": plan.wanted,
             "rows": rows,
             "done_before": plan.done_before,
             "newly_finished": tally.ok,
             "failed": len(failures),
             "killed": tally.killed,
-            "not_yet_tried": len(plan.mos) - rows - len(failures),
+            "not_yet_tried": plan.wanted - rows - len(failures),
             "recovered": plan.recovered,
             "clips_without_label": len(plan.clips_without_label),
             "labels_without_clip": len(plan.labels_without_clip),
@@ -136,7 +129,7 @@ def report(
         "fsync_seconds": round(tally.sync_seconds, 3),
         "failure_rate": len(failures) / max(rows + len(failures), 1),
         "failures_by_reason": count_by(failures["reason"]),
-        "rows_scored_with": describe(table.schema)["rows_scored_with"],
+        "rows_scored_with": describe(features.schema)["rows_scored_with"],
         "clips_without_label": plan.clips_without_label,
         "labels_without_clip": plan.labels_without_clip,
         "bad_labels": plan.bad_labels,

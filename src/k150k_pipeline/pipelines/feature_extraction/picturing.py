@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +14,9 @@ from k150k_pipeline.pipelines.clipwise import Report, facts_of_page
 from k150k_pipeline.reports import Page, published
 from k150k_pipeline.reports.extract import FIGURES, Extracted, extract_page
 from k150k_pipeline.schemas.parameters import ExtractParameters, VmafParameters
+
+CLIPS_ON_PAGE = 2**18
+"""Clips that the figures of a page are of; of a larger table they are rows spread evenly."""
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # imported where a figure is made
@@ -30,7 +33,7 @@ def draw(
 
     Args:
         report: Report of the run, with ``failed_clips``.
-        table: The features, as they are on the disk.
+        table: The features, as they are on the disk, or rows spread evenly over them.
         journal: Journal of the run, for the time that each clip took.
         extract: Block ``extract``.
         vmaf: Block ``vmaf``.
@@ -51,17 +54,20 @@ def row_times(journal: Journal, report: Report, names: Collection[str]) -> pd.Da
 
     Rows that were taken over took no time here and are left out.
 
+    Args:
+        journal: The journal.
+        report: Report of the run.
+        names: The clips.
+
     Returns:
         Columns ``clip``, ``at`` (seconds since the epoch) and ``seconds``.
     """
     choice = RowChoice(report["fingerprint"], report["rows_scored_with"])
     found: dict[str, tuple[float, float]] = {}
     for entry in journal.entries():
-        if entry.failure is None and choice.takes(entry.clip, entry.fingerprint):
+        if entry.failure is not None or entry.clip not in names:
+            continue
+        if choice.takes(entry.clip, entry.fingerprint):
             found[entry.clip] = entry.at, entry.seconds
-    rows: list[dict[str, Any]] = [
-        {"clip": clip, "at": at, "seconds": seconds}
-        for clip, (at, seconds) in found.items()
-        if seconds > 0 and clip in names
-    ]
+    rows = [(clip, at, seconds) for clip, (at, seconds) in found.items() if seconds > 0]
     return pd.DataFrame(rows, columns=["clip", "at", "seconds"])

@@ -27,26 +27,37 @@ def create_pipeline(corpus: str, labels: str, shards: int, *, extra: bool) -> Pi
         ``<corpus>_page`` and its figures and, when asked for, ``<corpus>_extra``.
     """
     clips, journal = f"{corpus}_clips", f"{corpus}_journal"
-    make_plan = Bound(nodes.plan_extraction, {"corpus": corpus, "labels_name": labels})
+    make_plan = Bound(
+        nodes.plan_extraction, {"corpus": corpus, "labels_name": labels, "shards": shards}
+    )
     outputs = [f"{corpus}_{x}" for x in ("features", "failures", "report", "data_card")]
     outputs += [f"{corpus}_extra"] if extra else []
-    plan, verified = f"{corpus}_plan", f"{corpus}_verified"
+    plan, wanted, shares, verified = (
+        f"{corpus}_{x}" for x in ("plan", "wanted", "shares", "verified")
+    )
     tally, merged, accounted = (f"{corpus}_{x}" for x in ("tally", "merged", "accounted"))
     pictures = [f"{corpus}_page", *(f"{corpus}_figure_of_{figure}" for figure in FIGURES)]
     return pipeline(
         [
-            node(make_plan, [labels, clips, journal, *_BLOCKS], plan, name="plan"),
-            node(nodes.verify_plans, [plan, clips, journal, *_BLOCKS], verified, name="verify"),
+            node(
+                make_plan, [labels, clips, journal, *_BLOCKS], [wanted, shares, plan], name="plan"
+            ),
+            node(
+                nodes.verify_plans,
+                [plan, shares, clips, journal, *_BLOCKS],
+                verified,
+                name="verify",
+            ),
             *sharded(
                 nodes.score_shard,
-                [plan, verified, clips, journal, *_BLOCKS],
+                [plan, shares, verified, clips, journal, *_BLOCKS],
                 tally,
                 shards,
                 namespace="score",
             ).nodes,
             node(
                 nodes.merge_with_extra if extra else nodes.merge_extraction,
-                [plan, journal, "params:extract", tally, *([clips] if extra else [])],
+                [plan, wanted, journal, "params:extract", tally, *([clips] if extra else [])],
                 [*outputs, merged],
                 name="merge",
             ),

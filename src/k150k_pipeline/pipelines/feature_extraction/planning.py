@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError, LostRowsError
@@ -20,7 +22,7 @@ from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles, find_ch
 from k150k_pipeline.pipelines.feature_extraction import legacy
 from k150k_pipeline.pipelines.feature_extraction.keeping import is_superseded
 from k150k_pipeline.pipelines.feature_extraction.outputs import is_row
-from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
+from k150k_pipeline.pipelines.feature_extraction.plan import CLIPS_PER_PART, ExtractionPlan
 from k150k_pipeline.pipelines.feature_extraction.repair import repair_done, repair_output
 from k150k_pipeline.pipelines.feature_extraction.takeover import take_over
 from k150k_pipeline.plural import counted
@@ -85,7 +87,7 @@ def read_past(
     clipwise.warn_of_damage(journal, damage)
     if extract.legacy != "ignore":
         repair_done(journal)
-        _look_for_lost_rows(journal, progress.any_row.union(taken.left), damage, extract)
+        _look_for_lost_rows(journal, progress, taken.left, damage, extract)
     if extract.on_engine_change == "refuse":
         refuse_foreign_rows(
             journal,
@@ -162,18 +164,30 @@ def wanted_clips(
     return wanted
 
 
+def clip_parts(wanted: Sequence[str], mos: Mapping[str, float]) -> list[pa.Table]:
+    """Return names and MOS of clips in parts, each of which a merge has in memory at a time."""
+    return [
+        pa.table({
+            "clip_name": pa.array(names, pa.string()),
+            "mos": pa.array([mos[name] for name in names], pa.float64()),
+        })
+        for start in range(0, len(wanted), CLIPS_PER_PART)
+        for names in [wanted[start : start + CLIPS_PER_PART]]
+    ]  # fmt: skip
+
+
 def announce(journal: Journal, plan: ExtractionPlan, extract: ExtractParameters) -> None:
     """Write down in the journal, and log, what the run is to do."""
     clipwise.announce(
         journal,
         plan,
-        wanted=len(plan.mos),
-        due=len(plan.due),
+        wanted=plan.wanted,
+        due=plan.due,
         flush_every=extract.flush_every,
     )
     logger.info(
         "%s with a label: %d done, %d due; %s without a label, %s without a clip",
-        counted(len(plan.mos), "clip"), plan.done_before, len(plan.due),
+        counted(plan.wanted, "clip"), plan.done_before, plan.due,
         counted(len(plan.clips_without_label), "clip"),
         counted(len(plan.labels_without_clip), "label"),
     )  # fmt: skip
@@ -200,7 +214,11 @@ def _accepted_fingerprints(
 
 
 def _look_for_lost_rows(
-    journal: Journal, known: Collection[str], damage: Damage, extract: ExtractParameters
+    journal: Journal,
+    progress: Progress,
+    left: Collection[str],
+    damage: Damage,
+    extract: ExtractParameters,
 ) -> None:
     """Refuse a ``.done`` of the older script that lists clips without a row.
 
@@ -211,7 +229,7 @@ def _look_for_lost_rows(
     if is_superseded(checkpoint, extract):
         return
     done = checkpoint.done()
-    missing = [name for name in done if name not in known]
+    missing = [name for name in done if not progress.has_row(name) and name not in left]
     if not missing or damage.broken:
         return
     found = (

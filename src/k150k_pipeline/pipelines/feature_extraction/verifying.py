@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import ClipError, InputError
@@ -19,7 +19,7 @@ _TRIES_PER_CLIP = 10
 
 
 def verify_on(
-    due: list[str],
+    due: Sequence[str],
     clips: ClipFolder,
     scorer: IsolatedScorer,
     extract: ExtractParameters,

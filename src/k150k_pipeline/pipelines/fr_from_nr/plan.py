@@ -19,8 +19,12 @@ class FrPlan(ScoringPlan):
         corpus: Corpus whose clips are encoded.
         run_id: Name of the run in its rows.
         clips: Clips that have a corpus row and either a file or FR rows, by name.
+        due: Clips to process in this run, sorted.
+        attempts: Failed attempts of earlier runs, for due clips that have any.
     """
 
     corpus: str
     run_id: str
     clips: dict[str, FrClip]
+    due: list[str]
+    attempts: dict[str, int]
