@@ -60,3 +60,14 @@ def test_file_that_changes_under_the_reader_is_noticed(journal):
         assert reader.read(places["b"]).clip == "b"
         with pytest.raises(JournalError, match="has changed"):
             reader.read(places["a"])
+
+
+def test_a_journal_of_more_files_than_may_be_open_is_read(journal, monkeypatch):
+    monkeypatch.setattr("k150k_pipeline.journal.index._MOST_OPEN", 3)
+    for shard, name in enumerate("abcdefgh"):
+        write(journal, shard, "ours", name, name * 2, value=shard)
+    assert payloads(journal) == {n * k: i for i, n in enumerate("abcdefgh") for k in (1, 2)}
+    with PlaceReader() as reader:
+        for place in index_rows(journal, "ours", ()).values():
+            reader.read(place)
+            assert len(reader._files) <= 3

@@ -56,8 +56,11 @@ def index_rows(
     return places
 
 
+_MOST_OPEN = 256  # a journal may have more files than a process may have open
+
+
 class PlaceReader:
-    """Reads lines at their places; it keeps the files open until it is closed."""
+    """Reads lines at their places; it keeps the latest files open until it is closed."""
 
     def __init__(self) -> None:
         self._files: dict[Path, BinaryIO] = {}
@@ -75,9 +78,7 @@ class PlaceReader:
         Raises:
             JournalError: The line is not there any more.
         """
-        file = self._files.get(place.path)
-        if file is None:
-            file = self._files[place.path] = place.path.open("rb")
+        file = self._open(place.path)
         file.seek(place.offset)
         entry = decode_entry(file.read(place.length), place.fingerprint)
         if entry is None:
@@ -85,6 +86,13 @@ class PlaceReader:
                 f"{place.path} has changed while it was read: run the same command again"
             )
         return entry
+
+    def _open(self, path: Path) -> BinaryIO:
+        file = self._files.pop(path, None) or path.open("rb")
+        if len(self._files) >= _MOST_OPEN:
+            self._files.pop(next(iter(self._files))).close()
+        self._files[path] = file
+        return file
 
 
 def _rows_of(
