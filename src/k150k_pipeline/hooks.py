@@ -16,6 +16,7 @@ from kedro.pipeline.node import Node
 from k150k_pipeline.datasets import (
     AtomicFileDataset,
     AtomicPlotlyDataset,
+    FeaturesDataset,
     FinishedPartsDataset,
     JournalDataset,
     ModelSetDataset,
@@ -181,9 +182,12 @@ def _refuse_missing_entries(pipeline: Pipeline, catalog: DataCatalog) -> None:
 
 def _refuse_folders(pipeline: Pipeline, catalog: DataCatalog) -> None:
     """Refuse a folder where a file is expected, before the run computes anything."""
-    for name in sorted(pipeline.inputs() | pipeline.all_outputs()):
+    written = pipeline.all_outputs()
+    for name in sorted(pipeline.inputs() | written):
         file = catalog.get(name)
         if isinstance(file, ModelSetDataset) or not isinstance(file, AtomicFileDataset):
+            continue
+        if isinstance(file, FeaturesDataset) and file.may_be_folder(output=name in written):
             continue
         if file.path.is_dir():
             raise InputError(f"{name}: {file.path} is a folder: give the place of a file")

@@ -1,4 +1,4 @@
-"""CSV tables: those of users in any of the usual forms, and cells that no spreadsheet executes."""
+"""Tables: CSV in any of the usual forms, cells that no spreadsheet executes, parquet folders."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ def quote_formula(cell: str) -> str:
 def unquote_formula(cell: str) -> str:
     """Return a cell without the apostrophe that :func:`quote_formula` puts before it."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def is_table(path: Path) -> bool:
+    """Return whether there is a file or a folder that :func:`parquet_files` may be asked about."""
+    return path.is_file() or path.is_dir()
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """Return the files of a parquet table: itself, or those in its folder, in their order."""
+    return sorted(path.glob("*.parquet")) if path.is_dir() else [path]
 
 
 @contextmanager

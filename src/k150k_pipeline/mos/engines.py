@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from k150k_pipeline.schemas.features import METADATA_KEY
 from k150k_pipeline.schemas.scoring_class import scoring_class
+from k150k_pipeline.tables import parquet_files
 
 Engines = dict[str, Any]
 """Description of an engine by fingerprint, with the number of its rows under ``rows``."""
@@ -31,11 +32,11 @@ def engines_of(metadata: Mapping[bytes, bytes] | None) -> Engines:
 
 
 def engines_of_file(path: Path) -> Engines:
-    """Return the engines that a parquet file records."""
+    """Return the engines that a parquet file records, or the first one in a folder."""
     try:
-        return engines_of(pq.read_schema(path).metadata)
-    except (OSError, pa.ArrowInvalid):
-        return {}  # such as a folder of parquet files
+        return engines_of(pq.read_schema(parquet_files(path)[0]).metadata)
+    except (OSError, pa.ArrowInvalid, IndexError):
+        return {}
 
 
 def mixed(engines: Engines) -> str | None:

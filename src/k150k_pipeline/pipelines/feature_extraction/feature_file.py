@@ -1,4 +1,4 @@
-"""The features parquet as it is on the disk, read a few rows at a time."""
+"""The features as they are on the disk, in one file or several, read a few rows at a time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from k150k_pipeline.schemas.features import COLUMNS
+from k150k_pipeline.tables import parquet_files
 
 _ROWS = 2**16  # of a batch
 
@@ -30,9 +31,9 @@ def read_back(path: Path, most: int) -> tuple[pa.Table, int]:
         Every n-th row of the 48 columns, for the smallest n; the number of all rows.
     """
     columns = list(COLUMNS)
-    with pq.ParquetFile(path) as file:
-        step = max(-(-file.metadata.num_rows // most), 1)
-        kept = [file.schema_arrow.empty_table().select(columns)]
+    sizes = [pq.read_metadata(file).num_rows for file in parquet_files(path)]
+    step = max(-(-sum(sizes) // most), 1)
+    kept = [pq.read_schema(parquet_files(path)[0]).empty_table().select(columns)]
     rows = 0
     for batch in _batches(path, columns):
         chosen = pa.array(range(-rows % step, batch.num_rows, step), pa.int64())
@@ -42,5 +43,6 @@ def read_back(path: Path, most: int) -> tuple[pa.Table, int]:
 
 
 def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(_ROWS, columns=columns)
+    for part in parquet_files(path):
+        with pq.ParquetFile(part) as file:
+            yield from file.iter_batches(_ROWS, columns=columns)

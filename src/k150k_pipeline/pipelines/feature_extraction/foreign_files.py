@@ -29,6 +29,7 @@ from k150k_pipeline.pipelines.feature_extraction.foreign_rows import (
 from k150k_pipeline.pipelines.feature_extraction.outputs import describe
 from k150k_pipeline.schemas.features import COLUMNS, METADATA_KEY, SCHEMA_VERSION
 from k150k_pipeline.schemas.sidecar import SIDECAR_COLUMNS
+from k150k_pipeline.tables import is_table, parquet_files
 
 _READ_COLUMNS = {*COLUMNS, *OPTION_COLUMNS}
 
@@ -98,15 +99,15 @@ class ForeignFile:
 
 
 def is_ours(path: Path, declared: Iterable[str] = ()) -> bool:
-    """Return whether a parquet file is a features table that this package wrote.
+    """Return whether a parquet table is one of features that this package wrote.
 
     Args:
         path: The file.
         declared: Columns of the sidecar that the user named.
     """
     try:
-        schema = pq.read_schema(path)
-        return _is_ours(schema, declared)
+        schemas = map(pq.read_schema, parquet_files(path))
+        return all(_is_ours(schema, declared) for schema in schemas)
     except (pa.ArrowException, OSError):
         return False
 
@@ -169,9 +170,10 @@ def read_foreign(journal: Journal, declared: Iterable[str]) -> list[ForeignFile]
         journal: Journal of the output.
         declared: Columns of the sidecar that the user named.
     """
-    output, files = journal.output, []
-    if output.is_file() and not (journal.own_files() and is_ours(output, declared)):
-        files.append(read_parquet(output))
+    output = journal.output
+    files: list[ForeignFile] = []
+    if is_table(output) and not (journal.own_files() and is_ours(output, declared)):
+        files.extend(map(read_parquet, parquet_files(output)))
     return [*files, *map(read_staging, legacy.LegacyFiles(output).staging())]
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from k150k_pipeline.durable import is_kept, keep, move_aside, replacing
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.pipelines.feature_extraction.feature_file import read_names
 from k150k_pipeline.pipelines.feature_extraction.foreign_files import (
     ForeignFile,
     digest,
@@ -27,6 +28,7 @@ from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
 from k150k_pipeline.pipelines.feature_extraction.outputs import PACKAGE
 from k150k_pipeline.schemas.features import METADATA_KEY
 from k150k_pipeline.schemas.parameters import ExtractParameters
+from k150k_pipeline.tables import is_table
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def is_superseded(files: LegacyFiles, extract: ExtractParameters) -> bool:
     A run that is killed between both leaves such a one. It may list clips whose rows do not fit.
     """
     done, output = files.done_path, files.output
-    replaced = output.is_file() and is_ours(output, extract.metadata_columns)
+    replaced = is_table(output) and is_ours(output, extract.metadata_columns)
     return replaced and done.is_file() and is_kept(done)
 
 
@@ -101,10 +103,9 @@ def _holds_more(
 
 def _done_of(output: Path) -> bytes:
     """Return the ``.done`` of an output of this package; empty if there is none."""
-    if not output.is_file():
+    if not is_table(output):
         return b""
-    names = pq.read_table(output, columns=["clip_name"])["clip_name"].to_pylist()
-    return "".join(f"{name}\n" for name in names).encode()
+    return "".join(f"{name}\n" for name in read_names(output)).encode()
 
 
 def _clips(file: ForeignFile) -> set[str]:

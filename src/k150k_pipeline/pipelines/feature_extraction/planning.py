@@ -133,7 +133,9 @@ def match_labels(
         InputError: Two labels name one clip.
     """
     present = set(names)
-    by_stem = {Path(name).stem: name for name in sorted(present)}
+    other = {label for label in mos if label not in present}
+    stems = ((Path(name).stem, name) for name in sorted(present)) if other else ()
+    by_stem = {stem: name for stem, name in stems if stem in other}
     matched: dict[str, float] = {}
     for label, value in mos.items():
         name = label if label in present else by_stem.get(label, label)

@@ -11,15 +11,16 @@ from k150k_pipeline.damaged import set_aside
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
+from k150k_pipeline.tables import is_table, parquet_files
 
 
 def repair_output(journal: Journal) -> None:
-    """Set the output aside if it is not a whole parquet file.
+    """Set the output aside if it is not a whole parquet file, or several.
 
     Raises:
         OSError: The file or its folder refuses to be read or written.
     """
-    if journal.output.is_file() and (reason := _why_unreadable(journal.output)):
+    if is_table(journal.output) and (reason := _why_unreadable(journal.output)):
         lost = "there is no journal that has its rows"
         remedy = "it is made again from the journal" if journal.own_files() else lost
         set_aside(journal.output, reason, remedy)
@@ -45,7 +46,12 @@ def repair_done(journal: Journal) -> None:
 
 
 def _why_unreadable(path: Path) -> str:
-    """Return why a file cannot be read as parquet; empty if it can."""
+    """Return why a file, or one in a folder, cannot be read as parquet; empty if all can."""
+    found = map(_why_file_unreadable, parquet_files(path))
+    return next(filter(None, found), "")
+
+
+def _why_file_unreadable(path: Path) -> str:
     with path.open("rb") as file:  # an error of the system has the name of the file
         try:
             for _ in pq.ParquetFile(file).iter_batches():
