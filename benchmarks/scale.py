@@ -43,8 +43,10 @@ STAGES = ("plan", "verify", "shards", "add_up", "merge", "account", "judge", "ma
 MADE = ("02_intermediate", "04_feature", "08_reporting")
 PAPER = (150_000, 10_000_000, 1_000_000_000)
 SCORING = 0.213  # CPU seconds of a clip of 960x540 and five seconds (docs/hardware.md)
-CLIP = 3_300_000  # bytes of such a clip
-SEGMENT = 200  # clips of an immutable part of a journal in an object store
+CLIP = 1_250_000  # bytes of such a clip at 2 Mbit/s
+ROW = 110  # bytes of a row of real features, of which ten columns differ between clips
+SEGMENT = 50  # clips of an object of the journal in an object store
+PASSES = 3  # over the journal: merge, account, and the plan of the next run
 MOST_SECONDS, MOST_MEMORY, MOST_RATIO = 240.0, 2 * 2**30, 1.2
 
 
@@ -270,22 +272,27 @@ def print_paper(model: Model) -> None:
         "clips, TB": lambda n: n * CLIP / 1e12,
         "scoring, core-hours": lambda n: n * SCORING / 3600,
         "all else, core-hours": lambda n: model(lambda r: r.cpu, n) / 3600,
-        "plan, s": lambda n: model(lambda r: r.stages["plan"].wall, n),
-        "merge and account, s": lambda n: model(
-            lambda r: r.stages["merge"].wall + r.stages["account"].wall, n
-        ),
+        "clips of a shard of 4,096": lambda n: n / 4096,
+        "plan, minutes": lambda n: model(lambda r: r.stages["plan"].wall, n) / 60,
+        "merge, minutes": lambda n: model(lambda r: r.stages["merge"].wall, n) / 60,
+        "account, minutes": lambda n: model(lambda r: r.stages["account"].wall, n) / 60,
         "journal, GB": lambda n: model(lambda r: r.journal, n) / 1e9,
-        "features, GB": lambda n: model(lambda r: r.features, n) / 1e9,
+        "features, GB": lambda n: n * ROW / 1e9,
         "memory of plan, GiB": lambda n: model.peak("plan", n) / 2**30,
-        "memory of a shard, GiB": lambda n: model.peak("shards", n) / 2**30,
         "memory of merge, GiB": lambda n: model.peak("merge", n) / 2**30,
         "memory of main, GiB": lambda n: model.peak("main", n) / 2**30,
-        "objects of clips": lambda n: n,
-        f"segments of {SEGMENT} clips": lambda n: n / SEGMENT,
+        "GETs of clips": lambda n: n,
+        "PUTs of the journal": lambda n: n / SEGMENT,
+        "GETs of the journal": lambda n: PASSES * n / SEGMENT,
     }
-    print(f"\n{'':24}" + "".join(f"{n:>16,}" for n in PAPER))
+    print(f"\n{'':26}" + "".join(f"{n:>16,}" for n in PAPER))
     for name, value in rows.items():
-        print(f"{name:24}" + "".join(f"{value(n):16,.2f}" for n in PAPER))
+        print(f"{name:26}" + "".join(f"{shown(value(n)):>16}" for n in PAPER))
+
+
+def shown(value: float) -> str:
+    """Return a number with three digits or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

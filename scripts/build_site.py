@@ -33,7 +33,7 @@ COPIED = (
     "docs/**/*.*",
 )
 REFERENCE = ("parameters", "files", "flags", "backends", "hardware")
-EXPLANATION = ("architecture", "reliability")
+EXPLANATION = ("architecture", "reliability", "scale")
 
 Navigation = Mapping[str, "str | Navigation"]
 """Path of a page, or a section, by title."""
