@@ -81,14 +81,15 @@ def find_changes(
     changes, seen = Changes(), SameBytes(journal)
     for clip, made in files.by_clip.items():
         known = [file for _, file in made if file is not None]
-        status = _status(clips[clip]) if clip in clips else None
+        path = clips.get(clip)
+        status = None if path is None else _status(path)
         if not known:
             changes.unknown += status is not None
             continue
-        if status is None:
+        if path is None or status is None:
             present: str | None = max((at, file.sha256) for at, file in made if file)[1]
         else:
-            present = _present(clip, [*known, *seen.of(clip)], status, clips[clip], identify, seen)
+            present = _present(clip, [*known, *seen.of(clip)], status, path, identify, seen)
         digests = {file.sha256 if file else _UNRECORDED for _, file in made}
         if others := digests - {present}:
             changes.superseded[clip] = sorted(others)

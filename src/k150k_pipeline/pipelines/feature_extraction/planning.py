@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def read_past(
 
 def compare_files(
     files: RowFiles,
-    present: Iterable[str],
+    present: Collection[str],
     clips: ClipFolder,
     journal: Journal,
     scorer: IsolatedScorer,
@@ -112,7 +112,7 @@ def compare_files(
 ) -> Changes:
     """Compare clips with the files of their rows; with ``extract.on_clip_change=keep`` none."""
     kept = extract.on_clip_change == "keep"
-    paths = {} if kept else {name: clips.find(name) for name in present if name in files.by_clip}
+    paths: Mapping[str, Path] = {} if kept else _Paths(present, clips)
 
     def identify(path: Path) -> FileIdentity | None:
         try:
@@ -122,6 +122,27 @@ def compare_files(
             return None
 
     return find_changes(files, paths, journal, identify)
+
+
+class _Paths(Mapping[str, Path]):
+    """The paths of clips by name, each looked for when it is asked for."""
+
+    def __init__(self, present: Collection[str], clips: ClipFolder) -> None:
+        self._present, self._clips = present, clips
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._present
+
+    def __getitem__(self, name: str) -> Path:
+        if name not in self._present:
+            raise KeyError(name)
+        return self._clips.find(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._present)
+
+    def __len__(self) -> int:
+        return len(self._present)
 
 
 def match_labels(
