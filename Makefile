@@ -74,6 +74,7 @@ notebooks: shown       ## run the notebooks on the sample
 benchmark: install     ## print the figures that README and docs quote
 	$(BIN)/python benchmarks/extract.py plans
 	$(BIN)/python benchmarks/extract.py overhead
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/fr_from_nr.py cost
 	$(BIN)/python benchmarks/fr_from_nr.py merge
 	$(BIN)/python benchmarks/ingest.py table
