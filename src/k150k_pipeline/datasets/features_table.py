@@ -10,6 +10,7 @@ from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 
 from k150k_pipeline.datasets.atomic import AtomicParquetDataset
+from k150k_pipeline.datasets.saving import current
 
 
 class FeaturesDataset(AtomicParquetDataset):
@@ -33,7 +34,7 @@ class FeaturesDataset(AtomicParquetDataset):
             DatasetError: The file does not exist, or is not parquet. The message names the tables
                 beside it and the command that makes this one.
         """
-        if not self._filepath.exists():
+        if not current(self._filepath).exists():
             raise DatasetError(f"{_in_project(self._filepath)} does not exist: {self._remedy()}")
         return self._read().combine_chunks()
 

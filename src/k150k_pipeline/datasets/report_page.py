@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import DatasetError
 
-from k150k_pipeline.datasets.atomic import AtomicFileDataset, lock_of
+from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview, PlotlyPreview
-from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
-from k150k_pipeline.durable import write_text
+from k150k_pipeline.datasets.saving import current, keep_foreign, unwritable_as_dataset_error
+from k150k_pipeline.durable import lock_of, write_text
 from k150k_pipeline.reports.page import MADE
+from k150k_pipeline.storage import place
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # imported where a figure is made or read
@@ -31,9 +32,9 @@ class ReportPageDataset(AtomicFileDataset):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        page = Path(filepath).with_suffix(".html")
+        page = place(filepath).with_suffix(".html")
         super().__init__(filepath=str(page), metadata=metadata)
-        self.report = self._filepath.with_suffix(Path(filepath).suffix)
+        self.report = self._filepath.with_suffix(place(filepath).suffix)
 
     def load(self) -> str:
         """Return the HTML.
@@ -42,7 +43,7 @@ class ReportPageDataset(AtomicFileDataset):
             DatasetError: The file does not exist, or is not UTF-8.
         """
         try:
-            return self._filepath.read_text("utf-8")
+            return current(self._filepath).read_text("utf-8")
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{self._filepath} does not exist: run the pipeline that makes it first"
@@ -77,7 +78,7 @@ class AtomicPlotlyDataset(AtomicFileDataset):
     def __init__(
         self, *, filepath: str, figure: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._report = Path(filepath)
+        self._report = place(filepath)
         folder = self._report.with_name(f"{self._report.stem}_figures")
         super().__init__(filepath=str(folder / f"{figure}.json"), metadata=metadata)
 
@@ -95,7 +96,7 @@ class AtomicPlotlyDataset(AtomicFileDataset):
         from plotly.io import from_json
 
         try:
-            return from_json(self._filepath.read_text("utf-8"))
+            return from_json(current(self._filepath).read_text("utf-8"))
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{self._filepath} does not exist: run the pipeline that makes it first"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from k150k_pipeline.errors import KILLED
+from k150k_pipeline.errors import KILLED, UNREACHABLE
 from k150k_pipeline.journal.precedence import ended_later
 from k150k_pipeline.journal.records import Entry, Failure
 
@@ -20,7 +20,8 @@ class Progress:
 
     Attributes:
         done: Clips with a usable entry.
-        attempts: Failed attempts per clip; those whose process was killed are not among them.
+        attempts: Failed attempts per clip; those whose process was killed, or whose store did not
+            give the clip, are not among them.
         kills: Attempts per clip whose process was killed from outside.
         failures: Last failure per clip.
         foreign: Clips whose only rows have a fingerprint that is neither the run's nor accepted,
@@ -34,6 +35,13 @@ class Progress:
     failures: dict[str, Failure] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
     any_row: set[str] = field(default_factory=set)
+
+    def count(self, clip: str, failure: Failure) -> None:
+        """Count a failed attempt, if it is one of the clip."""
+        if failure.reason == KILLED:
+            self.kills[clip] += 1
+        elif failure.reason != UNREACHABLE:
+            self.attempts[clip] += 1
 
     def given_up(self, clip: str, max_attempts: int) -> bool:
         """Tell whether a clip has failed, or was killed, too often to be tried again."""
@@ -56,8 +64,7 @@ def survey(entries: Iterable[Entry], fingerprint: str, accepted: Collection[str]
             attempt = entry.clip, entry.at
             if entry.fingerprint == fingerprint and attempt not in failed:
                 failed.add(attempt)  # in a copy of the file it is the same attempt
-                killed = entry.failure.reason == KILLED
-                (progress.kills if killed else progress.attempts)[entry.clip] += 1
+                progress.count(entry.clip, entry.failure)
                 if ended_later(entry, last.get(entry.clip)):
                     progress.failures[entry.clip] = entry.failure
                     last[entry.clip] = entry

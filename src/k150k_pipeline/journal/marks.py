@@ -12,6 +12,7 @@ from typing import Any
 
 from k150k_pipeline.durable import describe, write_whole
 from k150k_pipeline.errors import JournalError
+from k150k_pipeline.storage import make_folder
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class StartMark:
         line = json.dumps(fields, ensure_ascii=False).encode() + b"\n"
         try:
             if self._descriptor is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self._path.parent)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o644)
             # One write, shorter than a page: a kill leaves the old line or the new one. What

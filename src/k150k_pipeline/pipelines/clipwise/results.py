@@ -8,7 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from k150k_pipeline.errors import FailureRateError, PersistentKillsError
+from k150k_pipeline.errors import (
+    UNREACHABLE,
+    FailureRateError,
+    PersistentKillsError,
+    UnreachableClipsError,
+)
 from k150k_pipeline.journal.due import Progress
 
 Report = dict[str, Any]
@@ -65,9 +70,11 @@ def check_failure_rate(report: Report, limit: float, parameter: str, output: obj
         output: Where the good rows are.
 
     Raises:
+        UnreachableClipsError: Clips have no row because their store did not give them.
         FailureRateError: More clips failed.
         PersistentKillsError: Clips have no row because their process was killed each time.
     """
+    check_unreachable(report, output)
     if report["failure_rate"] > limit:
         rows, failed = report["counts"]["rows"], report["counts"]["failed"]
         raise FailureRateError(
@@ -75,6 +82,20 @@ def check_failure_rate(report: Report, limit: float, parameter: str, output: obj
             f"is {limit:.1%}): {report['failures_by_reason']}. The {rows} good rows are in {output}"
         )
     check_kills(report, output)
+
+
+def check_unreachable(report: Report, output: object) -> None:
+    """End a run to which a store did not give all clips.
+
+    Raises:
+        UnreachableClipsError: There is such a clip; everything good is written.
+    """
+    if unreachable := report["failures_by_reason"].get(UNREACHABLE, 0):
+        raise UnreachableClipsError(
+            f"{unreachable} clips have no row because their store did not give them (the failures "
+            f"table has them as {UNREACHABLE}; no attempt of theirs is counted). Run the same "
+            f"command again once it answers. All other rows are in {output}"
+        )
 
 
 def check_kills(report: Report, output: object) -> None:

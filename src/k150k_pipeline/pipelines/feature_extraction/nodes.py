@@ -196,17 +196,19 @@ def score_shard(
         plan.with_engine(vmaf), extract.memory_limit_mb, extract.probe_timeout_s
     )
 
-    def process(name: str) -> Payload:
-        clip = scorer.probe(clips.find(name))
-        if extract.small_clips == "fail":
-            refuse_small(clip)
-        return to_payload(scorer.score(clip, PLANS[extract.plan]))
+    due = deal(plan.due, shard, shards)
+    with shard_journal(journal, plan, shard) as lines, clips.at_hand(lines.to_do(due)) as here:
 
-    def identify(name: str) -> FileIdentity:
-        return scorer.identify_file(clips.find(name))
+        def process(name: str) -> Payload:
+            clip = scorer.probe(here.find(name))
+            if extract.small_clips == "fail":
+                refuse_small(clip)
+            return to_payload(scorer.score(clip, PLANS[extract.plan]))
 
-    with shard_journal(journal, plan, shard) as lines:
-        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts, identify)
+        def identify(name: str) -> FileIdentity:
+            return scorer.identify_file(here.find(name))
+
+        return work_through(due, process, lines, plan.attempts, identify)
 
 
 def to_payload(score: ClipScore) -> Payload:
@@ -245,6 +247,7 @@ def merge_extraction(
         LostRowsError: The number of rows is not that of earlier runs plus that of this run; no
             output is replaced.
     """
+    journal.fetch_output()
     entries = counting(journal.entries(skipped=plan.broken_lines), plan.superseded)
     progress = survey(entries, plan.fingerprint, plan.accepted)
     table, doubtful = outputs.features_table(plan, journal)
@@ -313,6 +316,7 @@ def account_for_clips(
     Raises:
         LostRowsError: The parquet is not what was written; the checkpoint stays as it is.
     """
+    journal.fetch_output()
     table = pq.read_table(journal.output, columns=list(COLUMNS))
     names = table["clip_name"].to_pylist()
     if len(names) != report["counts"]["rows"]:

@@ -75,6 +75,7 @@ def read_past(
             ``refuse``; or a file beside the output has rows that do not fit; or clips have
             changed, and ``extract.on_clip_change`` is ``refuse``.
     """
+    journal.fetch_output()
     repair_output(journal)
     damage = Damage(torn=journal.cut_torn_lines())
     taken = take_over(journal, extract)
@@ -109,16 +110,20 @@ def compare_files(
 ) -> Changes:
     """Compare clips with the files of their rows; with ``extract.on_clip_change=keep`` none."""
     kept = extract.on_clip_change == "keep"
-    paths = {} if kept else {name: clips.find(name) for name in present if name in files.by_clip}
+    compared = set() if kept else {name for name in present if name in files.by_clip}
+    with clips.at_hand() as here:
 
-    def identify(path: Path) -> FileIdentity | None:
-        try:
-            return scorer.identify_file(path)
-        except ClipError as error:
-            logger.warning("A clip whose time has changed cannot be compared: %s", error)
-            return None
+        def identify(name: str) -> FileIdentity | None:
+            try:
+                return scorer.identify_file(here.find(name))
+            except ClipError as error:
+                logger.warning("A clip whose time has changed cannot be compared: %s", error)
+                return None
 
-    return find_changes(files, paths, journal, identify)
+        def look(name: str) -> FileIdentity | None:
+            return clips.unread(name) if name in compared else None
+
+        return find_changes(files, look, journal, identify)
 
 
 def match_labels(

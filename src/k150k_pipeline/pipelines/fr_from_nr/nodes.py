@@ -87,13 +87,15 @@ def sweep_shard(
     """
     decided = plan.with_engine(vmaf)
 
-    def process(name: str) -> Payload:
-        clip = plan.clips[name]
-        row = NrInputRow(name, clips.find(name), clip.mos, clip.sha256)
-        return sweep_isolated(row, fr_from_nr, decided, plan.run_id)
+    due = deal(plan.due, shard, shards)
+    with shard_journal(journal, plan, shard) as lines, clips.at_hand(lines.to_do(due)) as here:
 
-    with shard_journal(journal, plan, shard) as lines:
-        return work_through(deal(plan.due, shard, shards), process, lines, plan.attempts)
+        def process(name: str) -> Payload:
+            clip = plan.clips[name]
+            row = NrInputRow(name, here.find(name), clip.mos, clip.sha256)
+            return sweep_isolated(row, fr_from_nr, decided, plan.run_id)
+
+        return work_through(due, process, lines, plan.attempts)
 
 
 def merge_fr(
