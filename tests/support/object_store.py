@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,11 +54,64 @@ class ObjectStore:
         )
 
 
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of a store.
+
+    Attributes:
+        files: File system of its store.
+        name: Its name.
+        scratch: Folder in which programs that use it have their copies.
+    """
+
+    files: Any
+    name: str
+    scratch: Path
+
+    def url(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    def put(self, key: str, data: bytes) -> None:
+        self.files.pipe_file(f"{self.name}/{key}", data)
+
+    def put_clips(self, folder: Path, key: str = "clips") -> None:
+        for path in sorted(folder.iterdir()):
+            self.put(f"{key}/{path.name}", path.read_bytes())
+
+    def put_many(self, below: str, number: int) -> None:
+        """Put empty objects, several at a time."""
+        self.files.pipe({f"{self.name}/{below}/{index:06d}.mp4": b"" for index in range(number)})
+
+    def get(self, key: str) -> bytes:
+        data: bytes = self.files.cat_file(f"{self.name}/{key}")
+        return data
+
+    def listing(self, below: str = "") -> list[str]:
+        found = self.files.find(f"{self.name}/{below}".rstrip("/"))
+        return [key.removeprefix(f"{self.name}/") for key in found]
+
+    def params(self, **others: object) -> str:
+        """Return the values of --params with which extract has everything in the bucket."""
+        places = {
+            "clips_dir": self.url("clips"),
+            "scores": self.url("scores.csv"),
+            "out": self.url("out/full.parquet"),
+            "journal": self.url("journal"),
+            "report": self.url("reports/report.json"),
+            "failures": self.url("reports/failures.csv"),
+        }
+        return ",".join(f"{name}={value}" for name, value in {**places, **others}.items())
+
+    def copies(self) -> list[Path]:
+        """Return the files that programs have left of it on this disk."""
+        return [path for path in self.scratch.rglob("*") if path.is_file()]
+
+
 def credentials(endpoint: str) -> dict[str, Any]:
     return {"key": KEY, "secret": SECRET, "endpoint_url": endpoint}
 
 
-def write_credentials(root: Path, endpoint: str, **others: str) -> None:
+def write_credentials(root: Path, endpoint: str, **others: Any) -> None:
     """Write the credentials of a store into a project."""
     entry = {**credentials(endpoint), **others}
     (root / "conf/local/credentials.yml").write_text(yaml.safe_dump({"s3": entry}))

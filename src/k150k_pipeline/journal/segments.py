@@ -18,7 +18,7 @@ from k150k_pipeline.durable import describe, write_whole
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal.records import Entry, decode_line, encode_entry
 from k150k_pipeline.journal.writer import JournalWriter
-from k150k_pipeline.storage import StoreError, in_words, make_folder, push
+from k150k_pipeline.storage import StoreError, make_folder, push, url_of
 from k150k_pipeline.storage.scratch import is_dead, process_name
 from k150k_pipeline.storage.settings import current
 
@@ -111,11 +111,9 @@ class SegmentWriter(JournalWriter):
 
     def _unwritable(self, why: str) -> JournalError:
         return JournalError(
-            in_words(
-                f"the journal {self._path.parent} cannot be written: {why}. The clips recorded so "
-                f"far are kept, the last {self._clips} of this worker in {self._segment.parent} on "
-                "this machine, from where the next run here puts them"
-            )
+            f"the journal {url_of(self._path.parent)} cannot be written: {why}. The clips recorded "
+            f"so far are kept, the last {self._clips} of this worker on the disk of this machine, "
+            "from where the next run here puts them"
         )
 
 

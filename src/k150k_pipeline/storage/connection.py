@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -22,8 +23,9 @@ T = TypeVar("T")
 
 _LOCAL_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG}
 _LONGEST_PAUSE_S = 10.0
+_LEAST_S = 60.0
 _SLOWEST = 50_000
-"""Bytes per second; an object that comes slower is fetched again."""
+"""Bytes per second; a request that takes more than a minute at this rate is made again."""
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _TIMES = ("LastModified", "updated", "last_modified", "mtime", "created")
 _REFUSED = (
@@ -112,7 +114,7 @@ def fetch(source: Object, target: Path) -> None:
         FileNotFoundError: There is no such object any more.
         OSError: The disk is full.
     """
-    longest = current().patience_s + source.size / _SLOWEST
+    longest = _LEAST_S + source.size / _SLOWEST
 
     def get(fs: Any, key: str) -> None:
         _bounded(fs, "get_file", longest, key, str(target))
@@ -138,7 +140,7 @@ def put(source: Path, url: str, *, create: bool = False) -> Object:
         StoreError: It cannot be written.
     """
     mode = {"mode": "create"} if create else {}
-    longest = current().patience_s + source.stat().st_size / _SLOWEST
+    longest = _LEAST_S + source.stat().st_size / _SLOWEST
     try:
         _insist(url, lambda fs, key: _bounded(fs, "put_file", longest, str(source), key, **mode))
     except FileExistsError:
@@ -228,12 +230,14 @@ def _bucket_is_missing(url: str) -> bool:
 
 def _bounded(fs: Any, method: str, longest: float, *args: str, **options: str) -> None:
     """Call a method for so many seconds at most, where the file system can be stopped."""
-    from fsspec.asyn import AsyncFileSystem, sync
-
-    if isinstance(fs, AsyncFileSystem):
-        sync(fs.loop, getattr(fs, f"_{method}"), *args, timeout=longest, **options)
-    else:
+    if not getattr(fs, "async_impl", False):
         getattr(fs, method)(*args, **options)
+        return
+    running = asyncio.run_coroutine_threadsafe(getattr(fs, f"_{method}")(*args, **options), fs.loop)
+    try:
+        running.result(longest)
+    finally:
+        running.cancel()
 
 
 def _insist(url: str, request: Callable[[Any, str], T], patience_s: float | None = None) -> T:

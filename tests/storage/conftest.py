@@ -1,0 +1,3 @@
+from tests.support.buckets import bucket, store
+
+__all__ = ["bucket", "store"]
