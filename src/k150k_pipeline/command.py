@@ -32,7 +32,7 @@ from k150k_pipeline.errors import (
     JournalError,
     LostRowsError,
     PersistentKillsError,
-    UnreachableClipsError,
+    UnfetchedClipsError,
 )
 from k150k_pipeline.hooks import ProjectHooks
 from k150k_pipeline.journal.lock import OutputInUseError
@@ -50,7 +50,7 @@ _EXPECTED = (
     OutputInUseError,
     ParameterValidationError,
     PersistentKillsError,
-    UnreachableClipsError,
+    UnfetchedClipsError,
     WorkerDiedError,
 )
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"

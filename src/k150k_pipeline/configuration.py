@@ -96,6 +96,15 @@ def _read_credentials(conf_source: str, env: str) -> Mapping[str, Any]:
     loader = ProjectConfigLoader(
         conf_source=conf_source, env=env or None, **settings.CONFIG_LOADER_ARGS
     )
+    return load_credentials(loader)
+
+
+def load_credentials(loader: ProjectConfigLoader) -> Mapping[str, Any]:
+    """Return the credentials that a loader reads; none if there are none.
+
+    Raises:
+        InputError: They cannot be read.
+    """
     try:
         return loader["credentials"]
     except MissingConfigException:
@@ -103,5 +112,6 @@ def _read_credentials(conf_source: str, env: str) -> Mapping[str, Any]:
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, AttributeError):
         # The error may quote the file.
         raise InputError(
-            f"the credentials in {conf_source} cannot be read: write them as YAML (docs/storage.md)"
+            f"{loader.conf_source} has credentials that cannot be read: correct its "
+            "credentials.yml (docs/storage.md has an example)"
         ) from None

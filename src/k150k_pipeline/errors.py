@@ -5,7 +5,7 @@ from __future__ import annotations
 KILLED = "killed"
 """Reason of a failure that is not the clip's: somebody ended the process that worked on it."""
 
-UNREACHABLE = "unreachable"
+UNFETCHED = "not_fetched"
 """Reason of a failure that is not the clip's: its store does not give it."""
 
 
@@ -40,7 +40,7 @@ class FailureRateError(RuntimeError):
     """More clips failed than ``max_failure_rate`` allows; all outputs are written."""
 
 
-class UnreachableClipsError(RuntimeError):
+class UnfetchedClipsError(RuntimeError):
     """Clips could not be fetched from their store; everything good is written."""
 
 

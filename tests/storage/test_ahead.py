@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from k150k_pipeline.datasets import ClipFolderDataset
-from k150k_pipeline.errors import UNREACHABLE, ClipError, InputError
+from k150k_pipeline.errors import UNFETCHED, ClipError, InputError
 from k150k_pipeline.media.identity import identify
 from k150k_pipeline.storage import FetchedAhead, scratch
 from k150k_pipeline.storage.connection import info, listing
@@ -86,7 +86,7 @@ def test_clip_that_does_not_come_is_not_the_clips_fault(clips, store, monkeypatc
                 here.find(name)
             with pytest.raises(ClipError) as caught:
                 here.find(NAMES[5])
-            assert caught.value.reason == UNREACHABLE and "0.5 seconds" in caught.value.detail
+            assert caught.value.reason == UNFETCHED and "0.5 seconds" in caught.value.detail
             assert here.find(NAMES[6]).is_file()
 
 

@@ -100,7 +100,7 @@ def test_clip_that_never_comes_is_reported_apart_and_scored_later(both, bucket, 
         assert "1 clips have no row because their store did not give them" in output
         failures = pd.read_csv(io.BytesIO(bucket.get("reports/failures.csv")))
         counted = failures.set_index("clip_name")[["reason", "attempts", "given_up"]]
-        assert counted.loc["orig_0003_540_5s.mp4"].tolist() == ["unreachable", 0, False]
+        assert counted.loc["orig_0003_540_5s.mp4"].tolist() == ["not_fetched", 0, False]
         assert counted.loc[BROKEN].tolist() == ["not_media", 1, True]
         proxy.choose = lambda _: None
         both.run(params=params)

@@ -21,16 +21,15 @@ def store() -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def bucket(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """Return a new bucket; this process and those of the test have copies in the test's folder."""
-    scratch = tmp_path / "scratch of the test"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    made = Bucket(store.files(), f"b-{uuid.uuid4().hex[:8]}", scratch)
-    made.files.mkdir(made.name)
-    use_here(monkeypatch, store.endpoint)
-    return made
+def bucket(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """Yield a new bucket; this process and those of the test have their copies in one folder."""
+    with tempfile.TemporaryDirectory(prefix="k ") as scratch:  # short: sockets are made in it
+        monkeypatch.setenv("TMPDIR", scratch)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        made = Bucket(store.files(), f"b-{uuid.uuid4().hex[:8]}", Path(scratch))
+        made.files.mkdir(made.name)
+        use_here(monkeypatch, store.endpoint)
+        yield made
 
 
 def use_here(monkeypatch: pytest.MonkeyPatch, endpoint: str, **chosen: float) -> None:

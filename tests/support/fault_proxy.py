@@ -16,8 +16,9 @@ Fault = Literal["403", "500", "503", "stall", "slow", "cut", "flip", "reset", "l
 """What happens to a request.
 
 ``403``, ``500`` and ``503`` are answers of those kinds; ``stall`` sends nothing until the client
-goes away; ``slow`` sends the body in pieces; ``cut`` ends the connection in the middle of the body;
-``flip`` changes one byte of it; ``reset`` ends the connection before the request is done, ``lost`` after.
+goes away; ``slow`` sends the body in pieces; ``cut`` ends the connection in the middle of the
+body; ``flip`` changes one byte of it; ``reset`` ends the connection before the request is done,
+``lost`` after.
 """
 
 _CODES = {"403": b"SignatureDoesNotMatch", "500": b"InternalError", "503": b"SlowDown"}

@@ -10,7 +10,7 @@ from k150k_pipeline.datasets.atomic import (
     ReportCSVDataset,
 )
 from k150k_pipeline.datasets.card_file import DataCardDataset
-from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset, Clips
+from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset, Clips, clip_folder
 from k150k_pipeline.datasets.extra_columns import ExtraColumnsDataset
 from k150k_pipeline.datasets.features_table import FeaturesDataset
 from k150k_pipeline.datasets.finished_parts import FinishedPartsDataset
@@ -45,4 +45,5 @@ __all__ = [
     "ReportCSVDataset",
     "ReportPageDataset",
     "ValidatedJSONDataset",
+    "clip_folder",
 ]

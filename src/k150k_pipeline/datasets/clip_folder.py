@@ -16,7 +16,7 @@ from kedro.io import AbstractDataset
 from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing
-from k150k_pipeline.errors import UNREACHABLE, ClipError, InputError
+from k150k_pipeline.errors import UNFETCHED, ClipError, InputError
 from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.storage import (
     FetchedAhead,
@@ -35,11 +35,11 @@ _NAMED = 3
 class Clips(Protocol):
     """What returns the path of a clip on this disk."""
 
-    def find(self, name: str) -> Path:
-        """Return the path of a clip.
+    @property
+    def find(self) -> Callable[[str], Path]:
+        """What returns the path of a clip.
 
-        Raises:
-            ClipError: It is in a store and cannot be fetched.
+        It raises :class:`ClipError` if the clip is in a store and cannot be fetched.
         """
 
 
@@ -191,8 +191,8 @@ class StoredClipFolder(ClipFolder):
     @contextmanager
     def at_hand(self, names: Sequence[str] = ()) -> Iterator[Clips]:
         """Yield what has the clips on this disk; see :meth:`ClipFolder.at_hand`."""
-        with FetchedAhead(names, self._look) as ahead:
-            yield _Fetched(ahead, self)
+        with here(names, self._find_now) as clips:
+            yield clips
 
     def unread(self, name: str) -> FileIdentity | None:
         """Return the identity of a clip without reading its bytes; None if it is not there."""
@@ -201,34 +201,74 @@ class StoredClipFolder(ClipFolder):
             return FileIdentity(found.size, found.mtime_ns, "")
         return None if found is None else FileIdentity.unread(found)
 
-    def _look(self, name: str) -> Object | None:
-        """Return the object of a clip as it is now, of the first folder that has it."""
-        urls = [url for folder in (self.path, *self.more) if (url := url_of(folder)) is not None]
-        found = (info(f"{url}/{name}") for url in urls)
-        return next((each for each in found if each is not None), None)
+    def _find_now(self, name: str) -> Path:
+        """Return the path of a clip in the first folder that has it now."""
+        paths = [folder / name for folder in (self.path, *self.more)]
+        return next((path for path in paths[:-1] if _is_there(path)), paths[-1])
 
 
-class _Fetched:
-    """The clips of a store on this disk, one at a time.
+@contextmanager
+def here(names: Sequence[str], path_of: Callable[[str], Path]) -> Iterator[Clips]:
+    """Yield what has clips on this disk; those in a store are fetched, one is there at a time.
+
+    Args:
+        names: The clips that will be asked for, in order.
+        path_of: Returns the path of a clip, that of a copy if it is in a store.
+    """
+
+    def look(name: str) -> Object | None:
+        url = url_of(path_of(name))
+        return None if url is None else info(url)
+
+    with FetchedAhead(names, look) as ahead:
+        yield _Here(ahead, path_of)
+
+
+@dataclass(frozen=True)
+class OnThisDisk:
+    """Clips that are all on this disk.
+
+    Attributes:
+        find: Returns the path of a clip.
+    """
+
+    find: Callable[[str], Path]
+
+
+class _Here:
+    """Clips on this disk, fetched if need be.
 
     Args:
         ahead: Fetches them.
-        folder: Where they are.
+        path_of: Returns the path of a clip that is not fetched.
     """
 
-    def __init__(self, ahead: FetchedAhead, folder: StoredClipFolder) -> None:
+    def __init__(self, ahead: FetchedAhead, path_of: Callable[[str], Path]) -> None:
         self._ahead = ahead
-        self._folder = folder
+        self._path_of = path_of
 
     def find(self, name: str) -> Path:
-        """Return the path of a clip, which stays until another one is asked for."""
+        """Return the path of a clip; one that is fetched stays until another is asked for."""
         try:
             path = self._ahead.get(name)
         except FileNotFoundError:
             path = None
         except StoreError as error:
-            raise ClipError("download", UNREACHABLE, str(error)) from error
-        return self._folder.find(name) if path is None else path
+            raise ClipError("download", UNFETCHED, str(error)) from error
+        return self._path_of(name) if path is None else path
+
+
+def _is_there(path: Path) -> bool:
+    url = url_of(path)
+    return path.is_file() if url is None else info(url) is not None
+
+
+def clip_folder(
+    path: Path, suffix: str | tuple[str, ...], more: tuple[Path, ...] = ()
+) -> ClipFolder:
+    """Return a folder of clips, on the disk or in a store; the arguments are its attributes."""
+    stored = any(url_of(folder) for folder in (path, *more))
+    return (StoredClipFolder if stored else ClipFolder)(path, suffix, more)
 
 
 class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
@@ -251,9 +291,7 @@ class ClipFolderDataset(AbstractDataset[ClipMakers, ClipFolder]):
     ) -> None:
         further = tuple(place(folder["path"]) for folder in (more or {}).values())
         endings = suffix if isinstance(suffix, str) else tuple(suffix)
-        first = place(path)
-        stored = any(url_of(folder) for folder in (first, *further))
-        self._folder = (StoredClipFolder if stored else ClipFolder)(first, endings, further)
+        self._folder = clip_folder(place(path), endings, further)
         self.metadata = metadata
 
     def load(self) -> ClipFolder:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from k150k_pipeline.errors import KILLED, UNREACHABLE
+from k150k_pipeline.errors import KILLED, UNFETCHED
 from k150k_pipeline.journal.precedence import ended_later
 from k150k_pipeline.journal.records import Entry, Failure
 
@@ -40,7 +40,7 @@ class Progress:
         """Count a failed attempt, if it is one of the clip."""
         if failure.reason == KILLED:
             self.kills[clip] += 1
-        elif failure.reason != UNREACHABLE:
+        elif failure.reason != UNFETCHED:
             self.attempts[clip] += 1
 
     def given_up(self, clip: str, max_attempts: int) -> bool:

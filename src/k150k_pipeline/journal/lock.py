@@ -49,6 +49,16 @@ def lock_at(path: Path) -> Lock:
     return RunLock(path) if url is None else StoreLock(url)
 
 
+@contextmanager
+def held(lock: Lock) -> Iterator[None]:
+    """Hold a lock within the block; raises as its ``acquire`` does."""
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class StoreLock:
     """A lock in a store; see :mod:`k150k_pipeline.storage.lease`.
 
@@ -138,15 +148,6 @@ class RunLock:
             f"the lock {self._path} cannot be written, and a run locks every file that it writes: "
             f"{describe(error)}"
         )
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock within the block; raises as :meth:`acquire` does."""
-        self.acquire()
-        try:
-            yield
-        finally:
-            self.release()
 
     def release(self) -> None:
         """Release the lock, if it is held."""

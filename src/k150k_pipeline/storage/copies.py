@@ -39,12 +39,13 @@ def fetched(path: Path) -> Path:
     return path
 
 
-def refresh(folder: Path, start: str = "", immutable: str = "shard-") -> None:
+def refresh(folder: Path, start: str = "", end: str = "", immutable: str = "shard-") -> None:
     """Make the copies of the objects in a folder current, with one listing; others are removed.
 
     Args:
         folder: The folder; one on this disk alone is left as it is.
         start: What the names begin with.
+        end: What they end with.
         immutable: What the names of objects begin with that never change once they are there.
 
     Raises:
@@ -54,7 +55,7 @@ def refresh(folder: Path, start: str = "", immutable: str = "shard-") -> None:
     if url is None:
         return
     began = time.time()
-    found = connection.listing(url, start)
+    found = [each for each in connection.listing(url, start) if each.name.endswith(end)]
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
         for copied in [
             threads.submit(_make_current, each, folder / each.name, each.name.startswith(immutable))
@@ -62,7 +63,7 @@ def refresh(folder: Path, start: str = "", immutable: str = "shard-") -> None:
             if not each.name.startswith(".")
         ]:
             copied.result()
-    _remove_others(folder, start, {each.name for each in found}, began)
+    _remove_others(folder, (start, end), {each.name for each in found}, began)
 
 
 def push(source: Path, path: Path, *, create: bool = False) -> None:
@@ -167,12 +168,14 @@ def _is_current(found: Object, path: Path, immutable: bool) -> bool:
     return status.st_size == found.size and (immutable or status.st_mtime_ns == found.mtime_ns)
 
 
-def _remove_others(folder: Path, start: str, names: set[str], began: float) -> None:
+def _remove_others(folder: Path, ends: tuple[str, str], names: set[str], began: float) -> None:
     """Remove copies without an object; one of this moment may be newer than the listing."""
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        if path.name in names or not path.name.startswith(start) or path.name.startswith("."):
+        start, end = ends
+        listed = path.name.startswith(start) and path.name.endswith(end)
+        if path.name in names or not listed or path.name.startswith("."):
             continue
         with suppress(OSError):
             if path.is_file() and path.stat().st_ctime < began:

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from k150k_pipeline.errors import (
-    UNREACHABLE,
+    UNFETCHED,
     FailureRateError,
     PersistentKillsError,
-    UnreachableClipsError,
+    UnfetchedClipsError,
 )
 from k150k_pipeline.journal.due import Progress
 
@@ -70,11 +70,11 @@ def check_failure_rate(report: Report, limit: float, parameter: str, output: obj
         output: Where the good rows are.
 
     Raises:
-        UnreachableClipsError: Clips have no row because their store did not give them.
+        UnfetchedClipsError: Clips have no row because their store did not give them.
         FailureRateError: More clips failed.
         PersistentKillsError: Clips have no row because their process was killed each time.
     """
-    check_unreachable(report, output)
+    check_unfetched(report, output)
     if report["failure_rate"] > limit:
         rows, failed = report["counts"]["rows"], report["counts"]["failed"]
         raise FailureRateError(
@@ -84,16 +84,17 @@ def check_failure_rate(report: Report, limit: float, parameter: str, output: obj
     check_kills(report, output)
 
 
-def check_unreachable(report: Report, output: object) -> None:
+def check_unfetched(report: Report, output: object) -> None:
     """End a run to which a store did not give all clips.
 
     Raises:
-        UnreachableClipsError: There is such a clip; everything good is written.
+        UnfetchedClipsError: There is such a clip; everything good is written.
     """
-    if unreachable := report["failures_by_reason"].get(UNREACHABLE, 0):
-        raise UnreachableClipsError(
-            f"{unreachable} clips have no row because their store did not give them (the failures "
-            f"table has them as {UNREACHABLE}; no attempt of theirs is counted). Run the same "
+    by_reason = report["failures_by_reason"].items()  # of ingest with the stage before a slash
+    if unfetched := sum(n for key, n in by_reason if key.rpartition("/")[2] == UNFETCHED):
+        raise UnfetchedClipsError(
+            f"{unfetched} clips have no row because their store did not give them (the failures "
+            f"table has them as {UNFETCHED}; no attempt of theirs is counted). Run the same "
             f"command again once it answers. All other rows are in {output}"
         )
 

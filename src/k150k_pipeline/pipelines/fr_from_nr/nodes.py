@@ -143,6 +143,7 @@ def account_for_rows(
     Raises:
         LostRowsError: The corpus is not what was written.
     """
+    journal.fetch_output()
     sweeps = read_sweeps(_read_rows(journal))
     if len(sweeps.crf) != report["counts"]["fr_rows"]:
         raise LostRowsError(
