@@ -10,11 +10,11 @@ from collections import Counter
 
 import pytest
 
-from tests.support.buckets import bucket, store
+from tests.support.buckets import bucket, local_copies, store
 from tests.support.object_store import write_credentials
 from tests.support.victim import Victim
 
-__all__ = ["bucket", "store"]
+__all__ = ["bucket", "local_copies", "store"]
 
 WORKERS, SEGMENT = 2, 3
 

@@ -1,3 +1,3 @@
-from tests.support.buckets import bucket, store
+from tests.support.buckets import bucket, local_copies, store
 
-__all__ = ["bucket", "store"]
+__all__ = ["bucket", "local_copies", "store"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import tempfile
+
 import pytest
 
-from k150k_pipeline.datasets import AtomicCSVDataset, ClipFolderDataset
+from k150k_pipeline.datasets import AtomicCSVDataset, ClipFolderDataset, ModelSetDataset
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.journal.lock import held, lock_at
 from k150k_pipeline.storage import connection, in_words, place, settings, url_of
 from tests.support.fault_proxy import FaultProxy
 from tests.support.object_store import KEY, SECRET, write_credentials
@@ -59,6 +64,22 @@ def test_bucket_that_does_not_exist(ready, bucket):
     assert "s3://no-such-bucket/" in text and "there is no such bucket" in text
 
 
+def test_url_without_a_key_and_a_model_set_in_a_store(ready, bucket):
+    text = said(ready, bucket.params(out="s3://"))
+    assert "s3:// names no object of a store: write it as scheme://bucket/key" in text
+    with pytest.raises(InputError, match="must be a path of this machine"):
+        ModelSetDataset(filepath="s3://bucket/models")
+
+
+def test_second_run_on_an_output_is_refused_by_the_name_of_the_first(ready, bucket, monkeypatch):
+    monkeypatch.setenv("K150K_LEASES", "{}")
+    lock = lock_at(place(bucket.url("journal/run.lock")))
+    with held(lock):
+        text = said(ready, bucket.params())
+    assert text.startswith(f"Error: another run is working on this output: process {os.getpid()} ")
+    ready.run(params=bucket.params())
+
+
 def test_labels_that_do_not_exist(ready, bucket):
     text = said(ready, bucket.params(scores=bucket.url("none.csv")))
     assert text.startswith(
@@ -110,6 +131,17 @@ def test_places():
     assert url_of(place("s3://bucket/a//b/")) == "s3://bucket/a/b"
 
 
+def test_path_means_the_same_object_on_a_machine_with_other_folders(monkeypatch, tmp_path):
+    """A dataset is pickled for workers, which may be elsewhere."""
+    path = place("s3://bucket/a b/full.parquet")
+    below = pickle.dumps([path, path.parent / "x", path.with_suffix(".done")])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = pickle.loads(below)
+    urls = ["s3://bucket/a b/full.parquet", "s3://bucket/a b/x", "s3://bucket/a b/full.done"]
+    assert [url_of(each) for each in found] == urls
+    assert all(each.is_relative_to(tmp_path) for each in found)
+
+
 def test_scheme_that_is_not_there(monkeypatch):
     monkeypatch.setattr(connection, "_file_systems", {})
     with pytest.raises(InputError, match="nonsense:// cannot be used: "):
@@ -124,3 +156,7 @@ def test_credentials_of_a_bucket_come_before_those_of_its_scheme(monkeypatch):
     assert settings.credentials_of("s3", "mine")["key"] == "special"
     assert settings.credentials_of("s3", "other")["key"] == "general"
     assert settings.credentials_of("gs", "other") == {}
+    monkeypatch.setattr(settings, "_readers", [lambda: {"s3": SECRET}])
+    with pytest.raises(InputError, match="the entry s3 of") as refused:
+        settings.credentials_of("s3", "mine")
+    assert SECRET not in str(refused.value)

@@ -21,15 +21,24 @@ def store() -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def bucket(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """Yield a new bucket; this process and those of the test have their copies in one folder."""
-    with tempfile.TemporaryDirectory(prefix="k ") as scratch:  # short: sockets are made in it
-        monkeypatch.setenv("TMPDIR", scratch)
+def local_copies(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Yield the folder in which this process and those of the test have their copies."""
+    tmp_path_factory.getbasetemp()  # made where TMPDIR was before
+    with tempfile.TemporaryDirectory(prefix="k ") as folder:  # short: sockets are made in it
+        monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", None)
-        made = Bucket(store.files(), f"b-{uuid.uuid4().hex[:8]}", Path(scratch))
-        made.files.mkdir(made.name)
-        use_here(monkeypatch, store.endpoint)
-        yield made
+        yield Path(folder)
+
+
+@pytest.fixture
+def bucket(store: ObjectStore, local_copies: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Return a new bucket."""
+    made = Bucket(store.files(), f"b-{uuid.uuid4().hex[:8]}", local_copies)
+    made.files.mkdir(made.name)
+    use_here(monkeypatch, store.endpoint)
+    return made
 
 
 def use_here(monkeypatch: pytest.MonkeyPatch, endpoint: str, **chosen: float) -> None:

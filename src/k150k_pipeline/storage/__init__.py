@@ -8,7 +8,7 @@ and :mod:`ahead` fetches clips ahead of their use.
 from k150k_pipeline.storage.ahead import FetchedAhead
 from k150k_pipeline.storage.connection import Object, StoreError
 from k150k_pipeline.storage.copies import discard, fetched, make_folder, push, refresh, vacate
-from k150k_pipeline.storage.places import in_words, place, url_of
+from k150k_pipeline.storage.places import in_words, place, place_on_disk, url_of
 
 __all__ = [
     "FetchedAhead",
@@ -19,6 +19,7 @@ __all__ = [
     "in_words",
     "make_folder",
     "place",
+    "place_on_disk",
     "push",
     "refresh",
     "url_of",

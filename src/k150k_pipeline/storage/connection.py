@@ -314,7 +314,7 @@ def _make_file_system(scheme: str, credentials: Mapping[str, Any]) -> Any:
         import fsspec
     except ImportError:
         raise _missing(scheme, "fsspec") from None
-    options = dict(credentials) if isinstance(credentials, Mapping) else {}
+    options = dict(credentials)
     if scheme in ("s3", "s3a"):
         limits = {"connect_timeout": 10, "read_timeout": 20, "retries": {"max_attempts": 1}}
         options["config_kwargs"] = {**limits, **options.get("config_kwargs", {})}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,14 @@ _ANY_COPY = re.compile(r"[^\s'\"`(]*/k150k_store_\d+" + _COPY)
 def root() -> Path:
     """Return the folder of all copies and scratch of this user; ``TMPDIR`` says where it is."""
     return Path(tempfile.gettempdir()) / f"k150k_store_{os.getuid()}"
+
+
+class _Copy(type(Path())):  # type: ignore[misc]
+    """Path of a copy; on another machine, or for another user, it is that of the copy there."""
+
+    def __reduce__(self) -> tuple[Callable[[str], Path], tuple[str]]:
+        url = url_of(self)
+        return (Path, (str(self),)) if url is None else (place, (url,))
 
 
 def place(text: str) -> Path:
@@ -46,7 +55,19 @@ def place(text: str) -> Path:
             f"a URL of {scheme}:// has credentials in it: write them into "
             "conf/local/credentials.yml, and only bucket and key into the URL (docs/storage.md)"
         )
-    return root().joinpath(_OBJECTS, scheme, *parts)
+    return _Copy(root().joinpath(_OBJECTS, scheme, *parts))
+
+
+def place_on_disk(text: str) -> Path:
+    """Return the path of a file that must be on this disk.
+
+    Raises:
+        InputError: It is behind a URL.
+    """
+    path = place(text)
+    if url_of(path) is not None:
+        raise InputError(f"{text} must be a path of this machine: it cannot be in a store")
+    return path
 
 
 def url_of(path: Path) -> str | None:

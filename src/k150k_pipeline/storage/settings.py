@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any
 
+from k150k_pipeline.errors import InputError
+
 _VARIABLE = "K150K_STORE"
 
 
@@ -68,6 +70,16 @@ def credentials_from(read: ReadCredentials) -> None:
 
 
 def credentials_of(scheme: str, bucket: str) -> Mapping[str, Any]:
-    """Return the credentials of a bucket: those of its name, or of its scheme, or none."""
+    """Return the credentials of a bucket: those of its name, or of its scheme, or none.
+
+    Raises:
+        InputError: They are no names with values.
+    """
     known = _readers[0]() if _readers else {}
-    return known.get(f"{scheme}://{bucket}") or known.get(scheme) or {}
+    found = known.get(f"{scheme}://{bucket}") or known.get(scheme) or {}
+    if not isinstance(found, Mapping):
+        raise InputError(
+            f"the entry {scheme} of conf/local/credentials.yml has no names with values: write it "
+            "as in docs/storage.md"
+        )
+    return found
