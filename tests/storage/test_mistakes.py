@@ -71,6 +71,11 @@ def test_url_without_a_key_and_a_model_set_in_a_store(ready, bucket):
         ModelSetDataset(filepath="s3://bucket/models")
 
 
+def test_wrong_limit(ready, bucket):
+    text = said(ready, bucket.params(**{"store.lease_s": 1}))
+    assert "store.lease_s" in text and "from 5 to 3600" in text
+
+
 def test_second_run_on_an_output_is_refused_by_the_name_of_the_first(ready, bucket, monkeypatch):
     monkeypatch.setenv("K150K_LEASES", "{}")
     lock = lock_at(place(bucket.url("journal/run.lock")))
