@@ -87,8 +87,15 @@ class FaultProxy:
             self._seen[method, path] += 1
             self.requests.append(asked)
             fault = self.choose(asked)
+            if fault == "flip" and not is_object(asked):
+                fault = "cut"
             self.faults.update([fault] if fault else [])
             return fault
+
+
+def is_object(asked: Asked) -> bool:
+    """Return whether an answer is an object's bytes; listings have no checksum but that of TLS."""
+    return asked.method == "GET" and "?" not in asked.path
 
 
 class _Handler(BaseHTTPRequestHandler):
