@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from k150k_pipeline.datasets import JournalDataset
 from k150k_pipeline.errors import ClipError
 from k150k_pipeline.journal import Journal
-from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.journal.lock import RunLock, held
 from k150k_pipeline.journal.worker import ShardJournal
 from k150k_pipeline.status import KINDS, Runs, _entries, status_command
 from tests.conftest import KEDRO
@@ -59,7 +59,7 @@ def running(datasets):
     """Return a dataset whose lock is held, and the start of its run."""
     started_at = time.time() - 1000
     announce(datasets[0], started_at, 10)
-    with RunLock(datasets[0].lock_path).held():
+    with held(RunLock(datasets[0].lock_path)):
         yield datasets[0], started_at
 
 
@@ -129,7 +129,7 @@ def test_a_clock_that_was_set_back_gives_no_rate(datasets):
     announce(datasets[0], time.time() + 3600, 10)
     with datasets[0].journal.writer(0, "f", {}) as writer:
         writer.ok("x.mp4", 1, 0.1, {})
-    with RunLock(datasets[0].lock_path).held():
+    with held(RunLock(datasets[0].lock_path)):
         text = Runs([datasets[0]]).describe()
     assert "0.00 clips/s, ETA ?, 0.00 clips/s overall" in text
 

@@ -33,10 +33,12 @@ from k150k_pipeline.errors import (
     JournalError,
     LostRowsError,
     PersistentKillsError,
+    UnfetchedClipsError,
     WorkerDiedError,
 )
 from k150k_pipeline.hooks import ProjectHooks
 from k150k_pipeline.journal.lock import OutputInUseError
+from k150k_pipeline.storage import in_words
 from k150k_pipeline.suggest import unknown
 
 _EXPECTED = (
@@ -50,6 +52,7 @@ _EXPECTED = (
     OutputInUseError,
     ParameterValidationError,
     PersistentKillsError,
+    UnfetchedClipsError,
     WorkerDiedError,
 )
 DEFAULT_RUNNER = "k150k_pipeline.runners.ProcessRunner"
@@ -151,8 +154,8 @@ def _kedro_runners() -> list[str]:
 
 def _explain(error: Exception) -> str:
     if isinstance(error, FailureRateError):
-        return str(error)
-    text = str(error)
+        return in_words(str(error))
+    text = in_words(str(error))
     if isinstance(error, DatasetError):  # Kedro's have several lines, with hints at the end
         text = " ".join(text.split("Hint:")[0].split())
     return f"{text}{_kept()}"
@@ -160,7 +163,7 @@ def _explain(error: Exception) -> str:
 
 def _name_file(error: OSError) -> str:
     if isinstance(error, UnwritableError):
-        return str(error)
+        return in_words(str(error))
     return f"{error.filename}: {describe(error)}" if error.filename else describe(error)
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from kedro.config import OmegaConfigLoader
+import yaml
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from kedro.framework.project import settings
 from kedro.utils import find_config_file
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from k150k_pipeline.errors import InputError
+from k150k_pipeline.storage.settings import Settings, current, use
 
 PACKAGED_CONF = Path(__file__).parent / "conf"
 
@@ -67,3 +75,52 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if path.is_relative_to(packaged):
             return any(part.startswith(".") for part in path.relative_to(packaged).parts)
         return bool(super()._is_hidden(path_str))
+
+
+def use_stores(loader: ProjectConfigLoader, parameters: Mapping[str, Any]) -> None:
+    """Let this process, and those that it starts, use stores as a configuration says.
+
+    Args:
+        loader: What reads the configuration, also its credentials, when a store is used.
+        parameters: All parameters; a block ``store`` with mistakes has been refused before.
+    """
+    block = parameters.get("store") or {}
+    use(Settings(**block, conf_source=str(loader.conf_source), env=loader.env or ""))
+
+
+def read_credentials() -> Mapping[str, Any]:
+    """Return the credentials of the configuration that is in use, by scheme or bucket.
+
+    Each process reads them itself, so that they are in no message from one to another.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    where = current()
+    return _read_credentials(where.conf_source or str(settings.CONF_SOURCE), where.env)
+
+
+@cache
+def _read_credentials(conf_source: str, env: str) -> Mapping[str, Any]:
+    loader = ProjectConfigLoader(
+        conf_source=conf_source, env=env or None, **settings.CONFIG_LOADER_ARGS
+    )
+    return load_credentials(loader)
+
+
+def load_credentials(loader: ProjectConfigLoader) -> Mapping[str, Any]:
+    """Return the credentials that a loader reads; none if there are none.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    try:
+        return loader["credentials"]
+    except MissingConfigException:
+        return {}
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, AttributeError):
+        # The error may quote the file.
+        raise InputError(
+            f"{loader.conf_source} has credentials that cannot be read: correct its "
+            "credentials.yml (docs/storage.md has an example)"
+        ) from None

@@ -12,7 +12,7 @@ from kedro.config import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from k150k_pipeline.configuration import PACKAGED_CONF, ProjectConfigLoader
+from k150k_pipeline.configuration import PACKAGED_CONF, ProjectConfigLoader, load_credentials
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.explain import explain_parameters
 from k150k_pipeline.suggest import unknown, unknown_parameter
@@ -53,12 +53,14 @@ def check_configuration(loader: ProjectConfigLoader) -> None:
     """Refuse a configuration that cannot be read, and unknown or wrong parameters.
 
     Raises:
-        InputError: A file is broken, a parameter is unknown, or a value is not allowed.
+        InputError: A file is broken, also that of the credentials, a parameter is unknown, or a
+            value is not allowed.
     """
     try:
         parameters, _ = loader["parameters"], loader["catalog"]
     except _UNREADABLE as error:
         raise InputError(_explain(error, loader)) from error
+    load_credentials(loader)
     runtime = loader.runtime_params or {}
     blocks, entries = loader.as_written["parameters"], loader.as_written["catalog"]
     known = {str(key) for block in blocks for key in block}

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from k150k_pipeline.durable import sync_folder
+from k150k_pipeline.storage import push, vacate
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,9 @@ def set_aside(path: Path, reason: object, remedy: str) -> Path:
     """
     names = (path.with_name(f"{path.name}.damaged-{n}") for n in itertools.count(1))
     kept = next(name for name in names if not os.path.lexists(name))
+    push(path, kept, create=True)
     path.rename(kept)
+    vacate(path)
     sync_folder(path.parent)
     logger.warning(
         "%s is damaged (%s): %s. The old bytes are kept as %s",

@@ -13,6 +13,9 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+from k150k_pipeline.storage import discard, make_folder, push
+from k150k_pipeline.storage.lease import require_held
+
 _REMEDIES = {
     errno.ENOSPC: "Make room on the disk",
     errno.EDQUOT: "Make room within the quota, or have it raised",
@@ -75,14 +78,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it replaces ``path``.
 
     The file is synced, renamed, and its folder synced. On an exception ``path`` stays as it was
-    and the temporary file is removed. Temporary files of killed processes are removed too.
+    and the temporary file is removed. Temporary files of killed processes are removed too. An
+    object in a store is replaced by one put, before its copy is.
 
     Raises:
         UnwritableError: The folder cannot be written, or the disk is full.
+        StoreError: The store cannot be used.
     """
     temporary = _temporary(path)
     with naming(path, everything=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         for stale in path.parent.glob(f".{path.name}.*.tmp"):
             stale.unlink(missing_ok=True)
     try:
@@ -91,11 +96,18 @@ def replacing(path: Path) -> Iterator[Path]:
         with naming(path, everything=True):
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
+            require_held(path, lock_of(path))
+            push(temporary, path)
             temporary.replace(path)
             sync_folder(path.parent)
     finally:
         with suppress(OSError):  # the error that led here is the one to report
             temporary.unlink(missing_ok=True)
+
+
+def lock_of(path: Path) -> Path:
+    """Return the path of the lock of a file that is an output."""
+    return path.with_name(f".{path.name}.lock")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -127,6 +139,7 @@ def keep(path: Path) -> Path:
     kept = next(k for k in _second_names(path) if _is_kept_as(path, k) or _link(path, k))
     sync_file(kept)
     sync_folder(kept.parent)
+    _push_kept(kept)
     return kept
 
 
@@ -139,9 +152,14 @@ def is_kept(path: Path) -> bool:
 def move_aside(path: Path) -> Path:
     """Give a file another name as :func:`keep` does, and take the first one away."""
     kept = keep(path)
-    path.unlink()
+    discard(path)
     sync_folder(path.parent)
     return kept
+
+
+def _push_kept(kept: Path) -> None:
+    with suppress(FileExistsError):  # it was kept by a run that was killed before it went on
+        push(kept, kept, create=True)
 
 
 def _second_names(path: Path) -> Iterator[Path]:

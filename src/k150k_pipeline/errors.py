@@ -5,6 +5,9 @@ from __future__ import annotations
 KILLED = "killed"
 """Reason of a failure that is not the clip's: somebody ended the process that worked on it."""
 
+UNFETCHED = "not_fetched"
+"""Reason of a failure that is not the clip's: its store does not give it."""
+
 
 class ClipError(Exception):
     """One clip cannot be processed; the run goes on without it.
@@ -35,6 +38,10 @@ class InputError(ValueError):
 
 class FailureRateError(RuntimeError):
     """More clips failed than ``max_failure_rate`` allows; all outputs are written."""
+
+
+class UnfetchedClipsError(RuntimeError):
+    """Clips could not be fetched from their store; everything good is written."""
 
 
 class PersistentKillsError(RuntimeError):

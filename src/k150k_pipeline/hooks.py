@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -13,6 +13,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from k150k_pipeline.configuration import ProjectConfigLoader, use_stores
 from k150k_pipeline.datasets import (
     AtomicFileDataset,
     AtomicPlotlyDataset,
@@ -23,7 +24,7 @@ from k150k_pipeline.datasets import (
     ReportPageDataset,
 )
 from k150k_pipeline.errors import InputError
-from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.journal.lock import Lock, lock_at
 from k150k_pipeline.mos.finished import Finished
 from k150k_pipeline.pipeline_shape import set_shape
 from k150k_pipeline.pipelines.sample.hints import SAMPLE_REPORT, describe_sample
@@ -73,7 +74,7 @@ class ProjectHooks:
     """Locks the outputs of a run, and shows its progress."""
 
     def __init__(self) -> None:
-        self._locks: list[RunLock] = []
+        self._locks: list[Lock] = []
         self._reporter: ProgressReporter | None = None
         self.finished = Counter[str]()
         """Number of clips, folds and splits that the run has finished, counted when it ends."""
@@ -88,6 +89,7 @@ class ProjectHooks:
         parameters = context.config_loader["parameters"]
         _refuse_braces(parameters)
         set_shape(parameters)
+        use_stores(cast(ProjectConfigLoader, context.config_loader), parameters)
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -125,7 +127,7 @@ class ProjectHooks:
         shared = {journal.lock_path: shards_alone for journal in journals.values()}
         own = {file.lock_path: False for file in outputs if isinstance(file, AtomicFileDataset)}
         for path, is_shared in sorted({**own, **shared}.items()):
-            lock = RunLock(path, shared=is_shared)
+            lock = lock_at(path, shared=is_shared)
             lock.acquire()
             self._locks.append(lock)
 

@@ -25,6 +25,7 @@ from k150k_pipeline.journal.marks import read_begun
 from k150k_pipeline.journal.watch import JournalTail, Snapshot
 from k150k_pipeline.progress import RATE_WINDOW_S, duration, eta_at
 from k150k_pipeline.schemas.parameters import Corpus
+from k150k_pipeline.storage import in_words
 from k150k_pipeline.terminal import printable
 
 _FAILURES_SHOWN = 5
@@ -123,8 +124,8 @@ class Runs:
         runs = [run for number in numbers if (run := self._run_in(number)) is not None]
         if not runs:
             folders = dict.fromkeys(str(dataset.journal.folder) for dataset in self._datasets)
-            return f"No run has begun in {' or '.join(folders)}"
-        return "\n".join(text for _, text in sorted(runs, key=lambda run: -run[0]))
+            return in_words(f"No run has begun in {' or '.join(folders)}")
+        return in_words("\n".join(text for _, text in sorted(runs, key=lambda run: -run[0])))
 
     def _run_in(self, number: int) -> tuple[float, str] | None:
         """Return the start of the run in a journal, and its description; None if there is none."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.journal.lock import RunLock, held
 from k150k_pipeline.schemas.corpus import CORPUS_COLUMNS, CorpusRow
 from tests.conftest import Project
 from tests.support.http_server import Reply, ScriptedServer
@@ -333,7 +333,7 @@ def test_other_containers_and_suffixes(ingest, tiny_clips, make_clip):
 def test_one_download_at_a_time_into_a_drop(ingest, site):
     ingest.write_manifest(site.urls)
     lock = RunLock(ingest.drop / ".download-progress.json.lock")
-    with lock.held():
+    with held(lock):
         output = ingest.run(ok=False)
     assert "another run is working on this output" in output and site.server.requests == []
     ingest.run()

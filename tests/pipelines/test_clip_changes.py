@@ -37,22 +37,26 @@ def row(file: FileIdentity | None, at: float = 1.0, fingerprint: str = OWN) -> E
     return Entry("a.mp4", fingerprint, 1, at, 0.0, b"{}", None, file)
 
 
+def at(clip):
+    return lambda _: FileIdentity.unread(clip) if clip else None
+
+
 def look(journal, rows, clip, hashed=None) -> Changes:
     files = RowFiles({OWN})
     assert list(files.note(rows)) == rows
 
-    def note(path):
+    def note(name):
         if hashed is not None:
-            hashed.append(path)
-        return identify(path)
+            hashed.append(name)
+        return identify(clip)
 
-    return find_changes(files, {"a.mp4": clip} if clip else {}, journal, note)
+    return find_changes(files, at(clip), journal, note)
 
 
 def test_identity_is_that_of_the_file(clip):
     found = identify(clip)
     assert found.sha256 == hashlib.sha256(clip.read_bytes()).hexdigest()
-    assert found.is_at(clip.stat()) and found.size == 15
+    assert found.is_version(FileIdentity.unread(clip)) and found.size == 15
     assert FileIdentity.parse(found.as_dict()) == found
     for broken in (None, {}, [], {**found.as_dict(), "size": "15"}, {"sha256": ""}):
         assert FileIdentity.parse(broken) is None
@@ -120,7 +124,7 @@ def test_file_that_cannot_be_read_is_a_change(journal, clip):
     os.utime(clip, ns=(1, 1))
     files = RowFiles({OWN})
     list(files.note(rows))
-    found = find_changes(files, {"a.mp4": clip}, journal, lambda _: None)
+    found = find_changes(files, at(clip), journal, lambda _: None)
     assert found.changed == ["a.mp4"]
 
 

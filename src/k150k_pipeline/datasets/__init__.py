@@ -1,5 +1,6 @@
 """Kedro datasets that this project needs and kedro-datasets lacks."""
 
+from k150k_pipeline.configuration import read_credentials
 from k150k_pipeline.datasets.atomic import (
     AtomicCSVDataset,
     AtomicFileDataset,
@@ -9,7 +10,7 @@ from k150k_pipeline.datasets.atomic import (
     ReportCSVDataset,
 )
 from k150k_pipeline.datasets.card_file import DataCardDataset
-from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset
+from k150k_pipeline.datasets.clip_folder import ClipFolder, ClipFolderDataset, Clips, clip_folder
 from k150k_pipeline.datasets.extra_columns import ExtraColumnsDataset
 from k150k_pipeline.datasets.features_table import FeaturesDataset
 from k150k_pipeline.datasets.finished_parts import FinishedPartsDataset
@@ -19,6 +20,10 @@ from k150k_pipeline.datasets.model_set import ModelSet, ModelSetDataset
 from k150k_pipeline.datasets.report_page import AtomicPlotlyDataset, ReportPageDataset
 from k150k_pipeline.datasets.table_parts import TableParts, TablePartsDataset
 from k150k_pipeline.datasets.validated import ValidatedJSONDataset
+from k150k_pipeline.storage.settings import credentials_from
+
+# Whoever uses a dataset may need them; libraries below know no configuration.
+credentials_from(read_credentials)
 
 __all__ = [
     "AtomicCSVDataset",
@@ -29,6 +34,7 @@ __all__ = [
     "AtomicPlotlyDataset",
     "ClipFolder",
     "ClipFolderDataset",
+    "Clips",
     "DataCardDataset",
     "ExtraColumnsDataset",
     "FeaturesDataset",
@@ -42,4 +48,5 @@ __all__ = [
     "TableParts",
     "TablePartsDataset",
     "ValidatedJSONDataset",
+    "clip_folder",
 ]

@@ -17,27 +17,26 @@ from pandas.api.types import is_numeric_dtype
 
 from k150k_pipeline.datasets.loading import unreadable_as_dataset_error
 from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview, TablePreview
-from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
-from k150k_pipeline.durable import replacing, write_json
+from k150k_pipeline.datasets.saving import current, unwritable_as_dataset_error
+from k150k_pipeline.durable import lock_of, replacing, write_json
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.storage import in_words, place
 from k150k_pipeline.tables import open_table, quote_formula, unquote_formula
 
 
-def lock_of(path: Path) -> Path:
-    """Return the path of the lock of a file that is an output."""
-    return path.with_name(f".{path.name}.lock")
-
-
 class AtomicFileDataset(AbstractDataset[Any, Any]):
-    """Base of the datasets that are one local file; a relative path starts at the project."""
+    """Base of the datasets that are one file, on the disk or in a store.
+
+    A relative path starts at the project.
+    """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = place(filepath)
         self.metadata = metadata
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Where the file is; of one in a store, where its copy is."""
         return self._filepath
 
     @property
@@ -46,14 +45,16 @@ class AtomicFileDataset(AbstractDataset[Any, Any]):
         return lock_of(self._filepath)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": in_words(str(self._filepath))}
 
     def _exists(self) -> bool:
-        return self._filepath.is_file()
+        return current(self._filepath).is_file()
 
     def _no_table(self) -> TablePreview:
         """Return what kedro-viz shows of a table that no run has made yet."""
-        return TablePreview({"index": [0], "columns": [NOT_MADE], "data": [[str(self._filepath)]]})
+        return TablePreview(
+            {"index": [0], "columns": [NOT_MADE], "data": [[in_words(str(self._filepath))]]}
+        )
 
 
 class AtomicParquetDataset(AtomicFileDataset):
@@ -86,7 +87,7 @@ class AtomicParquetDataset(AtomicFileDataset):
 
     def _read(self) -> pa.Table:
         try:
-            return pq.read_table(self._filepath)
+            return pq.read_table(current(self._filepath))
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{self._filepath} does not exist: run the pipeline that makes it first"
@@ -123,7 +124,7 @@ class AtomicCSVDataset(AtomicFileDataset):
             DatasetError: The file does not exist or is not CSV, or a row has more cells than the
                 header.
         """
-        if not self._filepath.exists():
+        if not current(self._filepath).exists():
             raise DatasetError(
                 f"{self._filepath} does not exist: put it there, or give its path on the command "
                 "line (--params scores=…) or in conf/local/catalog.yml"
@@ -225,7 +226,7 @@ class AtomicJSONLinesDataset(AtomicFileDataset):
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         try:
-            with self._filepath.open("rb") as file:
+            with current(self._filepath).open("rb") as file:
                 for number, line in enumerate(file, start=1):
                     if line.strip():
                         yield self._parse(line, number)
@@ -261,7 +262,7 @@ class AtomicJSONDataset(AtomicFileDataset):
             DatasetError: The file does not exist, or is not JSON.
         """
         with unreadable_as_dataset_error(self._filepath, "JSON"):
-            return json.loads(self._filepath.read_text("utf-8"))
+            return json.loads(current(self._filepath).read_text("utf-8"))
 
     @unwritable_as_dataset_error()
     def save(self, data: Any) -> None:

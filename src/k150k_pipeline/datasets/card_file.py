@@ -8,8 +8,9 @@ from typing import Any
 from kedro.io import DatasetError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
-from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
+from k150k_pipeline.datasets.saving import current, keep_foreign, unwritable_as_dataset_error
 from k150k_pipeline.durable import write_text
+from k150k_pipeline.storage import place
 
 _MADE = "<!-- Made by k150k-pipeline: every extract run writes it anew. -->\n\n"
 
@@ -22,7 +23,7 @@ class DataCardDataset(AtomicFileDataset):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        path = Path(filepath)
+        path = place(filepath)
         super().__init__(
             filepath=str(path.with_name(f"{path.stem}.data_card.md")), metadata=metadata
         )
@@ -34,7 +35,7 @@ class DataCardDataset(AtomicFileDataset):
             DatasetError: The file does not exist, or is not UTF-8.
         """
         try:
-            return self._filepath.read_text("utf-8").removeprefix(_MADE)
+            return current(self._filepath).read_text("utf-8").removeprefix(_MADE)
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{self._filepath} does not exist: --pipelines=extract makes it"

@@ -14,6 +14,7 @@ from k150k_pipeline.datasets.atomic import AtomicParquetDataset
 from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
 from k150k_pipeline.schemas.features import METADATA_KEY
 from k150k_pipeline.schemas.parameters import ExtraColumn
+from k150k_pipeline.storage import place
 
 EXTRA_RULES: Mapping[str, str | int] = {"extra_columns": 1}
 """How the columns are read; a table has it in its metadata, and a record in its fingerprint."""
@@ -27,7 +28,7 @@ class ExtraColumnsDataset(AtomicParquetDataset):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        path = Path(filepath)
+        path = place(filepath)
         super().__init__(
             filepath=str(path.with_name(f"{path.stem}.extra.parquet")), metadata=metadata
         )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
 from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.mos.finished import Finished
+from k150k_pipeline.storage import place_on_disk
 
 
 class FinishedPartsDataset(AbstractDataset[Any, Finished]):
     """A folder of results that no run computes twice, loaded as :class:`Finished`."""
 
     def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(path)
+        self._folder = place_on_disk(path)
         self.metadata = metadata
 
     @property

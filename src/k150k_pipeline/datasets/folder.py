@@ -12,13 +12,14 @@ from kedro.io import AbstractDataset
 from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import write_text
+from k150k_pipeline.storage import in_words, place
 
 
 class FolderDataset(AbstractDataset[Mapping[str, str], Path]):
     """A folder, loaded as its path; saving writes small text files into it."""
 
     def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(path)
+        self._folder = place(path)
         self.metadata = metadata
 
     def load(self) -> Path:
@@ -36,7 +37,7 @@ class FolderDataset(AbstractDataset[Mapping[str, str], Path]):
         return JSONPreview(json.dumps(sorted(path.name for path in self._folder.glob("[!.]*"))))
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder)}
+        return {"path": in_words(str(self._folder))}
 
     def _exists(self) -> bool:
         return self._folder.is_dir()

@@ -12,6 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from k150k_pipeline.datasets.previews import JSONPreview
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.storage import in_words, place
 
 
 class JournalDataset(AbstractDataset[Any, Journal]):
@@ -32,8 +33,8 @@ class JournalDataset(AbstractDataset[Any, Journal]):
         also: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folder = Path(path)
-        self._output = Path(output["filepath"])
+        self._folder = place(path)
+        self._output = place(output["filepath"])
         self._also = tuple(self._folder.with_name(name) for name in also)
         self.metadata = metadata
 
@@ -67,7 +68,7 @@ class JournalDataset(AbstractDataset[Any, Journal]):
         return JSONPreview(json.dumps(contents))
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder), "output": str(self._output)}
+        return {"path": in_words(str(self._folder)), "output": in_words(str(self._output))}
 
     def _exists(self) -> bool:
         return True

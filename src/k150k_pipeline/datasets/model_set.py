@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kedro.io import DatasetError
 
@@ -16,6 +17,7 @@ from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview
 from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
 from k150k_pipeline.durable import naming, sync_folder
+from k150k_pipeline.storage import place_on_disk
 
 CURRENT, VERSIONS, SUMS = "current", "versions", "SHA256SUMS"
 _DIGITS = 16
@@ -42,6 +44,9 @@ class ModelSetDataset(AtomicFileDataset):
     the hash of its contents, so the same set saved twice is one version. ``filepath`` is the
     folder.
     """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath=str(place_on_disk(filepath)), metadata=metadata)
 
     @unwritable_as_dataset_error()
     def save(self, data: Mapping[str, bytes]) -> None:

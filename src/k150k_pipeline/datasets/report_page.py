@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k150k_pipeline.datasets.atomic import AtomicFileDataset, lock_of
+from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.loading import unreadable_as_dataset_error
 from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview, PlotlyPreview
-from k150k_pipeline.datasets.saving import keep_foreign, unwritable_as_dataset_error
-from k150k_pipeline.durable import write_text
+from k150k_pipeline.datasets.saving import current, keep_foreign, unwritable_as_dataset_error
+from k150k_pipeline.durable import lock_of, write_text
 from k150k_pipeline.reports.page import MADE
+from k150k_pipeline.storage import place
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # imported where a figure is made or read
@@ -30,9 +31,9 @@ class ReportPageDataset(AtomicFileDataset):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        page = Path(filepath).with_suffix(".html")
+        page = place(filepath).with_suffix(".html")
         super().__init__(filepath=str(page), metadata=metadata)
-        self.report = self._filepath.with_suffix(Path(filepath).suffix)
+        self.report = self._filepath.with_suffix(place(filepath).suffix)
 
     def load(self) -> str:
         """Return the HTML.
@@ -41,7 +42,7 @@ class ReportPageDataset(AtomicFileDataset):
             DatasetError: The file does not exist, or is not UTF-8.
         """
         with unreadable_as_dataset_error(self._filepath, "UTF-8"):
-            return self._filepath.read_text("utf-8")
+            return current(self._filepath).read_text("utf-8")
 
     @unwritable_as_dataset_error()
     def save(self, data: str) -> None:
@@ -68,7 +69,7 @@ class AtomicPlotlyDataset(AtomicFileDataset):
     def __init__(
         self, *, filepath: str, figure: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._report = Path(filepath)
+        self._report = place(filepath)
         folder = self._report.with_name(f"{self._report.stem}_figures")
         super().__init__(filepath=str(folder / f"{figure}.json"), metadata=metadata)
 
@@ -86,7 +87,7 @@ class AtomicPlotlyDataset(AtomicFileDataset):
         from plotly.io import from_json
 
         with unreadable_as_dataset_error(self._filepath, "a figure of plotly"):
-            return from_json(self._filepath.read_text("utf-8"))
+            return from_json(current(self._filepath).read_text("utf-8"))
 
     @unwritable_as_dataset_error()
     def save(self, data: Figure) -> None:

@@ -1,4 +1,4 @@
-"""What the datasets do alike before they write a file, and when it cannot be written."""
+"""What the datasets do alike before they read or write a file, and when they cannot."""
 
 from __future__ import annotations
 
@@ -10,8 +10,21 @@ from pathlib import Path
 from kedro.io import DatasetError
 
 from k150k_pipeline.durable import UnwritableError, keep, naming
+from k150k_pipeline.storage import StoreError, fetched
 
 logger = logging.getLogger(__name__)
+
+
+def current(path: Path) -> Path:
+    """Return a path that can be read: if it is of a store, after the object was fetched.
+
+    Raises:
+        DatasetError: The store cannot be used.
+    """
+    try:
+        return fetched(path)
+    except StoreError as error:
+        raise DatasetError(str(error)) from error
 
 
 def keep_foreign(path: Path, is_ours: Callable[[Path], bool]) -> None:
@@ -25,7 +38,7 @@ def keep_foreign(path: Path, is_ours: Callable[[Path], bool]) -> None:
         UnwritableError: It cannot be kept.
     """
     with naming(path):
-        if path.is_file() and not is_ours(path):
+        if fetched(path).is_file() and not is_ours(path):
             logger.warning("%s is kept as %s and replaced", path, keep(path).name)
 
 
@@ -40,5 +53,5 @@ def unwritable_as_dataset_error() -> Iterator[None]:
     """
     try:
         yield
-    except UnwritableError as error:
+    except (UnwritableError, StoreError) as error:
         raise DatasetError(str(error)) from error

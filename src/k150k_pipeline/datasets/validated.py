@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
 from k150k_pipeline.datasets.previews import NOT_MADE, JSONPreview
-from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
+from k150k_pipeline.datasets.saving import current, unwritable_as_dataset_error
 from k150k_pipeline.durable import write_json
 
 _REMEDY = "run the whole pipeline, not some of its nodes, to make it anew"
@@ -43,7 +43,7 @@ class ValidatedJSONDataset(AtomicFileDataset):
         # Not model_validate_json: its parser refuses file names that are not UTF-8.
         try:
             with _collector_paused():
-                return self._model.model_validate(json.loads(self._filepath.read_text("utf-8")))
+                return self._model.model_validate(self._document())
         except FileNotFoundError as error:
             raise DatasetError(f"{self._filepath} does not exist: {_REMEDY}") from error
         except ValidationError as error:
@@ -53,6 +53,9 @@ class ValidatedJSONDataset(AtomicFileDataset):
             raise DatasetError(f"{self._filepath} {problem}: {_REMEDY}") from error
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{self._filepath} is not JSON ({error}): {_REMEDY}") from error
+
+    def _document(self) -> Any:
+        return json.loads(current(self._filepath).read_text("utf-8"))
 
     @unwritable_as_dataset_error()
     def save(self, data: BaseModel) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from k150k_pipeline.download.failures import UNREACHABLE
+from k150k_pipeline.download.failures import UNFETCHED
 from k150k_pipeline.errors import ClipError, InputError
 
 Item = TypeVar("Item")
@@ -56,7 +56,7 @@ class NetworkWatch:
         Raises:
             InputError: The limit is reached.
         """
-        if error.reason not in UNREACHABLE:
+        if error.reason not in UNFETCHED:
             self.answered()
             self._give_up(name, error)
             return

@@ -12,7 +12,7 @@ import aiohttp
 from k150k_pipeline.download.guard import PrivateAddressError
 from k150k_pipeline.errors import ClipError
 
-UNREACHABLE = frozenset({"connection", "timeout", "name_unresolved"})
+UNFETCHED = frozenset({"connection", "timeout", "name_unresolved"})
 """Reasons in which no server answered, so that nothing is known about the clip."""
 
 _FORBIDDEN = (401, 403)

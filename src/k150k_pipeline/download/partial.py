@@ -13,6 +13,7 @@ from k150k_pipeline.download.failures import DownloadError, TransientError
 from k150k_pipeline.durable import sync_folder
 from k150k_pipeline.media.containers import HEAD_BYTES, examine, is_container
 from k150k_pipeline.media.hashing import checksum_mismatch
+from k150k_pipeline.storage import make_folder, push
 
 PART = ".part"
 NOTE = ".part.json"
@@ -67,7 +68,7 @@ class Partial:
     def begin(self, headers: Mapping[str, str]) -> None:
         """Begin an empty part for an answer with these headers."""
         self.discard()
-        self.target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.target.parent)
         self.path.touch()
         note = _validators(headers)
         if note and not headers.get("Content-Encoding"):
@@ -80,7 +81,7 @@ class Partial:
         self.path.unlink(missing_ok=True)
 
     def complete(self, content_type: str, checksum: str | None) -> None:
-        """Check the part, make it durable and rename it to its target.
+        """Check the part, make it durable and rename it to its target, or put it into its store.
 
         Raises:
             DownloadError: Reason ``not_video``: it is not a container that clips come in.
@@ -92,6 +93,7 @@ class Partial:
         _check_sum(self.path, checksum)
         with self.path.open("rb+") as file:
             os.fsync(file.fileno())
+        push(self.path, self.target)
         self.path.replace(self.target)
         sync_folder(self.target.parent)
         self._note.unlink(missing_ok=True)

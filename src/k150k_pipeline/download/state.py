@@ -9,6 +9,7 @@ from pathlib import Path
 
 from k150k_pipeline.durable import describe, write_text
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.storage import fetched
 
 FILE_NAME = ".download-progress.json"
 
@@ -90,7 +91,7 @@ class DownloadState:
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
     try:
-        states = json.loads(path.read_text("utf-8"))
+        states = json.loads(fetched(path).read_text("utf-8"))
         for name, state in states.items():
             if state["state"] not in ("done", "failed"):
                 raise ValueError(f"{name} has state {state['state']!r}")

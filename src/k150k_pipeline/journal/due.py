@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from k150k_pipeline.errors import KILLED
+from k150k_pipeline.errors import KILLED, UNFETCHED
 from k150k_pipeline.journal.precedence import ended_later
 from k150k_pipeline.journal.records import Entry, Failure
 
@@ -20,7 +20,8 @@ class Attempts:
 
     Attributes:
         fingerprint: Fingerprint of the run; failures under others are not counted.
-        attempts: Failed attempts per clip; those whose process was killed are not among them.
+        attempts: Failed attempts per clip; those whose process was killed, or whose store did not
+            give the clip, are not among them.
         kills: Attempts per clip whose process was killed from outside.
         failures: Last failure per clip.
     """
@@ -37,17 +38,24 @@ class Attempts:
         failure, ours = entry.failure, entry.fingerprint == self.fingerprint
         if failure is None or not ours:
             return
-        killed = failure.reason == KILLED
+        blameless = failure.reason in (KILLED, UNFETCHED)
         # A copy of the file has the same attempts, and so has a process that was taken for dead
         # and finished its shard all the same.
-        attempt = entry.clip, killed, entry.at if killed else entry.attempt
+        attempt = entry.clip, blameless, entry.at if blameless else entry.attempt
         if attempt in self._counted:
             return
         self._counted.add(attempt)
-        (self.kills if killed else self.attempts)[entry.clip] += 1
+        self._count(entry.clip, failure)
         if ended_later(entry, self._last.get(entry.clip)):
             self.failures[entry.clip] = failure
             self._last[entry.clip] = entry
+
+    def _count(self, clip: str, failure: Failure) -> None:
+        """Count a failed attempt, if it is one of the clip."""
+        if failure.reason == KILLED:
+            self.kills[clip] += 1
+        elif failure.reason != UNFETCHED:
+            self.attempts[clip] += 1
 
     def given_up(self, clip: str, max_attempts: int) -> bool:
         """Tell whether a clip has failed, or was killed, too often to be tried again."""

@@ -7,16 +7,20 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from k150k_pipeline.durable import describe, write_whole
 from k150k_pipeline.errors import InputError
+from k150k_pipeline.storage import url_of
+from k150k_pipeline.storage.lease import HeldByAnotherError, Lease, read_lease
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +31,75 @@ _MOST_BYTES = 65536
 
 class OutputInUseError(RuntimeError):
     """Another run holds the output."""
+
+
+class Lock(Protocol):
+    """A lock of a run on one output."""
+
+    def acquire(self) -> None:
+        """Take the lock; raises as :class:`RunLock` does."""
+
+    def release(self) -> None:
+        """Release the lock, if it is held."""
+
+
+def lock_at(path: Path, *, shared: bool = False) -> Lock:
+    """Return the lock of a path: a lock of the kernel, or a lease if it is in a store.
+
+    Args:
+        path: The path.
+        shared: Whether others may share it; nobody shares a lease.
+    """
+    url = url_of(path)
+    return RunLock(path, shared=shared) if url is None else StoreLock(url)
+
+
+@contextmanager
+def held(lock: Lock) -> Iterator[None]:
+    """Hold a lock within the block; raises as its ``acquire`` does."""
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class StoreLock:
+    """A lock in a store; see :mod:`k150k_pipeline.storage.lease`.
+
+    A run that loses it is stopped, as by Ctrl-C.
+
+    Args:
+        url: URL of the lock.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lease = Lease(url, _holder(), self._stop)
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            OutputInUseError: Another run holds it; the message names host and process.
+            StoreError: The store cannot be used.
+        """
+        try:
+            self._lease.acquire()
+        except HeldByAnotherError as error:
+            raise OutputInUseError(_describe(self._url, error.holder)) from None
+
+    def release(self) -> None:
+        """Release the lock, if it is held."""
+        self._lease.release()
+
+    def _stop(self) -> None:
+        logger.error(
+            "%s: the lock could not be renewed in time, and another run may have it now. This run "
+            "stops; what it has finished is kept",
+            self._url,
+        )
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 class RunLock:
@@ -83,15 +156,6 @@ class RunLock:
             f"{describe(error)}"
         )
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock within the block; raises as :meth:`acquire` does."""
-        self.acquire()
-        try:
-            yield
-        finally:
-            self.release()
-
     def release(self) -> None:
         """Release the lock, if it is held."""
         if self._descriptor is not None:
@@ -102,11 +166,13 @@ class RunLock:
             self._descriptor = None
 
 
-def read_holder(path: Path) -> dict[str, object] | None:
+def read_holder(path: Path) -> Mapping[str, object] | None:
     """Return host, process and command of a lock's holder; None if no process holds it.
 
     The lock is only looked at, so that a run that starts meanwhile is never refused.
     """
+    if (url := url_of(path)) is not None:
+        return read_lease(url)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -149,7 +215,7 @@ def _read(descriptor: int) -> dict[str, object]:
     return holder if isinstance(holder, dict) else {}
 
 
-def _describe(path: Path, holder: dict[str, object]) -> str:
+def _describe(path: Path | str, holder: Mapping[str, object]) -> str:
     return (
         f"another run is working on this output: process {holder.get('pid', 'unknown')} on host "
         f"{holder.get('host', 'unknown')} since {holder.get('since', 'unknown')} "

@@ -12,6 +12,7 @@ from typing import Any
 
 from k150k_pipeline.durable import describe, write_text, write_whole
 from k150k_pipeline.errors import JournalError
+from k150k_pipeline.storage import make_folder
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class StartMark:
         return json.dumps(fields, ensure_ascii=False) + "\n"
 
     def _own_file(self, line: str) -> int:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         if self.files:
             # A process that was taken for dead may live on where nobody sees it. What it writes
             # goes into the file that this one takes the place of.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,6 +14,8 @@ import numpy as np
 from k150k_pipeline.journal.files import opened, read_header
 from k150k_pipeline.journal.handle import TAKEN_OVER, Journal
 from k150k_pipeline.journal.records import decode_entry
+
+_ASK_EVERY_S = 10.0
 
 
 @dataclass
@@ -62,6 +66,7 @@ class JournalTail:
         self._journal = journal
         self._offsets: dict[Path, int] = {}
         self.seen = Snapshot()
+        self._asked_at = -math.inf
         if skip_existing:
             self._offsets = {path: path.stat().st_size for path in journal.files()}
 
@@ -71,7 +76,7 @@ class JournalTail:
         Raises:
             JournalError: A file with new lines cannot be opened, or has another format.
         """
-        for path in self._journal.files():
+        for path in self._files():
             taken_over = path.name.startswith(TAKEN_OVER)
             for line in self._new_lines(path):
                 self._count(line, path.name, taken_over)
@@ -80,6 +85,13 @@ class JournalTail:
     def is_outdated(self) -> bool:
         """Return whether lines that were read are gone, as after the journal was removed."""
         return any(_size(path) < offset for path, offset in self._offsets.items())
+
+    def _files(self) -> list[Path]:
+        """Return the files of the journal; a store is asked for new ones now and then."""
+        asks = time.monotonic() >= self._asked_at + _ASK_EVERY_S
+        if asks:
+            self._asked_at = time.monotonic()
+        return self._journal.files(current=asks)
 
     def _new_lines(self, path: Path) -> list[bytes]:
         offset = self._offsets.get(path, 0)

@@ -15,6 +15,7 @@ from k150k_pipeline.journal.handle import Journal
 from k150k_pipeline.journal.marks import StartMark
 from k150k_pipeline.journal.records import Failure, Payload
 from k150k_pipeline.media.identity import FileIdentity
+from k150k_pipeline.storage import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +66,10 @@ class ShardJournal:
     def __init__(
         self, journal: Journal, shard: int, fingerprint: str, scoring: Mapping[str, Any], run: str
     ) -> None:
-        self._writer = journal.writer(shard, fingerprint, scoring)
+        self._writer = journal.writer(shard, fingerprint, scoring, run)
         self._mark = StartMark(journal.run_folder / f"started_{shard:04d}.json", run)
-        self.earlier = {entry.clip: entry for entry in journal.entries_in(self._mark.files)}
+        own = journal.entries_of(shard, run, self._mark.files)
+        self.earlier = {entry.clip: entry for entry in own}
         self._seen: list[Failure | None] = [entry.failure for entry in self.earlier.values()]
         self._mark.open(self._writer.name)
 
@@ -75,8 +77,10 @@ class ShardJournal:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._writer.__exit__(*error)
-        self._mark.close()
+        try:
+            self._writer.__exit__(*error)
+        finally:
+            self._mark.close()
 
     @property
     def interrupted(self) -> str:
@@ -91,6 +95,10 @@ class ShardJournal:
         if self._mark.losses < _TRIES:
             return None
         return ClipError("worker", KILLED, f"{detail}, {self._mark.losses} times")
+
+    def to_do(self, clips: Iterable[str]) -> list[str]:
+        """Return those of a shard's clips that are still to be opened."""
+        return [clip for clip in clips if clip not in self.earlier and clip != self.interrupted]
 
     def begin(self, clip: str) -> None:
         """Note that a clip is begun; raises as :class:`StartMark` does."""
@@ -117,7 +125,7 @@ class ShardJournal:
         file: FileIdentity | None = None,
     ) -> None:
         """Record a clip that could not be processed; see :class:`JournalWriter`."""
-        failure = Failure(error.stage, error.reason, error.detail)
+        failure = Failure(error.stage, error.reason, in_words(error.detail))
         self._writer.failed(clip, attempt, seconds, failure, file)
         self._seen.append(failure)
 

@@ -18,7 +18,8 @@ class FileIdentity:
 
     Attributes:
         size: Bytes of the file.
-        mtime_ns: When the file last changed, in nanoseconds since the epoch.
+        mtime_ns: When the file last changed, in nanoseconds since the epoch. Of a clip in a store
+            the seconds are that; the digits below a second are made of its entity tag.
         sha256: SHA-256 of its bytes, in hexadecimal digits; empty if they were not read.
     """
 
@@ -26,9 +27,9 @@ class FileIdentity:
     mtime_ns: int
     sha256: str
 
-    def is_at(self, status: os.stat_result) -> bool:
+    def is_version(self, other: FileIdentity) -> bool:
         """Return whether a file has this size and this time of change."""
-        return (self.size, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
 
     @classmethod
     def unread(cls, path: Path) -> Self | None:

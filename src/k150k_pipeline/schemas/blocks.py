@@ -16,6 +16,7 @@ from k150k_pipeline.schemas.parameters import (
     ExtractParameters,
     Parameters,
     SampleParameters,
+    StoreParameters,
     VmafParameters,
 )
 
@@ -28,5 +29,6 @@ BLOCKS: Mapping[str, type[Parameters]] = {
     "mos_head": MosHeadParameters,
     "predict": PredictParameters,
     "protocol": ProtocolParameters,
+    "store": StoreParameters,
     "sample": SampleParameters,
 }

@@ -326,6 +326,37 @@ class ExtractParameters(Parameters):
         return self
 
 
+class StoreParameters(Parameters):
+    """Block ``store``: how files behind a URL, such as ``s3://bucket/key``, are read and written.
+
+    It has no effect on files of this machine, nor on what is written (docs/storage.md).
+    """
+
+    prefetch_clips: Annotated[int, Field(ge=1, le=256, json_schema_extra={"unit": "clips"})] = 4
+    """Most clips that a worker has on its disk or fetches ahead. Change it when workers wait for
+    clips: raise it."""
+
+    prefetch_mb: Annotated[int, Field(ge=1, json_schema_extra={"unit": "MiB"})] = 512
+    """Most MiB of clips that a worker has on its disk. A larger clip is there alone. Change it when
+    the disk behind ``TMPDIR`` is small."""
+
+    segment_clips: Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"unit": "clips"})] = 50
+    """Most finished clips of a worker that are in no object yet. So many are lost when its machine
+    is. Change it when clips take long: lower it."""
+
+    segment_s: Seconds = 20.0
+    """Most time for which a finished clip is in no object. Change it when requests
+    are dear: raise it."""
+
+    lease_s: Annotated[float, Field(ge=5, le=3600, json_schema_extra={"unit": "seconds"})] = 60.0
+    """Time without renewal after which a lock may be taken over. Change it
+    when the network is away for longer: raise it."""
+
+    patience_s: Seconds = 120.0
+    """Time for which a request that fails is made again. Change it when the store is away for
+    longer: raise it."""
+
+
 class SampleParameters(Parameters):
     """Block ``sample``: the synthetic drop that ``--env=sample`` makes for itself.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,15 @@ from k150k_pipeline.durable import write_text
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.journal import Entry, Journal
 from k150k_pipeline.media.identity import FileIdentity
+from k150k_pipeline.storage import fetched
 
 logger = logging.getLogger(__name__)
 
 OnClipChange = Literal["rescore", "refuse", "keep"]
-Identify = Callable[[Path], FileIdentity | None]
+Look = Callable[[str], FileIdentity | None]
+"""Returns size and time of change of a clip's file; None where that is not there."""
+
+Identify = Callable[[str], FileIdentity | None]
 """Hashes a clip; None if it cannot be read."""
 
 _FILE = "same_bytes.jsonl"
@@ -64,9 +67,7 @@ class RowFiles:
             yield entry
 
 
-def find_changes(
-    files: RowFiles, clips: Mapping[str, Path], journal: Journal, identify: Identify
-) -> Changes:
+def find_changes(files: RowFiles, look: Look, journal: Journal, identify: Identify) -> Changes:
     """Compare the clips on the disk with the files that their rows were made from.
 
     A clip is hashed only if its size is that of such a file and its time of change is not. Hashes
@@ -74,22 +75,21 @@ def find_changes(
 
     Args:
         files: Files of the rows.
-        clips: Paths of the clips on the disk; of others the latest rows count.
+        look: Looks at a clip; of those that are not there the latest rows count.
         journal: The journal.
         identify: Hashes a clip.
     """
     changes, seen = Changes(), SameBytes(journal)
     for clip, made in files.by_clip.items():
         known = [file for _, file in made if file is not None]
-        path = clips.get(clip)
-        status = None if path is None else _status(path)
+        there = look(clip)
         if not known:
-            changes.unknown += status is not None
+            changes.unknown += there is not None
             continue
-        if path is None or status is None:
+        if there is None:
             present: str | None = max((at, file.sha256) for at, file in made if file)[1]
         else:
-            present = _present(clip, [*known, *seen.of(clip)], status, path, identify, seen)
+            present = _present(clip, [*known, *seen.of(clip)], there, identify, seen)
         digests = {file.sha256 if file else _UNRECORDED for _, file in made}
         if others := digests - {present}:
             changes.superseded[clip] = sorted(others)
@@ -162,18 +162,17 @@ class SameBytes:
 def _present(
     clip: str,
     known: list[FileIdentity],
-    status: os.stat_result,
-    path: Path,
+    there: FileIdentity,
     identify: Identify,
     seen: SameBytes,
 ) -> str | None:
     """Return the SHA-256 of a clip's present bytes; None if they are none of those known."""
     for file in known:
-        if file.is_at(status):
+        if file.is_version(there):
             return file.sha256
-    if all(file.size != status.st_size for file in known):
+    if all(file.size != there.size for file in known):
         return None
-    found = identify(path)
+    found = identify(clip)
     if found is None or found.sha256 not in {file.sha256 for file in known}:
         return None
     seen.add(clip, found)
@@ -184,17 +183,10 @@ def _digest(entry: Entry) -> str:
     return entry.file.sha256 if entry.file else _UNRECORDED
 
 
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:
-        return None
-
-
 def _read_notes(path: Path) -> Iterator[tuple[str, FileIdentity]]:
     """Yield the notes in a file; what cannot be read costs a hash."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = fetched(path).read_bytes().splitlines()
     except OSError:
         return
     for line in lines:

@@ -8,7 +8,12 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from k150k_pipeline.errors import FailureRateError, PersistentKillsError
+from k150k_pipeline.errors import (
+    UNFETCHED,
+    FailureRateError,
+    PersistentKillsError,
+    UnfetchedClipsError,
+)
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Attempts
 
@@ -79,9 +84,11 @@ def judge(report: Report, journal: Journal, parameters: Tolerant, *, block: str)
         block: Name of their block.
 
     Raises:
+        UnfetchedClipsError: Clips have no row because their store did not give them.
         FailureRateError: More clips failed than ``max_failure_rate`` of the block allows.
         PersistentKillsError: Clips have no row because their process was killed each time.
     """
+    check_unfetched(report, journal.output)
     limit = parameters.max_failure_rate
     if report["failure_rate"] > limit:
         rows, failed = report["counts"]["rows"], report["counts"]["failed"]
@@ -91,6 +98,21 @@ def judge(report: Report, journal: Journal, parameters: Tolerant, *, block: str)
             f"good rows are in {journal.output}"
         )
     check_kills(report, journal.output)
+
+
+def check_unfetched(report: Report, output: object) -> None:
+    """End a run to which a store did not give all clips.
+
+    Raises:
+        UnfetchedClipsError: There is such a clip; everything good is written.
+    """
+    by_reason = report["failures_by_reason"].items()  # of ingest with the stage before a slash
+    if unfetched := sum(n for key, n in by_reason if key.rpartition("/")[2] == UNFETCHED):
+        raise UnfetchedClipsError(
+            f"{unfetched} clips have no row because their store did not give them (the failures "
+            f"table has them as {UNFETCHED}; no attempt of theirs is counted). Run the same "
+            f"command again once it answers. All other rows are in {output}"
+        )
 
 
 def check_kills(report: Report, output: object) -> None:

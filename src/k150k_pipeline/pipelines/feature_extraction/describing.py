@@ -79,7 +79,7 @@ def _is_current(entry: Entry, clips: ClipFolder, extract: ExtractParameters) -> 
     """Return whether a clip is the file that was read; one that is gone counts as that."""
     if entry.file is None or extract.on_clip_change == "keep":
         return True
-    present = FileIdentity.unread(clips.find(entry.clip))
+    present = clips.unread(entry.clip)
     return present is None or present == entry.file
 
 
@@ -149,13 +149,16 @@ def _read_all(
     ):
 
         def read(name: str) -> Reading | ClipError:
-            path = clips.find(name)
-            file = FileIdentity.unread(path)
-            task = ClipTask("probe", path, extract.probe_timeout_s)
-            try:
-                facts = try_again_when_killed(lambda _: helpers.call(task, read_extra, path), name)
-            except ClipError as error:
-                return error
+            with clips.at_hand() as here:
+                try:
+                    path = here.find(name)
+                    file = FileIdentity.unread(path)
+                    task = ClipTask("probe", path, extract.probe_timeout_s)
+                    facts = try_again_when_killed(
+                        lambda _: helpers.call(task, read_extra, path), name
+                    )
+                except ClipError as error:
+                    return error
             return facts, file
 
         try:

@@ -28,6 +28,7 @@ from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
 from k150k_pipeline.pipelines.feature_extraction.outputs import PACKAGE
 from k150k_pipeline.schemas.features import METADATA_KEY
 from k150k_pipeline.schemas.parameters import ExtractParameters
+from k150k_pipeline.storage import discard
 from k150k_pipeline.tables import is_table
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def settle_staging(journal: Journal, clips: Callable[[], Iterable[str]]) -> None
             _write_further_columns(path, _columns_of_staging(path, file), journal.output)
             logger.warning("%s is kept as %s", path, move_aside(path).name)
         else:
-            path.unlink()
+            discard(path)
 
 
 def _holds_more(

@@ -213,16 +213,17 @@ def score_shard(
         refuse_other_scoring(plan, _scoring_here(decided, extract.plan))
     scorer = IsolatedScorer(decided, extract.memory_limit_mb, extract.probe_timeout_s)
 
-    def process(name: str) -> Payload:
-        clip = scorer.probe(clips.find(name))
-        if extract.small_clips == "fail":
-            refuse_small(clip)
-        return to_payload(scorer.score(clip, PLANS[extract.plan]))
+    with shard_journal(journal, plan, shard) as lines, clips.at_hand(lines.to_do(names)) as here:
 
-    def identify(name: str) -> FileIdentity:
-        return scorer.identify_file(clips.find(name))
+        def process(name: str) -> Payload:
+            clip = scorer.probe(here.find(name))
+            if extract.small_clips == "fail":
+                refuse_small(clip)
+            return to_payload(scorer.score(clip, PLANS[extract.plan]))
 
-    with shard_journal(journal, plan, shard) as lines:
+        def identify(name: str) -> FileIdentity:
+            return scorer.identify_file(here.find(name))
+
         return work_through(names, process, lines, attempts, identify)
 
 
@@ -317,6 +318,7 @@ def _gather(
     extract: ExtractParameters,
     sidecar: Sidecar | None,
 ) -> Gathered:
+    journal.fetch_output()
     return gather(
         plan, wanted, journal, lambda table: outputs.join_sidecar(table, sidecar, extract)
     )
@@ -368,6 +370,7 @@ def account_for_clips(
     Raises:
         LostRowsError: The parquet is not what was written; the checkpoint stays as it is.
     """
+    journal.fetch_output()
     table, rows = read_back(journal.output, CLIPS_ON_PAGE)
     if rows != report["counts"]["rows"]:
         raise LostRowsError(

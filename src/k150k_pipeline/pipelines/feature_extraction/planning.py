@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ def read_past(
             ``refuse``; or a file beside the output has rows that do not fit; or clips have
             changed, and ``extract.on_clip_change`` is ``refuse``.
     """
+    journal.fetch_output()
     repair_output(journal)
     damage = Damage(torn=journal.cut_torn_lines())
     taken = take_over(journal, extract)
@@ -112,37 +113,19 @@ def compare_files(
 ) -> Changes:
     """Compare clips with the files of their rows; with ``extract.on_clip_change=keep`` none."""
     kept = extract.on_clip_change == "keep"
-    paths: Mapping[str, Path] = {} if kept else _Paths(present, clips)
+    with clips.at_hand() as here:
 
-    def identify(path: Path) -> FileIdentity | None:
-        try:
-            return scorer.identify_file(path)
-        except ClipError as error:
-            logger.warning("A clip whose time has changed cannot be compared: %s", error)
-            return None
+        def identify(name: str) -> FileIdentity | None:
+            try:
+                return scorer.identify_file(here.find(name))
+            except ClipError as error:
+                logger.warning("A clip whose time has changed cannot be compared: %s", error)
+                return None
 
-    return find_changes(files, paths, journal, identify)
+        def look(name: str) -> FileIdentity | None:
+            return clips.unread(name) if not kept and name in present else None
 
-
-class _Paths(Mapping[str, Path]):
-    """The paths of clips by name, each looked for when it is asked for."""
-
-    def __init__(self, present: Collection[str], clips: ClipFolder) -> None:
-        self._present, self._clips = present, clips
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._present
-
-    def __getitem__(self, name: str) -> Path:
-        if name not in self._present:
-            raise KeyError(name)
-        return self._clips.find(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._present)
-
-    def __len__(self) -> int:
-        return len(self._present)
+        return find_changes(files, look, journal, identify)
 
 
 def match_labels(

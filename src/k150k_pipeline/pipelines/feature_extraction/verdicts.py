@@ -8,6 +8,7 @@ from typing import Any
 from k150k_pipeline.damaged import set_aside
 from k150k_pipeline.durable import write_text
 from k150k_pipeline.journal import Journal
+from k150k_pipeline.storage import fetched
 
 _FILE = "verified.jsonl"
 
@@ -22,7 +23,7 @@ def read_verdicts(journal: Journal) -> Verdicts:
     """
     path = journal.folder / _FILE
     try:
-        parsed = [_parse(line) for line in path.read_bytes().splitlines()]
+        parsed = [_parse(line) for line in fetched(path).read_bytes().splitlines()]
     except FileNotFoundError:
         return {}
     verdicts: Verdicts = {}

@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 
-from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.datasets import ClipFolder, Clips
 from k150k_pipeline.errors import ClipError, InputError
 from k150k_pipeline.schemas.parameters import ExtractParameters
 from k150k_pipeline.vmaf.isolated_scoring import IsolatedScorer
@@ -48,7 +48,9 @@ def verify_on(
     agreed: list[str] = []
     tries = min(len(due), _TRIES_PER_CLIP * extract.verify_clips)
     for name in random.Random(extract.verify_seed).sample(due, tries):
-        if _plans_agree(scorer, clips, name, extract, tolerances):
+        with clips.at_hand() as here:
+            agree = _plans_agree(scorer, here, name, extract, tolerances)
+        if agree:
             agreed.append(name)
             logger.info("Verified %d of %d clips: the plans agree on %s", len(agreed), wanted, name)
         if len(agreed) == wanted:
@@ -60,7 +62,7 @@ def verify_on(
 
 def _plans_agree(
     scorer: IsolatedScorer,
-    clips: ClipFolder,
+    clips: Clips,
     name: str,
     extract: ExtractParameters,
     tolerances: Mapping[str, float],

@@ -90,17 +90,18 @@ def sweep_shard(
         EngineError: The engine of this machine is missing, or is not that of the plan.
     """
     decided = plan.with_engine(vmaf)
-    if clips_here := deal(plan.due, shard, shards):
+    if due := deal(plan.due, shard, shards):
         adapter = make_adapter(fr_from_nr, decided, plan.run_id)
         refuse_other_scoring(plan, planning.describe(adapter, fr_from_nr))
 
-    def process(name: str) -> Payload:
-        clip = plan.clips[name]
-        row = NrInputRow(name, clips.find(name), clip.mos, clip.sha256)
-        return sweep_isolated(row, fr_from_nr, decided, plan.run_id)
+    with shard_journal(journal, plan, shard) as lines, clips.at_hand(lines.to_do(due)) as here:
 
-    with shard_journal(journal, plan, shard) as lines:
-        return work_through(clips_here, process, lines, plan.attempts)
+        def process(name: str) -> Payload:
+            clip = plan.clips[name]
+            row = NrInputRow(name, here.find(name), clip.mos, clip.sha256)
+            return sweep_isolated(row, fr_from_nr, decided, plan.run_id)
+
+        return work_through(due, process, lines, plan.attempts)
 
 
 def merge_fr(
@@ -147,6 +148,7 @@ def account_for_rows(
     Raises:
         LostRowsError: The corpus is not what was written.
     """
+    journal.fetch_output()
     sweeps = read_sweeps(_read_rows(journal))
     if len(sweeps.crf) != report["counts"]["fr_rows"]:
         raise LostRowsError(

@@ -19,6 +19,7 @@ from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.ingest.plan import DropLabels
 from k150k_pipeline.pipelines.ingest.probing import probe_clip
 from k150k_pipeline.schemas.ingest import IngestParameters
+from k150k_pipeline.storage import place, url_of
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def fetch_all(
             state.flush()
     for index, folder in enumerate(labels.folders):
         downloaded = {n for n, label in labels.rows.items() if label.url and label.folder == index}
-        remove_parts(Path(folder), downloaded)
+        remove_parts(place(folder), downloaded)
     return lines.tally()
 
 
@@ -75,7 +76,7 @@ class _Fetcher:
 
     async def _handle(self, name: str) -> None:
         label = self._labels.rows[name]
-        path = Path(self._labels.folders[label.folder]) / name
+        path = place(self._labels.folders[label.folder]) / name
         started = time.perf_counter()
         try:
             await self._downloader.fetch(label.url, path, label.checksum or None)
@@ -86,6 +87,8 @@ class _Fetcher:
         self._watch.answered()
         self._state.done(name)
         await self._probe(name, path, started, FileIdentity.unread(path))
+        if url_of(path) is not None:
+            path.unlink(missing_ok=True)
 
     async def _probe(
         self, name: str, path: Path, started: float, file: FileIdentity | None

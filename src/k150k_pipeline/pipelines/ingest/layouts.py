@@ -7,7 +7,9 @@ from pathlib import Path
 
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.schemas.ingest import IngestParameters
+from k150k_pipeline.storage import refresh
 
+_NOTHING = "\0"
 _1K_CLIPS, _1K_TABLES = "KoNViD_1k_videos", "KoNViD_1k_metadata"
 _1K_ATTRIBUTES = ("KoNViD_1k_attributes.csv", "KoNViD_1k_mos.csv")
 
@@ -45,6 +47,8 @@ def find_layout(drop: Path, ingest: IngestParameters) -> Layout:
     """
     if ingest.manifest_csv is not None:
         return _manifest(drop, ingest.manifest_csv)
+    for folder in _1k_folders(drop):
+        refresh(folder, end=".csv", immutable=_NOTHING)
     if not drop.is_dir():
         raise InputError(
             f"the drop {drop} does not exist: put the corpus there, or name its folder with "

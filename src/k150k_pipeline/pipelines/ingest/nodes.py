@@ -14,11 +14,12 @@ from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.isolation import own_helper
 from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
-from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.journal.lock import held, lock_at
 from k150k_pipeline.journal.worker import Tally, work_through
 from k150k_pipeline.pipelines.clipwise import (
     Report,
     check_kills,
+    check_unfetched,
     deal,
     facts_of_page,
     shard_journal,
@@ -27,11 +28,12 @@ from k150k_pipeline.pipelines.clipwise import (
 from k150k_pipeline.pipelines.ingest import fetching, outputs, planning
 from k150k_pipeline.pipelines.ingest.layouts import find_layout
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan
-from k150k_pipeline.pipelines.ingest.probing import probe_clip
+from k150k_pipeline.pipelines.ingest.probing import at_hand, probe_clip
 from k150k_pipeline.pipelines.ingest.reading import read_tables
 from k150k_pipeline.reports import Page, published
 from k150k_pipeline.reports.ingest import FIGURES, Ingested, corpus_frame, ingest_page
 from k150k_pipeline.schemas.ingest import IngestParameters
+from k150k_pipeline.storage import in_words
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # imported where a figure is made
@@ -92,9 +94,9 @@ def fetch_clips(
         OutputInUseError: Another run downloads into the same drop.
     """
     state = DownloadState(planning.state_path(drop, ingest))
-    lock = RunLock(state.path.with_name(f"{state.path.name}.lock"))
+    lock = lock_at(state.path.with_name(f"{state.path.name}.lock"))
     with (
-        lock.held() if plan.fetch else nullcontext(),
+        held(lock) if plan.fetch else nullcontext(),
         shard_journal(journal, plan, _FETCH_SHARD) as lines,
     ):
         return fetching.fetch_all(plan.fetch, labels, state, lines, ingest)
@@ -116,13 +118,14 @@ def probe_shard(
     """
     helper = own_helper(ingest.memory_limit_mb)
 
-    def process(name: str) -> Payload:
-        label = labels.rows[name]
-        path = Path(labels.folders[label.folder]) / name
-        return probe_clip(helper, path, ingest, label.checksum).as_payload()
+    due = deal(plan.probe, shard, shards)
+    with shard_journal(journal, plan, shard) as lines, at_hand(labels, lines.to_do(due)) as here:
 
-    with shard_journal(journal, plan, shard) as lines:
-        return work_through(deal(plan.probe, shard, shards), process, lines, {})
+        def process(name: str) -> Payload:
+            checksum = labels.rows[name].checksum
+            return probe_clip(helper, here.find(name), ingest, checksum).as_payload()
+
+        return work_through(due, process, lines, {})
 
 
 def merge_ingest(
@@ -145,6 +148,7 @@ def merge_ingest(
     known = planning.known_facts(journal, {plan.fingerprint, *plan.accepted})
     entries = journal.entries(skipped=plan.broken_lines)
     progress = survey(entries, plan.fingerprint, plan.accepted)
+    journal.fetch_output()
     earlier = outputs.read_corpus(journal.output)
     rows = outputs.corpus_rows(labels, known, earlier, ingest)
     given_up = DownloadState(planning.state_path(drop, ingest)).given_up(())
@@ -153,7 +157,7 @@ def merge_ingest(
     report["completeness_unknown"] = outputs.doubtful_clips(rows, known)
     report["counts"]["completeness_unknown"] = len(report["completeness_unknown"])
     report["dropped_rows"] = sorted(earlier.keys() - {row["src"] for row in rows})
-    report["summary"] = outputs.summarise(report, journal.output)
+    report["summary"] = in_words(outputs.summarise(report, journal.output))
     _refuse_lost_labels(journal, report["counts"], plan)
     outputs.repair_corpus(journal.output)
     logger.info("%s", report["summary"])
@@ -180,6 +184,7 @@ def account_for_labels(
     Raises:
         LostRowsError: The corpus is not what was written.
     """
+    journal.fetch_output()
     corpus = outputs.read_corpus(journal.output)
     rows = len(corpus)
     if rows != report["counts"]["rows"]:
@@ -212,8 +217,10 @@ def judge(report: Report, journal: Journal) -> None:
         journal: Journal of the run; it knows the corpus.
 
     Raises:
+        UnfetchedClipsError: Clips have no row because their store did not give them.
         PersistentKillsError: Clips have no row because their process was killed each time.
     """
+    check_unfetched(report, journal.output)
     check_kills(report, journal.output)
 
 

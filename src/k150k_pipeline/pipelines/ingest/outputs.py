@@ -36,6 +36,7 @@ from k150k_pipeline.pipelines.ingest.planning import Known
 from k150k_pipeline.plural import counted
 from k150k_pipeline.schemas.corpus import CorpusRow
 from k150k_pipeline.schemas.ingest import IngestParameters
+from k150k_pipeline.storage import in_words, place
 
 _PACKAGES = ("aiohttp", "av", "kedro", "numpy", "pandas", "pydantic")
 _NOT_PROBED = ClipFacts("", 0, 0, 0, 0, 0.0, 0.0, "", "")
@@ -235,7 +236,7 @@ def replay_manifest(
     """Return what is needed to make the corpus again, and to check that it is the same."""
     return {
         "output": {**_source(output), "rows": report["counts"]["rows"]},
-        "sources": [_source(Path(path)) for path in (*labels.tables, *labels.votes)],
+        "sources": [_source(place(path)) for path in (*labels.tables, *labels.votes)],
         "clip_folders": labels.folders,
         "parameters": ingest.model_dump(mode="json"),
         "counts": report["counts"],
@@ -253,7 +254,7 @@ def replay_manifest(
 
 
 def _source(path: Path) -> dict[str, str | int]:
-    return {"path": str(path), "bytes": path.stat().st_size, "sha256": hash_file(path)}
+    return {"path": in_words(str(path)), "bytes": path.stat().st_size, "sha256": hash_file(path)}
 
 
 def _git_commit() -> str | None:

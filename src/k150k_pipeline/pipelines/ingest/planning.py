@@ -23,6 +23,8 @@ from k150k_pipeline.pipelines.ingest.plan import DropLabels, IngestPlan, Label
 from k150k_pipeline.pipelines.ingest.probing import describe_probing
 from k150k_pipeline.schemas.ingest import IngestParameters
 from k150k_pipeline.schemas.labels import CLIP_SUFFIXES
+from k150k_pipeline.storage import place, url_of
+from k150k_pipeline.storage.connection import listing
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +178,7 @@ class _Sorter:
         self, labels: DropLabels, known: Known, state: DownloadState, ingest: IngestParameters
     ) -> None:
         self._known, self._state = known, state
-        self._on_disk = [_list(Path(folder)) for folder in labels.folders]
+        self._on_disk = [_list(place(folder)) for folder in labels.folders]
         self._failed = state.given_up(ingest.download.retry_failed)
         self.fetch: list[str] = []
         self.probe: list[str] = []
@@ -232,15 +234,18 @@ class _Sorter:
 
 def _list(folder: Path) -> Mapping[str, tuple[int, int]]:
     """Return size and time of change of every clip file in a folder; empty without the folder."""
+    if (url := url_of(folder)) is not None:
+        objects = [each for each in listing(url) if _is_clip(each.name)]
+        return {each.name: (each.size, each.mtime_ns) for each in objects}
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as files:
-        found = {
-            file.name: _status(file)
-            for file in files
-            if file.name.lower().endswith(CLIP_SUFFIXES) and not file.name.startswith(".")
-        }
+        found = {file.name: _status(file) for file in files if _is_clip(file.name)}
     return {name: status for name, status in found.items() if status is not None}
+
+
+def _is_clip(name: str) -> bool:
+    return name.lower().endswith(CLIP_SUFFIXES) and not name.startswith(".")
 
 
 def _status(file: os.DirEntry[str]) -> tuple[int, int] | None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from k150k_pipeline.datasets import Clips
+from k150k_pipeline.datasets.clip_folder import OnThisDisk, here
 from k150k_pipeline.isolation import ClipTask, Helper, HelperPool
 from k150k_pipeline.media.facts import ClipFacts, read_facts
+from k150k_pipeline.pipelines.ingest.plan import DropLabels
 from k150k_pipeline.schemas.ingest import IngestParameters
+from k150k_pipeline.storage import place, url_of
 
 _RULES = "1"
 """Raise it whenever the same parameters give other facts."""
@@ -36,6 +42,26 @@ def probe_clip(
         ffprobe_binary=ingest.ffprobe if ingest.probe == "ffprobe" else None,
         decode_timeout_s=decode_timeout_s,
     )
+
+
+@contextmanager
+def at_hand(labels: DropLabels, names: Sequence[str]) -> Iterator[Clips]:
+    """Yield what has the clips of a drop on this disk, each of the folder that its label names.
+
+    Args:
+        labels: Labels of the drop.
+        names: The clips that will be asked for, in order.
+    """
+    folders = [place(folder) for folder in labels.folders]
+
+    def path_of(name: str) -> Path:
+        return folders[labels.rows[name].folder] / name
+
+    if any(url_of(folder) for folder in folders):
+        with here(names, path_of) as clips:
+            yield clips
+    else:
+        yield OnThisDisk(path_of)
 
 
 def describe_probing(ingest: IngestParameters) -> dict[str, str | int]:

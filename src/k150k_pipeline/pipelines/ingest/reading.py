@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from k150k_pipeline.datasets import ClipFolder
+from k150k_pipeline.datasets import clip_folder
 from k150k_pipeline.errors import InputError
 from k150k_pipeline.pipelines.ingest.layouts import Layout, ScoreFile
 from k150k_pipeline.pipelines.ingest.plan import DropLabels, Label
@@ -19,6 +19,7 @@ from k150k_pipeline.schemas.labels import (
     file_name,
     read_scores,
 )
+from k150k_pipeline.storage import in_words
 from k150k_pipeline.tables import open_table
 
 
@@ -44,9 +45,9 @@ def read_tables(layout: Layout, ingest: IngestParameters) -> DropLabels:
     disagreements = reader.apply_votes(by_file)
     return DropLabels(
         layout=layout.kind,
-        tables=[str(file.path) for file in layout.files],
-        folders=[str(file.clips) for file in layout.files],
-        votes=[str(vote) for file in layout.files for vote in file.votes],
+        tables=[in_words(str(file.path)) for file in layout.files],
+        folders=[in_words(str(file.clips)) for file in layout.files],
+        votes=[in_words(str(vote)) for file in layout.files for vote in file.votes],
         rows=dict(sorted(reader.rows.items())),
         problems=reader.problems,
         repeated=reader.repeated,
@@ -68,7 +69,7 @@ class _Reader:
         self.row_counts: dict[Path, int] = {}
 
     def read(self, index: int, file: ScoreFile) -> None:
-        on_disk = ClipFolder(file.clips, CLIP_SUFFIXES).by_stem()
+        on_disk = clip_folder(file.clips, CLIP_SUFFIXES).by_stem()
         table = self._read_table(file.path)
         self.problems += [f"{file.path.name} {problem}" for problem in table.problems]
         self.repeated += table.repeated
