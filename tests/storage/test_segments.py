@@ -49,7 +49,8 @@ def write(writer, clips) -> None:
 
 def lines(bucket) -> list[int]:
     """Return the number of clips in each object of the journal."""
-    keys = bucket.listing("x/journal")
+    # Before its first object a folder may list itself.
+    keys = [key for key in bucket.listing("x/journal") if key.endswith(".jsonl")]
     assert all(bucket.get(key).endswith(b"\n") for key in keys)
     return [bucket.get(key).count(b"\n") - 1 for key in keys]
 
