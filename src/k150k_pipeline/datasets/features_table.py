@@ -95,7 +95,7 @@ class FeaturesDataset(AtomicParquetDataset):
             raise self._not_parquet(error) from error
 
     def _exists(self) -> bool:
-        return self._filepath.is_file() or self.may_be_folder(output=False)
+        return super()._exists() or self.may_be_folder(output=False)
 
     def _remedy(self) -> str:
         """Return what to do: make the table, or take another one of the same folder."""

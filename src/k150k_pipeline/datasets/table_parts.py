@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from kedro.io import DatasetError
 
 from k150k_pipeline.datasets.atomic import AtomicFileDataset
-from k150k_pipeline.datasets.saving import unwritable_as_dataset_error
+from k150k_pipeline.datasets.saving import current, unwritable_as_dataset_error
 from k150k_pipeline.durable import replacing
 
 _REMEDY = "run the whole pipeline, not some of its nodes, to make it anew"
@@ -65,7 +65,7 @@ class TablePartsDataset(AtomicFileDataset):
         Raises:
             DatasetError: The file does not exist, or is not parquet.
         """
-        return TableParts(self._filepath)
+        return TableParts(current(self._filepath))
 
     @unwritable_as_dataset_error()
     def save(self, data: Sequence[pa.Table]) -> None:
