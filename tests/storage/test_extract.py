@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.conftest import KEDRO, run_to_end
 from tests.support.fault_proxy import Asked, Fault, FaultProxy
 from tests.support.object_store import SECRET, write_credentials
 
@@ -145,3 +146,14 @@ def test_default_runner_and_no_copies_of_earlier_runs(both, bucket):
     assert "8 done" in output
     assert bucket.get("out/full.parquet") == both.features.read_bytes()
     assert "done 8, failed attempts 2" in both.kedro("extract-status", "--params", params)
+
+
+@pytest.mark.thorough
+def test_cluster_makes_the_same_bytes(both, bucket):
+    both.run(params="extract.max_failure_rate=1")
+    params = bucket.params(**{"extract.max_failure_rate": 1})
+    runner = "--runner=k150k_pipeline.runners.DaskRunner"
+    status, output = run_to_end([*KEDRO, *both.extract(runner, params=params)], both.root)
+    assert status == 0, output
+    assert bucket.get("out/full.parquet") == both.features.read_bytes()
+    _nothing_says_too_much(both, bucket, output)

@@ -68,9 +68,12 @@ class FeaturesDataset(AtomicParquetDataset):
 
     @unwritable_as_dataset_error()
     def save(self, data: pa.Table | pa.RecordBatchReader) -> None:
-        """Replace the table; the batches of a reader are written one by one and not kept."""
+        """Replace the table; the batches of a reader are written one by one and not kept.
+
+        In a store it is always one file, as several cannot be replaced in one step.
+        """
         most = self._rows_per_file
-        if url_of(self._filepath) is not None:  # a store has no links, and an object has any size
+        if url_of(self._filepath) is not None:
             super().save(data)
             return
         if isinstance(data, pa.Table) and data.num_rows <= most:

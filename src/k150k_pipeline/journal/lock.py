@@ -44,14 +44,9 @@ class Lock(Protocol):
 
 
 def lock_at(path: Path, *, shared: bool = False) -> Lock:
-    """Return the lock of a path: a lock of the kernel, or a lease if it is in a store.
-
-    Args:
-        path: The path.
-        shared: Whether others may share it; nobody shares a lease.
-    """
+    """Return the lock of a path: a lock of the kernel, or a lease if it is in a store."""
     url = url_of(path)
-    return RunLock(path, shared=shared) if url is None else StoreLock(url)
+    return RunLock(path, shared=shared) if url is None else StoreLock(url, shared=shared)
 
 
 @contextmanager
@@ -71,10 +66,13 @@ class StoreLock:
 
     Args:
         url: URL of the lock.
+        shared: Whether others may share it: then it is only looked at, and a run that does not
+            share it and starts later is not refused.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, shared: bool = False) -> None:
         self._url = url
+        self._shared = shared
         self._lease = Lease(url, _holder(), self._stop)
 
     def acquire(self) -> None:
@@ -85,7 +83,10 @@ class StoreLock:
             StoreError: The store cannot be used.
         """
         try:
-            self._lease.acquire()
+            if not self._shared:
+                self._lease.acquire()
+            elif holder := read_lease(self._url):
+                raise HeldByAnotherError(holder)
         except HeldByAnotherError as error:
             raise OutputInUseError(_describe(self._url, error.holder)) from None
 

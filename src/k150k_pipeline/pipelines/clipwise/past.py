@@ -12,6 +12,7 @@ from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Progress, due_clips
 from k150k_pipeline.journal.files import Damage
 from k150k_pipeline.pipelines.clipwise.plan import RunPlan
+from k150k_pipeline.storage import discard, refresh
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ def announce(journal: Journal, plan: RunPlan, *, wanted: int, due: int, flush_ev
 
     Shards may run by themselves, with ``--nodes``: the tally of one that did not must be missed.
     """
+    refresh(journal.run_folder, "tally_")
     for path in journal.run_folder.glob("tally_*.json"):
-        path.unlink(missing_ok=True)
+        discard(path)
     journal.announce(
         {
             "started_at": plan.started_at,
