@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
-from kedro.framework.project import settings
 from kedro.utils import find_config_file
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -96,12 +95,16 @@ def read_credentials() -> Mapping[str, Any]:
     Raises:
         InputError: They cannot be read.
     """
+    from kedro.framework.project import settings  # it writes a line to the log when it is loaded
+
     where = current()
     return _read_credentials(where.conf_source or str(settings.CONF_SOURCE), where.env)
 
 
 @cache
 def _read_credentials(conf_source: str, env: str) -> Mapping[str, Any]:
+    from kedro.framework.project import settings
+
     loader = ProjectConfigLoader(
         conf_source=conf_source, env=env or None, **settings.CONFIG_LOADER_ARGS
     )

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from k150k_pipeline.journal.lock import RunLock
+from k150k_pipeline.journal.lock import RunLock, held
 
 SHARDS = 2
 PARAMS = f"extract.shards={SHARDS}"
@@ -25,7 +25,7 @@ def shard(number: int) -> str:
 
 def test_shards_share_a_journal_and_the_merge_has_the_rows_of_a_whole_run(planned):
     merge = "--from-nodes=extract.score.add_up"
-    with RunLock(planned.journal / "run.lock", shared=True).held():  # as another shard does
+    with held(RunLock(planned.journal / "run.lock", shared=True)):  # as another shard does
         planned.run(shard(0), params=PARAMS)
         assert "another run is working" in planned.run(params=PARAMS, ok=False)
     assert "tally_0001.json does not exist" in planned.run(merge, params=PARAMS, ok=False)
@@ -39,10 +39,10 @@ def test_shards_share_a_journal_and_the_merge_has_the_rows_of_a_whole_run(planne
 
 
 def test_one_shard_does_not_run_twice_at_a_time_nor_beside_a_whole_run(planned):
-    with RunLock(planned.journal / "run/.tally_0000.json.lock").held():
+    with held(RunLock(planned.journal / "run/.tally_0000.json.lock")):
         assert "another run is working" in planned.run(shard(0), params=PARAMS, ok=False)
         planned.run(shard(1), params=PARAMS)
-    with RunLock(planned.journal / "run.lock").held():
+    with held(RunLock(planned.journal / "run.lock")):
         assert "another run is working" in planned.run(shard(0), params=PARAMS, ok=False)
 
 

@@ -42,10 +42,9 @@ class Attempts:
         # A copy of the file has the same attempts, and so has a process that was taken for dead
         # and finished its shard all the same.
         attempt = entry.clip, blameless, entry.at if blameless else entry.attempt
-        if attempt in self._counted:
-            return
-        self._counted.add(attempt)
-        self._count(entry.clip, failure)
+        if attempt not in self._counted:
+            self._counted.add(attempt)
+            self._count(entry.clip, failure)
         if ended_later(entry, self._last.get(entry.clip)):
             self.failures[entry.clip] = failure
             self._last[entry.clip] = entry
