@@ -16,7 +16,7 @@ from tests.support.ledger import Ledger
 
 CORE = CHECKOUT / "core"
 PICTURES = {False: 200, True: 12_000}
-MUTANTS = {False: 60, True: 600}
+MUTANTS = {False: 20, True: 600}
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = (
     *("-std=c11", "-O1", "-g", "-ffp-contract=off"),

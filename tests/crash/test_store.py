@@ -56,7 +56,7 @@ def begun(bucket) -> int:
 
 def forget(bucket) -> None:
     """Remove everything that runs have finished, in the store and on this disk."""
-    shutil.rmtree(bucket.scratch / f"k150k_store_{os.getuid()}")
+    shutil.rmtree(bucket.scratch / f"k150k_store_{os.getuid()}", ignore_errors=True)
     for key in bucket.listing("journal"):
         bucket.files.rm_file(f"{bucket.name}/{key}")
 
@@ -66,6 +66,7 @@ def values(**others: object) -> dict[str, object]:
     return {**known, "store.segment_s": 600, **others}
 
 
+@pytest.mark.sample(every=2)
 @pytest.mark.parametrize("machine", ["stays", "is lost"])
 def test_kills_all_along_a_run(corpus, bucket, ledger, machine):
     kills = max(1, ledger.kills() // 2)
@@ -91,11 +92,10 @@ def test_kills_all_along_a_run(corpus, bucket, ledger, machine):
             assert lost <= WORKERS * SEGMENT, f"{lost} clips are in no object"
             case.read(victim.output())
         if machine == "is lost":
-            shutil.rmtree(bucket.scratch / f"k150k_store_{os.getuid()}")
+            shutil.rmtree(bucket.scratch / f"k150k_store_{os.getuid()}", ignore_errors=True)
     assert mid_run == kills, "the kills missed the part that matters"
-    takeover = {"store.lease_s": 5} if machine == "is lost" else {}
     with ledger.case(f"runs after kills in a store: machine {machine}", "the rows") as case:
-        corpus.run(params=bucket.params(**values(**takeover)))
+        corpus.run(params=bucket.params(**values()))
         assert bucket.get("out/full.parquet") == expected
         case.clips(names(corpus), stored(bucket).elements())
     assert not [path for path in bucket.copies() if path.suffix == ".mp4"]

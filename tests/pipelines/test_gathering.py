@@ -171,6 +171,7 @@ def growth(root: Path, clips: int, size: int) -> float:
     return int(subprocess.run(call, check=True, capture_output=True, text=True).stdout) / 1024
 
 
+@pytest.mark.thorough
 def test_memory_of_the_merge_does_not_grow_with_the_clips(tmp_path):
     for clips in (20_000, 80_000):
         journal = Journal(tmp_path / str(clips) / "journal", tmp_path / "none")

@@ -95,6 +95,7 @@ def test_first_failure_ends_the_run_though_nodes_run_and_wait(
     assert events(folder) == ["+hold"] and nobody_works(folder)
 
 
+@pytest.mark.thorough
 def test_interrupt_ends_the_nodes_and_the_same_command_has_the_bytes_of_a_local_run(
     two_workers, project, tiny_clips
 ):

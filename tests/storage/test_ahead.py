@@ -68,6 +68,7 @@ def test_clips_may_be_left_out_and_asked_for_again(clips, bucket):
     assert bucket.copies() == []
 
 
+@pytest.mark.sample(every=3)
 @pytest.mark.parametrize("fault", ["cut", "flip", "500", "503", "reset", "slow"])
 def test_spoiled_body_is_fetched_again(clips, bucket, store, monkeypatch, fault):
     with FaultProxy(store.endpoint, lambda a: None if a.before else fault) as proxy:

@@ -63,6 +63,7 @@ def address(tmp_path):
         process.wait()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lost", [False, True])
 def test_workers_that_share_nothing_but_the_store(
     project, tiny_clips, bucket, store, address, tmp_path, lost

@@ -78,6 +78,7 @@ def some(seed: int, share: int):
     return choose
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(n, marks=pytest.mark.thorough) for n in range(1, 8))]
 )
@@ -91,6 +92,7 @@ def test_faults_of_the_store_change_no_byte(both, bucket, store, seed):
     assert bucket.get("out/full.done") == both.done.read_bytes()
 
 
+@pytest.mark.thorough
 def test_clip_that_never_comes_is_reported_apart_and_scored_later(both, bucket, store):
     with FaultProxy(store.endpoint, lambda a: "503" if "orig_0003" in a.path else None) as proxy:
         write_credentials(both.root, proxy.endpoint)
@@ -108,6 +110,7 @@ def test_clip_that_never_comes_is_reported_apart_and_scored_later(both, bucket, 
     assert len(pd.read_parquet(io.BytesIO(bucket.get("out/full.parquet")))) == 8
 
 
+@pytest.mark.thorough
 def test_replaced_clip_is_scored_again_and_a_copied_one_is_not(both, bucket):
     params = bucket.params(**{"extract.max_failure_rate": 1})
     both.run(params=params)

@@ -37,6 +37,7 @@ def in_store(ingest, bucket, store):
     return ingest
 
 
+@pytest.mark.thorough
 def test_downloads_go_into_the_store_and_the_corpus_is_the_same(in_store, site, bucket):
     in_store.write_manifest(site.urls)
     in_store.run()

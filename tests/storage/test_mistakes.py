@@ -92,6 +92,7 @@ def test_labels_that_do_not_exist(ready, bucket):
     )
 
 
+@pytest.mark.thorough
 def test_store_that_goes_away_in_the_middle(ready, bucket, store):
     with FaultProxy(store.endpoint) as proxy:
         write_credentials(ready.root, proxy.endpoint)

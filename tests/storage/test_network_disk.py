@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.network_disk import environment, network_disk_server, refusals
 
 
+@pytest.mark.thorough
 def test_extract_needs_neither_locks_nor_maps(project, tiny_clips, tmp_path):
     project.add_clips(tiny_clips)
     project.run()
