@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from k150k_pipeline.storage.settings import Settings
+
 Corpus = Literal["k150ka", "k150kb", "konvid_150k", "konvid_1k"]
 PlanName = Literal["identity", "full"]
 
@@ -332,27 +334,35 @@ class StoreParameters(Parameters):
     It has no effect on files of this machine, nor on what is written (docs/storage.md).
     """
 
-    prefetch_clips: Annotated[int, Field(ge=1, le=256, json_schema_extra={"unit": "clips"})] = 4
+    prefetch_clips: Annotated[int, Field(ge=1, le=256, json_schema_extra={"unit": "clips"})] = (
+        Settings.prefetch_clips
+    )
     """Most clips that a worker has on its disk or fetches ahead. Change it when workers wait for
     clips: raise it."""
 
-    prefetch_mb: Annotated[int, Field(ge=1, json_schema_extra={"unit": "MiB"})] = 512
+    prefetch_mb: Annotated[int, Field(ge=1, json_schema_extra={"unit": "MiB"})] = (
+        Settings.prefetch_mb
+    )
     """Most MiB of clips that a worker has on its disk. A larger clip is there alone. Change it when
     the disk behind ``TMPDIR`` is small."""
 
-    segment_clips: Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"unit": "clips"})] = 50
+    segment_clips: Annotated[int, Field(ge=1, le=10_000, json_schema_extra={"unit": "clips"})] = (
+        Settings.segment_clips
+    )
     """Most finished clips of a worker that are in no object yet. So many are lost when its machine
     is. Change it when clips take long: lower it."""
 
-    segment_s: Seconds = 20.0
+    segment_s: Seconds = Settings.segment_s
     """Most time for which a finished clip is in no object. Change it when requests
     are dear: raise it."""
 
-    lease_s: Annotated[float, Field(ge=5, le=3600, json_schema_extra={"unit": "seconds"})] = 60.0
+    lease_s: Annotated[float, Field(ge=5, le=3600, json_schema_extra={"unit": "seconds"})] = (
+        Settings.lease_s
+    )
     """Time without renewal after which a lock may be taken over. Change it
     when the network is away for longer: raise it."""
 
-    patience_s: Seconds = 120.0
+    patience_s: Seconds = Settings.patience_s
     """Time for which a request that fails is made again. Change it when the store is away for
     longer: raise it."""
 
