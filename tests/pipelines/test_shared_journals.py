@@ -34,7 +34,7 @@ def score(journal: Journal, clip: str) -> None:
         writer.ok(clip, 1, 0.0, payload)
 
 
-def merge(journal: Journal, done_before: int):
+def merge(journal: Journal, done_before: int, tally: Tally = TALLY):
     plan = ExtractionPlan(
         corpus="konvid_150k", fingerprint="f", accepted=[], scoring=SCORING,
         wanted=2, due=0, done_before=done_before,
@@ -43,7 +43,7 @@ def merge(journal: Journal, done_before: int):
         torn_lines=0, broken_lines=[], started_at=0.0,
     )  # fmt: skip
     wanted = clip_parts(["a.mp4", "b.mp4"], {"a.mp4": 3.0, "b.mp4": 3.0})
-    return merge_extraction(plan, wanted, journal, ExtractParameters(), TALLY)
+    return merge_extraction(plan, wanted, journal, ExtractParameters(), tally)
 
 
 def test_what_another_run_finishes_meanwhile_is_no_lost_row(journals):
@@ -56,6 +56,15 @@ def test_what_another_run_finishes_meanwhile_is_no_lost_row(journals):
         merge(whole, done_before=3)
     with pytest.raises(LostRowsError):
         merge(part, done_before=1)
+
+
+def test_a_row_of_a_process_that_was_taken_for_dead_is_no_failure(journals):
+    part, _ = journals
+    score(part, "b.mp4")
+    as_its_successor_saw_it = TALLY.model_copy(update={"failed": 1})
+    _, failures, report, *_ = merge(part, done_before=1, tally=as_its_successor_saw_it)
+    assert failures.empty
+    assert report["counts"]["newly_finished"] == 1
 
 
 def test_a_lost_journal_is_made_again_from_the_features(journals):

@@ -15,7 +15,9 @@ from k150k_pipeline.pipelines.clipwise.results import (
     facts_of_page,
     failures_table,
     judge,
+    refuse_wrong_count,
     with_failed_clips,
+    with_late_rows,
 )
 from k150k_pipeline.pipelines.clipwise.shards import (
     DealtClips,
@@ -49,10 +51,12 @@ __all__ = [
     "read_share",
     "refuse_foreign_rows",
     "refuse_other_scoring",
+    "refuse_wrong_count",
     "shard_journal",
     "sharded",
     "summarise",
     "to_check",
     "warn_of_damage",
     "with_failed_clips",
+    "with_late_rows",
 ]

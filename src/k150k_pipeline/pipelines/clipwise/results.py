@@ -9,13 +9,16 @@ from typing import Any, Protocol
 import pandas as pd
 
 from k150k_pipeline.errors import (
+    KILLED,
     UNFETCHED,
     FailureRateError,
+    LostRowsError,
     PersistentKillsError,
     UnfetchedClipsError,
 )
 from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.due import Attempts
+from k150k_pipeline.journal.worker import Tally
 
 Report = dict[str, Any]
 """The report of a run, a JSON document for people; docs/files.md has its keys."""
@@ -65,6 +68,44 @@ def facts_of_page(report: Report) -> tuple[Report, dict[str, list[str]]]:
     """Return a report without its failed clips, as its page embeds it, and these clips."""
     facts = {key: value for key, value in report.items() if key != _FAILED_CLIPS}
     return facts, report[_FAILED_CLIPS]
+
+
+def with_late_rows(tally: Tally, rows: int, failures: pd.DataFrame) -> Tally:
+    """Return the tally of a run, in which clips that have a row after all have not failed.
+
+    A process that was taken for dead may finish a clip on which its successor has failed.
+
+    Args:
+        tally: What the shards did, as seen by the last process of each.
+        rows: Number of rows that earlier runs did not have.
+        failures: Failures table of the run.
+    """
+    late = min(max(rows - tally.ok, 0), tally.failed)
+    killed = min(tally.killed, int((failures["reason"] == KILLED).sum()))
+    done = {"ok": tally.ok + late, "failed": tally.failed - late, "killed": killed}
+    return tally.model_copy(update=done)
+
+
+def refuse_wrong_count(report: Report, journal: Journal) -> None:
+    """Refuse rows that are not those of earlier runs and of this one.
+
+    Args:
+        report: Has ``counts`` (``rows``, ``done_before``, ``newly_finished``).
+        journal: Journal of the run.
+
+    Raises:
+        LostRowsError: Their numbers differ.
+    """
+    counts = report["counts"]
+    surplus = counts["rows"] - counts["done_before"] - counts["newly_finished"]
+    # Runs that write the further journals may have finished clips since.
+    if surplus < 0 or (surplus and not journal.also):
+        raise LostRowsError(
+            f"the journal in {journal.folder} has rows of {counts['rows']} clips, but "
+            f"{counts['done_before']} were there before and {counts['newly_finished']} were "
+            f"finished now. {journal.output} is not replaced and the journal is kept: please "
+            "report this"
+        )
 
 
 class Tolerant(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -26,9 +26,11 @@ from k150k_pipeline.pipelines.clipwise import (
     read_due,
     read_share,
     refuse_other_scoring,
+    refuse_wrong_count,
     shard_journal,
     summarise,
     with_failed_clips,
+    with_late_rows,
 )
 from k150k_pipeline.pipelines.clipwise.changes import Changes, RowFiles
 from k150k_pipeline.pipelines.feature_extraction import outputs, planning
@@ -334,8 +336,9 @@ def _derive(
 ) -> tuple[pa.Table | pa.RecordBatchReader, pd.DataFrame, Report, str, Report]:
     features = outputs.features_table(rows, journal)
     failures = failures_table(rows.failed, rows.attempts, extract.max_attempts)
+    settled = with_late_rows(tally, rows.rows - plan.done_before, failures)
     report = {
-        **outputs.report(plan, features, rows.rows, failures, tally),
+        **outputs.report(plan, features, rows.rows, failures, settled),
         "completeness_unknown": rows.doubtful,
         "metadata": outputs.count_matches(rows, sidecar),
     }
@@ -344,7 +347,7 @@ def _derive(
     report["counts"]["changed_clips"] = len(plan.changed_clips)
     report["counts"]["unknown_files"] = plan.unknown_files
     report["summary"] = summarise(report)
-    _refuse_wrong_count(journal, report["counts"])
+    refuse_wrong_count(report, journal)
     keep_originals(journal, extract, rows.names)
     logger.info("%s", report["summary"])
     card = data_card(features, plan.corpus, report["counts"])
@@ -384,15 +387,3 @@ def account_for_clips(
         settle_staging(journal, names)
     page, figures = draw(report, table, journal, extract, vmaf)
     return page, *figures, report
-
-
-def _refuse_wrong_count(journal: Journal, counts: Mapping[str, int]) -> None:
-    surplus = counts["rows"] - counts["done_before"] - counts["newly_finished"]
-    # Runs that write the further journals may have finished clips since.
-    if surplus < 0 or (surplus and not journal.also):
-        raise LostRowsError(
-            f"the journal in {journal.folder} has {counts['rows']} rows, but "
-            f"{counts['done_before']} were there before and {counts['newly_finished']} were "
-            f"finished now. {journal.output} is not replaced and the journal is kept: please "
-            "report this"
-        )

@@ -22,8 +22,10 @@ from k150k_pipeline.pipelines.clipwise import (
     facts_of_page,
     failures_table,
     refuse_other_scoring,
+    refuse_wrong_count,
     shard_journal,
     with_failed_clips,
+    with_late_rows,
 )
 from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
@@ -122,8 +124,9 @@ def merge_fr(
     progress = survey(entries, plan.fingerprint, plan.accepted)
     rows = outputs.FrRows(plan, journal)
     failures = failures_table(plan.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)
-    report = outputs.report(plan, rows, failures, tally)
-    _refuse_wrong_count(journal, report["counts"])
+    settled = with_late_rows(tally, rows.clips - plan.done_before, failures)
+    report = outputs.report(plan, rows, failures, settled)
+    refuse_wrong_count(report, journal)
     logger.info("%s", report["summary"])
     table = (rows.batches(),) if fr_from_nr.parquet else ()
     merged = with_failed_clips(report, failures["clip_name"], failures["reason"])
@@ -172,13 +175,3 @@ def account_for_rows(
 def _read_rows(journal: Journal) -> Iterator[dict[str, Any]]:
     with journal.output.open("rb") as file:
         yield from map(json.loads, file)
-
-
-def _refuse_wrong_count(journal: Journal, counts: dict[str, int]) -> None:
-    if counts["rows"] != counts["done_before"] + counts["newly_finished"]:
-        raise LostRowsError(
-            f"the journal in {journal.folder} has {counts['rows']} clips, but "
-            f"{counts['done_before']} were there before and {counts['newly_finished']} were "
-            f"finished now. {journal.output} is not replaced and the journal is kept: please "
-            "report this"
-        )
