@@ -183,7 +183,8 @@ def test_times_are_of_encoding_and_of_scoring(clips, natively):
     ("options", "vmaf", "backend"),
     [
         ({}, {}, "native"),
-        ({}, {"backend": "auto"}, "embedded"),
+        ({}, {"backend": "auto"}, "native"),
+        ({"encoder": "libx265"}, {"backend": "auto"}, "embedded"),
         ({"encoder": "libx265"}, {}, "embedded"),
         ({"strategy": "stepwise"}, {}, "embedded"),
         ({}, {"backend": "embedded"}, "embedded"),

@@ -25,6 +25,7 @@ from k150k_pipeline.schemas.encoders import check_sweep
 from k150k_pipeline.schemas.fr import FrRow
 from k150k_pipeline.schemas.fr_parameters import CRF_SWEEP, CorpusOptions
 from k150k_pipeline.schemas.parameters import VmafParameters
+from k150k_pipeline.vmaf import settle_backend
 
 ProbeRunner = Callable[[Path], Source]
 
@@ -100,7 +101,7 @@ class NrToFrAdapter:
         encode_runner: ToolRunner | None = None,
         score_runner: ToolRunner | None = None,
     ) -> None:
-        options, vmaf = options or CorpusOptions(), vmaf or VmafParameters()
+        options, (vmaf, _) = options or CorpusOptions(), settle_backend(vmaf or VmafParameters())
         check_sweep(options.encoder, preset, crf_sweep)
         self._settings = SweepSettings(
             crf_sweep=tuple(crf_sweep),

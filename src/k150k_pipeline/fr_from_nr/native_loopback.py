@@ -36,10 +36,7 @@ _ENCODER = "libx264"
 
 
 def scores_natively(settings: SweepSettings) -> bool:
-    """Return whether the C library scores the encodes of such a sweep.
-
-    ``auto`` does not ask for it: the gain is small (docs/decisions/0041-native-pairs.md).
-    """
+    """Return whether the C library scores the encodes of such a sweep."""
     vmaf = settings.vmaf
     if is_model_file(vmaf.model) or settings.encode.encoder != _ENCODER:
         return False

@@ -177,7 +177,7 @@ class VmafParameters(Parameters):
 
     backend: Literal["auto", "native", "embedded", "cpu", "cuda"] = "auto"
     """Engine that scores; docs/backends.md compares them. ``auto`` is ``native`` where the package
-    was installed with a C compiler and ``extract.plan`` is ``identity``, else ``embedded``; both
+    was installed with a C compiler, except under ``extract.plan=full``, and else ``embedded``; both
     give the same values. Change it when you have built the fork's ``vmaf`` and want its values."""
 
     model: VmafModel = BUILT_IN_MODEL

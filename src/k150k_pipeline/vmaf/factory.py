@@ -33,7 +33,7 @@ def decide_backend(parameters: VmafParameters, plan: PlanName = "identity") -> V
     if parameters.backend == "auto" and plan == "full":
         decided, why = parameters.model_copy(update={"backend": "embedded"}), ", for plan full"
     else:
-        decided, why = _decide(parameters)
+        decided, why = settle_backend(parameters)
     logger.info("Engine: %s%s", decided.backend, why)
     return decided
 
@@ -45,17 +45,22 @@ def make_engine(parameters: VmafParameters) -> Engine:
     Raises:
         EngineError: There is no ffmpeg to decode with, or no library to score with.
     """
-    decided, _ = _decide(parameters)
+    decided, _ = settle_backend(parameters)
     return _ENGINES[decided.backend](decided)
 
 
 def tools_per_clip(parameters: VmafParameters) -> int:
     """Return how many tools the engine runs on a clip, one after the other."""
-    decided, _ = _decide(parameters)
+    decided, _ = settle_backend(parameters)
     return _ENGINES[decided.backend].tools
 
 
-def _decide(parameters: VmafParameters) -> tuple[VmafParameters, str]:
+def settle_backend(parameters: VmafParameters) -> tuple[VmafParameters, str]:
+    """Return the parameters with ``native``, if there is the library, or ``embedded`` for ``auto``.
+
+    Returns:
+        The parameters; why the library cannot be used, for a message, else nothing.
+    """
     if parameters.backend != "auto":
         return parameters, ""
     try:

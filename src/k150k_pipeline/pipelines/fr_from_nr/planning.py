@@ -27,6 +27,7 @@ from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION, FrRow
 from k150k_pipeline.schemas.fr_parameters import FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
 from k150k_pipeline.schemas.scoring_class import of_one_class
+from k150k_pipeline.vmaf import settle_backend
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def make_plan(
     present = set(clips.names())
     scoring = describe(make_adapter(fr, vmaf, run_id), fr)
     key = fingerprint(scoring)
-    logger.info("Engine: %s", scoring["backend"])
+    logger.info("Engine: %s%s", scoring["backend"], settle_backend(vmaf)[1])
     damage = Damage(torn=journal.cut_torn_lines())
     scorings = journal.scorings()
     accepted = _accepted_fingerprints(scorings, key, scoring, fr)
