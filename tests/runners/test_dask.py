@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -25,6 +26,8 @@ from k150k_pipeline.errors import ClusterError, InputError, WorkerDiedError
 from k150k_pipeline.runners import DaskRunner
 from k150k_pipeline.runners.cluster import ClusterPool
 from tests.conftest import CHECKOUT
+from tests.end_to_end.test_chain import drop
+from tests.fr_from_nr.conftest import numbers
 from tests.runners import work
 from tests.runners.work import copies, events, record
 from tests.support.cluster import RUNNER, node_processes, worker_command
@@ -114,6 +117,31 @@ def test_interrupt_ends_the_nodes_and_the_same_command_has_the_bytes_of_a_local_
     assert "Stopped" in run.output() and "Traceback" not in run.output()
     project.run(*options)
     assert project.features.read_bytes() == expected
+
+
+@pytest.mark.thorough
+def test_every_pipeline_writes_what_a_local_run_writes(two_workers, tmp_path, tiny_clips):
+    """Of a corpus, its features and FR rows; a model set names the time at which it was made."""
+    for name in ("local", "spread"):
+        (tmp_path / name).mkdir()
+    local, spread = (drop(tmp_path / name, tiny_clips) for name in ("local", "spread"))
+    options = RUNNER, f"--runner-params=address={two_workers.scheduler_address}"
+    sweep = "--params=fr_from_nr.crf_sweep=28+35,fr_from_nr.preset=ultrafast,fr_from_nr.threads=1"
+    corpus = "--params=extract.corpus=konvid_150k"
+    for of, *params in (["ingest"], ["extract", corpus], ["fr_from_nr", sweep], ["mos_head"]):
+        local.kedro("run", f"--pipelines={of}", *params)
+        spread.kedro("run", f"--pipelines={of}", *params, *options)
+    assert results(spread.root) == results(local.root)
+    assert nobody_works(spread.root)
+
+
+def results(root: Path) -> tuple[bytes, list[dict], list[dict]]:
+    """Return features, corpus and FR rows, without times and what depends on the folder."""
+    features = root / "data/04_feature/full_features_konvid_150k.parquet"
+    corpus = (root / "data/02_intermediate/konvid_150k.jsonl").read_text().splitlines()
+    fr = (root / "data/05_model_input/k150k_fr_corpus.jsonl").read_text().splitlines()
+    rows = [{**json.loads(line), "ingested_at_utc": None} for line in corpus]
+    return features.read_bytes(), rows, numbers(map(json.loads, fr))
 
 
 def test_nodes_do_not_wait_for_a_slow_worker_that_has_them_in_its_queue(two_workers, folder):
