@@ -14,6 +14,8 @@ from tests.conftest import CHECKOUT
 from tests.support.damaged_clips import damaged, make_sound
 from tests.support.ledger import Ledger
 
+pytestmark = pytest.mark.xdist_group("sanitized")  # the library is built once
+
 CORE = CHECKOUT / "core"
 PICTURES = {False: 200, True: 12_000}
 MUTANTS = {False: 20, True: 600}
@@ -25,23 +27,31 @@ FLAGS = (
 )
 
 
-def build(target: Path, *arguments: str) -> Path:
-    """Build a program or library that has the sources of the scoring core."""
+def run_compiler(folder: Path, *arguments: str) -> None:
+    """Run the compiler with sanitizers in a folder."""
     if COMPILER is None:
         pytest.skip("no C compiler")
-    sources = map(str, sorted(CORE.glob("src/*.c")))
-    command = [COMPILER, *FLAGS, f"-I{CORE / 'include'}", *sources, *arguments, "-o", str(target)]
-    built = subprocess.run([*command, "-lm"], capture_output=True, text=True)
+    command = [COMPILER, *FLAGS, f"-I{CORE / 'include'}", *arguments]
+    built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if "cannot find" in built.stderr and "san" in built.stderr:
         pytest.skip("the compiler has no sanitizers")
     assert built.returncode == 0, built.stderr
-    return target
 
 
 @pytest.fixture(scope="module")
-def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def objects(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the object files of the scoring core, fit for a program and a library."""
+    folder = tmp_path_factory.mktemp("core")
+    run_compiler(folder, "-fPIC", "-c", *map(str, CORE.glob("src/*.c")))
+    return [str(path) for path in folder.glob("*.o")]
+
+
+@pytest.fixture(scope="module")
+def fuzz(objects: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the program that scores made-up pictures."""
-    return build(tmp_path_factory.mktemp("core") / "fuzz", str(CORE / "tests/fuzz.c"))
+    folder = tmp_path_factory.mktemp("fuzz")
+    run_compiler(folder, str(CORE / "tests/fuzz.c"), *objects, "-lm", "-o", "fuzz")
+    return folder / "fuzz"
 
 
 def test_no_picture_makes_it_read_or_write_elsewhere(fuzz: Path, ledger: Ledger) -> None:
@@ -72,11 +82,13 @@ print(tried, scored)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sanitizer is preloaded")
-def test_no_damaged_clip_makes_it_read_or_write_elsewhere(ledger: Ledger, tmp_path: Path) -> None:
+def test_no_damaged_clip_makes_it_read_or_write_elsewhere(
+    objects: list[str], ledger: Ledger, tmp_path: Path
+) -> None:
     source, clips = tmp_path / "src", tmp_path / "clips"
     ignored = shutil.ignore_patterns("_core*", "__pycache__")
     shutil.copytree(CHECKOUT / "src", source, ignore=ignored)
-    build(source / "k150k_pipeline/vmaf/_core.so", "-shared", "-fPIC")
+    run_compiler(source / "k150k_pipeline/vmaf", "-shared", *objects, "-lm", "-o", "_core.so")
     (tmp_path / "sound").mkdir()
     sound = make_sound(tmp_path / "sound")
     clips.mkdir()
