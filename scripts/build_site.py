@@ -30,6 +30,8 @@ COPIED = (
     "CITATION.cff",
     "LICENSE",
     "core/README.md",
+    "deploy/Dockerfile",
+    "deploy/*.yml",
     "docs/**/*.*",
 )
 REFERENCE = ("parameters", "files", "flags", "backends", "hardware")

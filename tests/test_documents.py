@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from tests.conftest import CHECKOUT
+from tests.support.links import links
 
 HOUSE_SCRIPT = runpy.run_path(str(CHECKOUT / "scripts/draw_house.py"))
 TERMINAL_SCRIPT = runpy.run_path(str(CHECKOUT / "scripts/draw_terminal.py"))
@@ -91,11 +92,10 @@ def anchors(document: str) -> set[str]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_every_link_leads_somewhere(path):
     folder = CHECKOUT / "docs" if path.name == "parameters.template.md" else path.parent
-    for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", path.read_text("utf-8")):
-        file, _, anchor = target.partition("#")
+    for file, anchor in links(path.read_text("utf-8")):
         linked = folder / file if file else path
-        assert linked.exists(), target
-        assert not anchor or anchor in anchors(linked.read_text("utf-8")), target
+        assert linked.exists(), file
+        assert not anchor or anchor in anchors(linked.read_text("utf-8")), (file, anchor)
 
 
 def test_every_decision_is_in_the_index_under_its_own_title():

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT
+from tests.support.links import links
 
 SITE = runpy.run_path(str(CHECKOUT / "scripts/build_site.py"))
 
@@ -85,6 +86,12 @@ def test_every_document_is_in_the_navigation_once(staged):
     assert found == sorted(str(path.relative_to(source)) for path in source.rglob("*.md"))
     documents = {str(p.relative_to(CHECKOUT)) for p in (CHECKOUT / "docs").rglob("*.md")}
     assert documents | {"README.md", "CONTRIBUTING.md", "core/README.md"} <= set(found)
+
+
+def test_every_file_that_a_document_links_to_is_in_the_site(staged):
+    for page in sorted((staged / "source").rglob("*.md")):
+        for file, _ in links(page.read_text("utf-8")):
+            assert (page.parent / file).exists(), f"{page.name}: {file}"
 
 
 def test_every_public_module_has_a_page(staged):
