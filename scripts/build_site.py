@@ -230,6 +230,22 @@ def _leads_somewhere(path: Path, address: str, anchors: Mapping[Path, set[str]])
     return target.is_file() and (not place or place in anchors.get(target, {place}))
 
 
+def let_search_work_on_a_disk(site: Path) -> None:
+    """Write what the search of Zensical looks for where no server gives it the index.
+
+    Browsers start no worker from a file. Zensical's plugin ``offline`` loads a script from another
+    host for that: https://zensical.org/docs/setup/offline
+    """
+    (worker,) = site.glob("assets/javascripts/workers/search.*.js")
+    code = json.dumps(worker.read_text("utf-8"))
+    blob = f"URL.createObjectURL(new Blob([{code}]))"
+    (site / "search.js").write_text(
+        f"var __index = {(site / 'search.json').read_text('utf-8')};\n"
+        f"Worker = class extends Worker {{ constructor() {{ super({blob}); }} }};\n",
+        "utf-8",
+    )
+
+
 def main() -> None:
     """Make the site; end with the faults, if there are any."""
     source, site = BUILD / "site-source", BUILD / "site"
@@ -246,6 +262,7 @@ def main() -> None:
     made = subprocess.run([*command, "--config-file", str(given)], cwd=BUILD)
     if made.returncode:
         raise SystemExit(made.returncode)
+    let_search_work_on_a_disk(site)
     if found := list(faults(site)):
         raise SystemExit("\n".join([*found, f"{len(found)} faults in {site}"]))
     print(f"{site / 'index.html'}: {len(list(site.rglob('*.html')))} pages")

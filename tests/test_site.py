@@ -120,6 +120,17 @@ def test_staging_again_leaves_nothing_old(staged):
     assert not stray.exists()
 
 
+def test_search_has_index_and_worker_in_one_file(tmp_path):
+    workers = tmp_path / "assets/javascripts/workers"
+    workers.mkdir(parents=True)
+    (workers / "search.1a2b.min.js").write_text('postMessage("é");\n', "utf-8")
+    (tmp_path / "search.json").write_text('{"items": []}')
+    SITE["let_search_work_on_a_disk"](tmp_path)
+    index, worker = (tmp_path / "search.js").read_text("utf-8").splitlines()
+    assert index == 'var __index = {"items": []};'
+    assert r'new Blob(["postMessage(\"\u00e9\");\n"])' in worker
+
+
 @pytest.mark.parametrize(
     ("element", "fault"),
     [
