@@ -125,7 +125,13 @@ def test_finished_pages_ask_nobody_else_and_hide_no_corner(tmp_path):
         '<link rel="stylesheet" href="./assets/a.css">'
     )
     settings = 'a={showFeatureHints:{name:"n",default:!0},showOther:{default:!0}}'
-    (tmp_path / "assets/a.js").write_text(f"{settings};b={{visible:{{graph:!0,miniMap:!0,c:!0}}}}")
+    fit = (
+        "const d={x:O.sidebarWidth,y:0},c=k({offset:d,focus:y,viewWidth:s,viewHeight:o,"
+        "objectWidth:t,objectHeight:h,sidebarWidth:O.sidebarWidth,minScaleX:.05,"
+        "minScaleFocus:this.props.seen?this.props.zoom.scale:.1,focusOffset:0})"
+    )
+    map_ = "b={visible:{graph:!0,miniMap:!0,c:!0}}"
+    (tmp_path / "assets/a.js").write_text(f"{settings};{map_};{fit}")
     finish(tmp_path)
     page, script = (tmp_path / name for name in ("index.html", "assets/a.js"))
     assert "https:" not in page.read_text() and "./assets/a.css" in page.read_text()
@@ -133,6 +139,9 @@ def test_finished_pages_ask_nobody_else_and_hide_no_corner(tmp_path):
         'name:"n",default:!1}' in script.read_text() and "Other:{default:!0}" in script.read_text()
     )
     assert "graph:!0,miniMap:!1,c:!0" in script.read_text()
+    assert "{x:O.sidebarWidth+140,y:0}" in script.read_text()
+    assert "viewWidth:s-165,viewHeight:o" in script.read_text()
+    assert "zoom.scale:.05,focusOffset:0" in script.read_text()
     assert json.loads((tmp_path / "api/metadata").read_text())["package_compatibilities"]
     before = script.read_text()
     finish(tmp_path)
