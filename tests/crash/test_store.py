@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
@@ -43,8 +45,14 @@ def stored(bucket) -> Counter[str]:
 
 def begun(bucket) -> int:
     """Return the number of clips that have a line in a copy or a segment on this disk."""
-    folders = [path for path in bucket.scratch.rglob("journal") if path.is_dir()]
-    paths = [path for folder in folders for path in folder.rglob("shard-*.jsonl")]
+    # Unlike rglob, walk passes over folders that a run removes meanwhile.
+    walked = [(Path(folder), names) for folder, _, names in os.walk(bucket.scratch)]
+    paths = [
+        folder / name
+        for folder, names in walked
+        for name in names
+        if "journal" in folder.parts and fnmatch(name, "shard-*.jsonl")
+    ]
     total = 0
     for path in paths:
         try:
