@@ -21,6 +21,12 @@ _JITTER_S = 0.05
 _MARK = "K150K_TEST_RUN"
 
 
+def _stop_ignoring() -> None:
+    """Undo what a test run in the background, or under nohup, hands down to its children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Victim:
     """A run of Kedro in a session of its own; its helpers have sessions, but carry its mark.
 
@@ -60,8 +66,7 @@ class Victim:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # A test run started in the background hands down an ignored SIGINT.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=_stop_ignoring,
             )
         return cls(process, output.read_text, mark)
 
