@@ -72,6 +72,7 @@ def sweep(project):
     return Sweep(project)
 
 
+@pytest.mark.thorough
 def test_kills_all_along_a_sweep(sweep, ledger):
     kills = ledger.kills()
     sweep.run()

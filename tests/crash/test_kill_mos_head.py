@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 
+import pytest
+
 from tests.end_to_end.test_mos_head import Head
 from tests.support.ledger import Ledger
 from tests.support.victim import Victim
@@ -13,6 +15,7 @@ KIND = "kills: mos_head"
 FOLDS = 4
 
 
+@pytest.mark.thorough
 def test_killed_at_any_fold_the_model_set_is_that_of_an_undisturbed_run(
     tmp_path, ledger: Ledger
 ) -> None:

@@ -224,6 +224,7 @@ class Watcher(threading.Thread):
                 self.most[key] = max(self.most.get(key, 0), int(match[1]) // 1024)
 
 
+@pytest.mark.thorough
 def test_no_process_takes_more_memory_than_it_may(corpus):
     huge = corpus.clips / "huge.mp4"
     encode(huge, "color=red:s=15000x15000:r=25:d=0.08", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p")

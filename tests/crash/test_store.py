@@ -74,7 +74,7 @@ def values(**others: object) -> dict[str, object]:
     return {**known, "store.segment_s": 600, **others}
 
 
-@pytest.mark.sample(every=2)
+@pytest.mark.thorough
 @pytest.mark.parametrize("machine", ["stays", "is lost"])
 def test_kills_all_along_a_run(corpus, bucket, ledger, machine):
     kills = max(1, ledger.kills() // 2)

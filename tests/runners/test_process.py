@@ -100,11 +100,13 @@ def test_no_more_nodes_of_a_pipeline_run_at_once_than_it_has_workers(start, tmp_
 @pytest.mark.parametrize(
     ("scenario", "error"),
     [
-        ("die", "WorkerDiedError: a worker process died"),
+        pytest.param(
+            *("die", "WorkerDiedError: a worker process died"), marks=pytest.mark.thorough
+        ),
         pytest.param(
             *("die late", "WorkerDiedError: a worker process died"), marks=pytest.mark.thorough
         ),
-        pytest.param(*("fail", "ValueError: no such luck"), marks=pytest.mark.thorough),
+        ("fail", "ValueError: no such luck"),
     ],
 )
 def test_first_failure_ends_the_run_though_nodes_run_and_wait(start, tmp_path, scenario, error):
