@@ -2,7 +2,7 @@
 
 Usage::
 
-    python benchmarks/cluster.py [--clips 1200] [--seconds 1.0] [--workers 8] [--shards 64]
+    python benchmarks/cluster.py [--clips 1280] [--seconds 1.0] [--workers 8] [--shards 64]
 
 Scoring is a sleep, so the workers need no cores of their own, and a machine of two cores stands for
 eight. Scheduler and worker are processes of this machine. Each run is a whole ``kedro run``, from
@@ -91,7 +91,7 @@ def on_cluster(root: Path, threads: int, shards: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--clips", type=int, default=1200)
+    parser.add_argument("--clips", type=int, default=1280)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--shards", type=int, default=64)

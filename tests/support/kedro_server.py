@@ -188,7 +188,8 @@ def _take_place(request: dict[str, Any], output: int) -> None:
     os.setsid()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may run under nohup
+    for number in (signal.SIGHUP, signal.SIGQUIT):  # ignored under nohup, or in the background
+        signal.signal(number, signal.SIG_DFL)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)

@@ -23,7 +23,7 @@ _MARK = "K150K_TEST_RUN"
 
 def _stop_ignoring() -> None:
     """Undo what a test run in the background, or under nohup, hands down to its children."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 
