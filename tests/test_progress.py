@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import queue
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import cache
 
 import pytest
 
+from k150k_pipeline import terminal
 from k150k_pipeline.hooks import describe_step
 from k150k_pipeline.journal import Failure, Journal
 from k150k_pipeline.journal.watch import JournalTail
@@ -296,6 +300,26 @@ with worker_output() as output:
 reporter.stop()
 print("after the bar")
 """
+
+
+def test_threads_that_ask_at_the_same_time_get_one_console(monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(**_: object) -> object:
+        begun.set()
+        go_on.wait(HANG_GUARD_S)
+        return object()
+
+    monkeypatch.setattr(terminal, "_LockedConsole", slow)
+    monkeypatch.setattr(terminal, "_only_console", cache(terminal._only_console.__wrapped__))
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(terminal.console)
+        assert begun.wait(HANG_GUARD_S)
+        begun.clear()
+        second = threads.submit(terminal.console)
+        assert not begun.wait(0.2)  # nobody makes a second one while the first is being made
+        go_on.set()
+        assert first.result() is second.result()
 
 
 @pytest.mark.parametrize("columns", [60, 120])

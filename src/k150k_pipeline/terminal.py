@@ -21,6 +21,7 @@ from rich.text import Text
 DRAWING = threading.RLock()
 """Lock to hold while drawing, as rich allows one thread to draw while another redraws its bar."""
 
+_MAKING = threading.Lock()
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 _STANDARD_DESCRIPTORS = (1, 2)
 _LAST_LINES_S = 2.0
@@ -35,9 +36,14 @@ class _LockedConsole(Console):
             super().print(*objects, **options)
 
 
-@cache
 def console() -> Console:
     """Return the one console on stderr; a second one would write over its bar."""
+    with _MAKING:  # the cache alone lets each thread that asks before the first answer make one
+        return _only_console()
+
+
+@cache
+def _only_console() -> Console:
     return _LockedConsole(stderr=True, highlight=False)
 
 
