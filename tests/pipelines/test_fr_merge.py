@@ -20,11 +20,11 @@ def journal(tmp_path):
     return Journal(tmp_path / "journal", tmp_path / "fr.jsonl")
 
 
-def merge(journal: Journal, tally: Tally):
+def merge(journal: Journal, tally: Tally, *further: str):
     clip = FrClip(mos=3.0, sha256="")
     plan = FrPlan(
         corpus="konvid_150k", run_id="r", fingerprint="f", accepted=[], scoring=SCORING,
-        clips={"a.mp4": clip, "b.mp4": clip}, due=[], attempts={}, done_before=0,
+        clips=dict.fromkeys(["a.mp4", "b.mp4", *further], clip), due=[], attempts={}, done_before=0,
         clips_without_label=[], labels_without_clip=[], torn_lines=0, broken_lines=[],
         started_at=0.0,
     )  # fmt: skip
@@ -54,6 +54,10 @@ def test_a_row_of_a_process_that_was_taken_for_dead_counts_and_no_other_is_made_
     failed, counts = merge(journal, of_successor)
     assert failed == ["b.mp4"]
     assert (counts["rows"], counts["newly_finished"], counts["killed"]) == (1, 1, 0)
+    with journal.writer(0, "f", SCORING) as writer:
+        writer.ok("c.mp4", 1, 0.0, {})
+    with pytest.raises(LostRowsError, match="please report this"):
+        merge(journal, of_successor, "c.mp4")  # nobody failed on it
     for tally in (
         of_successor.model_copy(update={"ok": 2, "failed": 0}),
         of_successor.model_copy(update={"failed": 0}),

@@ -7,7 +7,7 @@ import pytest
 
 from k150k_pipeline.datasets import AtomicParquetDataset
 from k150k_pipeline.errors import LostRowsError
-from k150k_pipeline.journal import Journal
+from k150k_pipeline.journal import Failure, Journal
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.feature_extraction.nodes import merge_extraction
 from k150k_pipeline.pipelines.feature_extraction.plan import ExtractionPlan
@@ -60,6 +60,8 @@ def test_what_another_run_finishes_meanwhile_is_no_lost_row(journals):
 
 def test_a_row_of_a_process_that_was_taken_for_dead_is_no_failure(journals):
     part, _ = journals
+    with part.writer(0, "f", SCORING) as successor:
+        successor.failed("b.mp4", 1, 0.0, Failure("score", "timeout", ""))
     score(part, "b.mp4")
     as_its_successor_saw_it = TALLY.model_copy(update={"failed": 1})
     _, failures, report, *_ = merge(part, done_before=1, tally=as_its_successor_saw_it)

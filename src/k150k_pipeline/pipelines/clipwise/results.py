@@ -70,7 +70,7 @@ def facts_of_page(report: Report) -> tuple[Report, dict[str, list[str]]]:
     return facts, report[_FAILED_CLIPS]
 
 
-def with_late_rows(tally: Tally, rows: int, failures: pd.DataFrame) -> Tally:
+def with_late_rows(tally: Tally, rows: int, failures: pd.DataFrame, progress: Attempts) -> Tally:
     """Return the tally of a run, in which clips that have a row after all have not failed.
 
     A process that was taken for dead may finish a clip on which its successor has failed.
@@ -79,8 +79,10 @@ def with_late_rows(tally: Tally, rows: int, failures: pd.DataFrame) -> Tally:
         tally: What the shards did, as seen by the last process of each.
         rows: Number of rows that earlier runs did not have.
         failures: Failures table of the run.
+        progress: The failed attempts in the journal, also of clips that have a row.
     """
-    late = min(max(rows - tally.ok, 0), tally.failed)
+    both = len(progress.failures) - len(failures)
+    late = min(max(rows - tally.ok, 0), tally.failed, both)
     killed = min(tally.killed, int((failures["reason"] == KILLED).sum()))
     done = {"ok": tally.ok + late, "failed": tally.failed - late, "killed": killed}
     return tally.model_copy(update=done)

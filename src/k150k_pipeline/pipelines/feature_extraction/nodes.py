@@ -336,7 +336,7 @@ def _derive(
 ) -> tuple[pa.Table | pa.RecordBatchReader, pd.DataFrame, Report, str, Report]:
     features = outputs.features_table(rows, journal)
     failures = failures_table(rows.failed, rows.attempts, extract.max_attempts)
-    settled = with_late_rows(tally, rows.rows - plan.done_before, failures)
+    settled = with_late_rows(tally, rows.rows - plan.done_before, failures, rows.attempts)
     report = {
         **outputs.report(plan, features, rows.rows, failures, settled),
         "completeness_unknown": rows.doubtful,

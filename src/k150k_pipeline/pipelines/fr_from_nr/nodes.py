@@ -124,7 +124,7 @@ def merge_fr(
     progress = survey(entries, plan.fingerprint, plan.accepted)
     rows = outputs.FrRows(plan, journal)
     failures = failures_table(plan.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)
-    settled = with_late_rows(tally, rows.clips - plan.done_before, failures)
+    settled = with_late_rows(tally, rows.clips - plan.done_before, failures, progress)
     report = outputs.report(plan, rows, failures, settled)
     refuse_wrong_count(report, journal)
     logger.info("%s", report["summary"])
