@@ -17,8 +17,8 @@ from tests.support.ledger import Ledger
 pytestmark = pytest.mark.xdist_group("sanitized")  # the library is built once
 
 CORE = CHECKOUT / "core"
-PICTURES = {False: 200, True: 12_000}
-MUTANTS = {False: 20, True: 600}
+PICTURES = {False: 200, True: 10_400}
+MUTANTS = {False: 20, True: 330}
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = (
     *("-std=c11", "-O1", "-g", "-ffp-contract=off"),

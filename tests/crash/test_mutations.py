@@ -22,7 +22,7 @@ from tests.support.mutations import FRAMES, make_sound, mutant
 from tests.support.victim import Victim
 from tests.support.waiting import HANG_GUARD_S
 
-MUTANTS = 390
+MUTANTS = 330
 SAMPLE = 24
 LIMITS = "vmaf.clip_timeout_s=60"
 _REASON = re.compile(r"`(\w+)`")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import stat
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from hypothesis import strategies as st
 from k150k_pipeline.errors import JournalError
 from k150k_pipeline.journal import Failure, Journal
 from k150k_pipeline.journal.files import Damage
+from k150k_pipeline.journal.writer import JournalWriter
 
 names = st.text(min_size=1, max_size=30).filter(
     lambda n: not any(0xD800 <= ord(c) < 0xE000 for c in n)
@@ -102,17 +107,96 @@ def test_nan_comes_back(tmp_path):
     assert math.isnan(values[0]) and values[1] == 1 / 3
 
 
-def test_each_line_is_durable_before_the_call_returns(tmp_path, monkeypatch):
-    synced = []
-    real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_size), real(fd)))
+@dataclass
+class Disk:
+    """A disk whose fsyncs take as long as a test says, by a clock that only the test moves.
+
+    Attributes:
+        now: Time of the clock.
+        takes: Seconds of an fsync.
+        synced: Size of the file at each fsync.
+        broken: Whether an fsync fails.
+    """
+
+    now: float = 100.0
+    takes: float = 0.0
+    synced: list[int] = field(default_factory=list)
+    broken: bool = False
+
+    def fsync(self, descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            return
+        if self.broken:
+            raise OSError(errno.EIO, "Input/output error")
+        self.now += self.takes
+        self.synced.append(os.fstat(descriptor).st_size)
+
+    def record(self, writer: JournalWriter, clip: str, after: float) -> None:
+        """Record a clip that took so many seconds."""
+        self.now += after
+        writer.ok(clip, 1, after, {"v": 1})
+
+
+@pytest.fixture
+def disk(monkeypatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(os, "fsync", disk.fsync)
+    monkeypatch.setattr(time, "perf_counter", lambda: disk.now)
+    return disk
+
+
+def size_of_journal(folder: Path) -> int:
+    (path,) = folder.glob("shard-*")
+    return path.stat().st_size
+
+
+@pytest.mark.parametrize("takes", [0.001, 5.0])
+def test_line_of_a_clip_is_durable_before_the_next_clip(tmp_path, disk, takes):
+    disk.takes = takes
     with Journal(tmp_path, tmp_path / "o").writer(0, "f", {}) as writer:
-        writer.ok("a", 1, 0.1, {"v": 1})
-        (path,) = tmp_path.glob("shard-*")
-        assert synced[-1] == path.stat().st_size
-        writer.ok("b", 1, 0.1, {"v": 2})
-        assert synced[-1] == path.stat().st_size
-        assert writer.syncs == 2
+        for number in range(1, 4):
+            disk.record(writer, f"{number}", after=0.2)
+            assert disk.synced[-1] == size_of_journal(tmp_path)
+            assert (writer.syncs, writer.sync_seconds) == (number, pytest.approx(number * takes))
+
+
+@pytest.mark.parametrize(
+    ("takes", "after", "synced"),
+    [
+        (0.01, 0.004, [1, 4, 7, 9]),
+        (0.01, 0.006, [1, 3, 5, 7, 9]),
+        (0.0, 0.0, list(range(1, 10))),
+        (5.0, 0.06, [1, 3, 5, 7, 9]),
+    ],
+)
+def test_lines_wait_until_their_work_is_worth_an_fsync(tmp_path, disk, takes, after, synced):
+    disk.takes = takes
+    sizes = []
+    with Journal(tmp_path, tmp_path / "o").writer(0, "f", {}) as writer:
+        for number in range(9):
+            disk.record(writer, f"{number}", after)
+            sizes.append(size_of_journal(tmp_path))
+    assert [sizes.index(size) + 1 for size in disk.synced] == synced
+
+
+def test_disk_that_fails_at_the_end_of_a_shard(tmp_path, disk):
+    disk.takes = 0.01
+    writer = Journal(tmp_path, tmp_path / "o").writer(0, "f", {})
+    with pytest.raises(JournalError, match=r"cannot be written: Input/output error"), writer:
+        disk.record(writer, "a", after=0.1)
+        disk.record(writer, "b", after=0.001)
+        disk.broken = True
+    assert writer._descriptor is None
+
+
+def test_disk_that_fails_when_a_shard_is_interrupted_hides_nothing(tmp_path, disk):
+    disk.takes = 0.01
+    writer = Journal(tmp_path, tmp_path / "o").writer(0, "f", {})
+    with pytest.raises(KeyboardInterrupt), writer:
+        disk.record(writer, "a", after=0.1)
+        disk.record(writer, "b", after=0.001)
+        disk.broken = True
+        raise KeyboardInterrupt
 
 
 def test_full_disk_stops_the_writer():

@@ -132,7 +132,7 @@ class ShardJournal:
     def tally(self) -> Tally:
         """Return what was done to the shard in this run, by all its processes.
 
-        A dead process leaves one fsync per line and no seconds.
+        A dead process is taken to have synced each of its lines, in no time.
         """
         failures = [failure for failure in self._seen if failure is not None]
         return Tally(
