@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -36,7 +37,7 @@ class Spill:
         return len(self._buffers)
 
     def add(self, bucket: int, record: bytes) -> None:
-        """Append bytes to a bucket.
+        """Append a record to a bucket.
 
         Raises:
             OSError: The disk is full.
@@ -49,10 +50,10 @@ class Spill:
             self._file.flush()
             buffer.clear()
 
-    def read(self, bucket: int) -> bytes:
-        """Return what was added to a bucket."""
-        parts = []
+    def read(self, bucket: int) -> Iterator[bytes]:
+        """Yield what was added to a bucket, some whole records at a time."""
         for start, length in self._extents[bucket]:
             self._file.seek(start)
-            parts.append(self._file.read(length))
-        return b"".join([*parts, self._buffers[bucket]])
+            yield self._file.read(length)
+        if self._buffers[bucket]:
+            yield bytes(self._buffers[bucket])

@@ -99,7 +99,8 @@ class StoredTables:
 
     def __iter__(self) -> Iterator[pa.Table]:
         for number in range(self._number):
-            yield pa.ipc.open_stream(self._spill.read(number)).read_all()
+            (stream,) = self._spill.read(number)
+            yield pa.ipc.open_stream(stream).read_all()
 
     def append(self, table: pa.Table) -> None:
         """Add a table; raises as :meth:`Spill.add` does."""
@@ -137,11 +138,11 @@ def _in_parts(
             yield _unpickled(spill.read(number))
 
 
-def _unpickled(records: bytes) -> Iterator[Row]:
-    file = io.BytesIO(records)
-    with suppress(EOFError):
-        while True:
-            yield pickle.load(file)
+def _unpickled(chunks: Iterable[bytes]) -> Iterator[Row]:
+    for file in map(io.BytesIO, chunks):
+        with suppress(EOFError):
+            while True:
+                yield pickle.load(file)
 
 
 def _take(rows: Iterable[Row], clips: pa.Table, plan: ExtractionPlan, found: Gathered) -> pa.Table:
