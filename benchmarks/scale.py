@@ -5,7 +5,7 @@ Usage::
     python benchmarks/scale.py [--clips 100000 1000000] [--rounds 3] [--workers 4] [--folder DIR]
 
 Runs ``kedro run --pipelines=extract`` as users do: plan, shards, merge, account and judge, through
-the catalog, its datasets, the journal with one fsync per clip, and the process runner. Simulated
+the catalog, its datasets, the journal with its fsyncs, and the process runner. Simulated
 are only the clips and their scoring: each clip is an empty file, and the engine is a no-op that
 opens none and returns the same 150 frames for all. The empty file is still looked for and hashed.
 
@@ -46,6 +46,8 @@ SCORING = 0.213  # CPU seconds of a clip of 960x540 and five seconds (docs/hardw
 CLIP = 1_250_000  # bytes of such a clip at 2 Mbit/s
 ROW = 110  # bytes of a row of real features, of which ten columns differ between clips
 SEGMENT = 50  # clips of an object of the journal in an object store
+BUFFERED = 64 * 2**20  # bytes of rows of a merge that go to the disk together
+VALUES = 44 * 8  # bytes of a row of a part that is read back from the disk
 PASSES = 3  # over the journal: merge, account, and the plan of the next run
 MOST_SECONDS, MOST_MEMORY, MOST_RATIO = 240.0, 2 * 2**30, 1.2
 
@@ -213,12 +215,17 @@ class Model:
         return low + each * (clips - FEW)
 
     def peak(self, stage: str, clips: int) -> float:
-        """Return the predicted peak of a stage; a merge has at most one part in memory."""
+        """Return the predicted peak of a stage.
+
+        A merge has at most one part in memory. Where there are more, rows wait on the disk.
+        """
         from k150k_pipeline.pipelines.feature_extraction.plan import CLIPS_PER_PART
 
         bounded = stage in ("merge", "account")
         held = min(clips, CLIPS_PER_PART) if bounded else clips
-        return self(lambda r: r.stages[stage].peak, held)
+        waiting = stage == "merge" and clips > CLIPS_PER_PART
+        more = BUFFERED + CLIPS_PER_PART * VALUES if waiting else 0
+        return self(lambda r: r.stages[stage].peak, held) + more
 
 
 def print_stages(some: Run, many: Run, model: Model, clips: Sequence[int]) -> None:
