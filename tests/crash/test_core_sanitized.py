@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("sanitized")  # the library is built once
 
 CORE = CHECKOUT / "core"
 PICTURES = {False: 200, True: 10_400}
-MUTANTS = {False: 20, True: 330}
+MUTANTS = {False: 20, True: 480}
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = (
     *("-std=c11", "-O1", "-g", "-ffp-contract=off"),

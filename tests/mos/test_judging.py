@@ -73,7 +73,7 @@ def test_gate_promotes_what_passes_everything():
         ({"srocc": 0.81}, "the SROCC is 0.81, below the gate's 0.82"),
         ({"rmse": 0.46}, "the RMSE is 0.46, above the gate's 0.45"),
         ({"spread": 0.0051}, "the spread of PLCC over the seeds is 0.0051, above the"),
-        ({"clips": 99}, "there are only 99 clips in the trial, fewer than the"),
+        ({"clips": 99}, "there are only 99 clips in the held-out part, fewer than the"),
         ({"plcc": math.nan}, "the PLCC is not defined"),
         ({"spread": math.nan}, "the spread of PLCC over the seeds is not"),
     ],
