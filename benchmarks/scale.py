@@ -46,8 +46,6 @@ SCORING = 0.213  # CPU seconds of a clip of 960x540 and five seconds (docs/hardw
 CLIP = 1_250_000  # bytes of such a clip at 2 Mbit/s
 ROW = 110  # bytes of a row of real features, of which ten columns differ between clips
 SEGMENT = 50  # clips of an object of the journal in an object store
-BUFFERED = 64 * 2**20  # bytes of rows of a merge that go to the disk together
-VALUES = 44 * 8  # bytes of a row of a part that is read back from the disk
 PASSES = 3  # over the journal: merge, account, and the plan of the next run
 MOST_SECONDS, MOST_MEMORY, MOST_RATIO = 240.0, 2 * 2**30, 1.2
 
@@ -219,12 +217,15 @@ class Model:
 
         A merge has at most one part in memory. Where there are more, rows wait on the disk.
         """
+        from k150k_pipeline.pipelines.clipwise.spill import BUFFERED
         from k150k_pipeline.pipelines.feature_extraction.plan import CLIPS_PER_PART
+        from k150k_pipeline.schemas.features import VALUE_COLUMNS
 
         bounded = stage in ("merge", "account")
         held = min(clips, CLIPS_PER_PART) if bounded else clips
         waiting = stage == "merge" and clips > CLIPS_PER_PART
-        more = BUFFERED + CLIPS_PER_PART * VALUES if waiting else 0
+        part = CLIPS_PER_PART * len(VALUE_COLUMNS) * 8
+        more = BUFFERED + part if waiting else 0
         return self(lambda r: r.stages[stage].peak, held) + more
 
 

@@ -54,7 +54,7 @@ def weather(job: Job, case: Case, target: str, storm: str, done: int) -> None:
         job.release()
         send(victim, target, STORMS[storm])
         if goes_on(target, storm):
-            end_held(victim)
+            end_held(victim, target)
         status = victim.process.wait(HANG_GUARD_S)
         assert victim.survivors() == []
     finally:
@@ -72,12 +72,14 @@ def goes_on(target: str, storm: str) -> bool:
     return storm.startswith("SIGINT") and target not in ENDED_AS_A_WHOLE
 
 
-def end_held(victim: Victim) -> None:
+def end_held(victim: Victim, target: str) -> None:
     """Kill the tool at the held clip, which is then done again at full speed.
 
-    It may have ended: ffmpeg is started with SIGINT ignored, and takes it once it has begun.
+    It may have ended if the signal was for it: ffmpeg takes a Ctrl-C once it has begun.
     """
-    for tool in held_tools(victim):
+    tools = held_tools(victim)
+    assert len(tools) == 1 or target == "tool"
+    for tool in tools:
         with contextlib.suppress(psutil.NoSuchProcess):
             tool.kill()
 

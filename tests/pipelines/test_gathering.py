@@ -82,7 +82,7 @@ def found_in(gathered: Gathered) -> tuple[object, ...]:
 @given(lines, st.integers(1, 11))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_several_parts_have_the_rows_of_one(tmp_path, monkeypatch, written, size):
-    monkeypatch.setattr(spill, "_BUFFERED", 1)
+    monkeypatch.setattr(spill, "BUFFERED", 1)
     monkeypatch.setattr(spill, "_LEAST", 100)
     journal = Journal(tmp_path / "journal", tmp_path / "out.parquet")
     write_journal(journal, written)
@@ -112,7 +112,7 @@ def test_parts_are_saved_as_row_groups_of_one_file_with_its_metadata(tmp_path):
 
 
 def test_a_spill_has_no_name_and_gives_every_bucket_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(spill, "_BUFFERED", 8)
+    monkeypatch.setattr(spill, "BUFFERED", 8)
     monkeypatch.setattr(spill, "_LEAST", 4)
     with Spill(3, tmp_path / "new") as spilled:
         for number in range(100):
@@ -150,7 +150,7 @@ from k150k_pipeline.pipelines.feature_extraction.legacy import LegacyFiles
 from k150k_pipeline.pipelines.feature_extraction.outputs import features_table
 from tests.pipelines.test_gathering import parts_of, plan_of
 
-spill._BUFFERED, feature_file._ROWS = 2**20, 2_000
+spill.BUFFERED, feature_file._ROWS = 2**20, 2_000
 root, clips, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 names = [f"{number:06d}.mp4" for number in range(clips)]
 wanted = parts_of(names, size)

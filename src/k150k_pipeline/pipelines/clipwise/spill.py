@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-_BUFFERED = 64 * 2**20  # bytes, of all buckets together
+BUFFERED = 64 * 2**20
+"""Bytes of all buckets together that wait in memory."""
+
 _LEAST = 4096  # bytes that are written at a time
 
 
@@ -24,7 +26,7 @@ class Spill:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
         self._buffers = [bytearray() for _ in range(buckets)]
         self._extents: list[list[tuple[int, int]]] = [[] for _ in range(buckets)]
-        self._room = max(_BUFFERED // buckets, _LEAST)
+        self._room = max(BUFFERED // buckets, _LEAST)
 
     def __enter__(self) -> Self:
         return self
