@@ -3,7 +3,7 @@
 Usage::
 
     python benchmarks/extract.py plans [--clips DIR] [--limit N] [--rounds 5] [--no-full]
-    python benchmarks/extract.py isolation [--clips DIR] [--limit N]
+    python benchmarks/extract.py isolation [--clips DIR] [--limit N] [--rounds 5]
     python benchmarks/extract.py agreement [--clips DIR] [--limit N] [--first FRAMES]
     python benchmarks/extract.py overhead [--clips-count 152265] [--workers 2]
 
@@ -14,8 +14,9 @@ each clip and on one clip, so that what a clip adds is known apart from the star
 runs once and takes most of the time; ``--no-full`` leaves it out. The machine has to be idle, and
 one core is enough: ``taskset -c 1 python benchmarks/extract.py plans --clips DIR --no-full``.
 ``isolation`` prints what it costs to probe and score clips in a helper instead of in the process
-itself. ``agreement`` prints how much identity and full plan differ, on whole clips or on their
-first frames. ``overhead`` journals a whole corpus with scoring replaced by a no-op.
+itself, in alternating rounds. ``agreement`` prints how much identity and full plan differ, on whole
+clips or on their first frames. ``overhead`` journals a whole corpus with scoring replaced by a
+no-op.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def main() -> None:
         command = commands.add_parser(name)
         command.add_argument("--clips", type=Path, help="folder of clips; default: synthetic ones")
         command.add_argument("--limit", type=int)
-        if name == "plans":
+        if name != "agreement":
             command.add_argument("--rounds", type=int, default=5)
+        if name == "plans":
             command.add_argument("--no-full", dest="full", action="store_false")
         if name == "agreement":
             command.add_argument(
@@ -86,6 +88,8 @@ def main() -> None:
         return
     with clip_folder(options.clips) as folder:
         paths = sorted(folder.glob("*.mp4"))[: options.limit]
+        if not paths:
+            parser.error(f"there is no .mp4 in {folder}: name a folder of clips with --clips")
         if options.command == "plans":
             clips = [probe(path) for path in paths]
             compare_engines(clips, options.rounds)
@@ -93,7 +97,7 @@ def main() -> None:
                 print_full(clips)
             compare_runs(paths, options.rounds)
         elif options.command == "isolation":
-            compare_isolation(paths)
+            compare_isolation(paths, options.rounds)
         else:
             print_agreement(paths, options.first)
 
@@ -240,28 +244,36 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def compare_isolation(paths: list[Path]) -> None:
-    """Probe and score clips in this process and in helpers; print costs and their ratio."""
+def compare_isolation(paths: list[Path], rounds: int) -> None:
+    """Probe and score clips in this process and in helpers in turn; print costs and ratios."""
     vmaf, extract = VmafParameters(), ExtractParameters()
     engine = make_engine(vmaf)
     scorer = IsolatedScorer(vmaf, extract.memory_limit_mb, extract.probe_timeout_s)
 
-    def here(path: Path) -> None:
-        aggregate(engine.score(probe(path), IDENTITY).values)
+    def here(some: list[Path]) -> None:
+        for path in some:
+            aggregate(engine.score(probe(path), IDENTITY).values)
 
     def there(some: list[Path]) -> None:
         for path in some:
             aggregate(scorer.score(scorer.probe(path), IDENTITY).values)
         own_helper(extract.memory_limit_mb).close()  # its seconds count when it has ended
 
-    here(paths[0])
-    inside = [cost_of(functools.partial(here, path)) for path in paths]
-    once, all_of_them = cost_of(lambda: there(paths[:1])), cost_of(lambda: there(paths))
-    start = once - inside[0]
-    direct, helped = (total / len(paths) for total in (sum(inside), all_of_them - start))
-    print(f"clips: {len(paths)}, one after the other, vmaf.threads=1")
-    print(f"in this process    {direct:.3f} CPU-s/clip")
-    print(f"in a helper        {helped:.3f} CPU-s/clip (ratio {helped / direct:.3f})")
+    first = paths[:1]
+    here(first)
+    jobs = [
+        functools.partial(job, some)
+        for job, some in ((here, first), (there, first), (here, paths), (there, first + paths))
+    ]
+    costs = np.array([[cost_of(job) for job in jobs] for _ in range(rounds)])
+    inside, helped = costs[:, 2] / len(paths), (costs[:, 3] - costs[:, 1]) / len(paths)
+    ratios = helped / inside
+    print(f"clips: {len(paths)}, one after the other, vmaf.threads=1; medians of {rounds} rounds")
+    print(f"in this process    {np.median(inside):.3f} CPU-s/clip")
+    print(f"in a helper        {np.median(helped):.3f} CPU-s/clip")
+    print(f"helper / process:  {np.median(helped) / np.median(inside):.3f}, ", end="")
+    print(f"rounds {ratios.min():.3f} to {ratios.max():.3f}")
+    start = np.median(costs[:, 1] - costs[:, 0])
     print(f"start of a helper  {start:.3f} CPU-s, once per worker")
 
 
