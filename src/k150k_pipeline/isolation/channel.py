@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from k150k_pipeline.isolation.time_limit import TimeLimit
+
+_Done = TypeVar("_Done")
 
 _LENGTH = struct.Struct("!Q")
 _MOST_AT_ONCE = 1 << 20
@@ -20,45 +27,47 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
 
-    def send(self, message: bytes, deadline: float | None = None) -> None:
+    def send(self, message: bytes, limit: TimeLimit | None = None) -> None:
         """Send a message.
 
         Args:
             message: What to send.
-            deadline: When to give up, by the monotonic clock; None for never.
+            limit: When to give up; None for never.
 
         Raises:
-            TimeoutError: The deadline has passed.
+            TimeoutError: The limit was reached.
             OSError: The other end is gone.
         """
-        self._wait_until(deadline)
-        self._end.sendall(_LENGTH.pack(len(message)) + message)
+        left = memoryview(_LENGTH.pack(len(message)) + message)
+        while left:
+            left = left[self._within(limit, partial(self._end.send, left)) :]
 
-    def receive(self, deadline: float | None = None) -> bytes:
+    def receive(self, limit: TimeLimit | None = None) -> bytes:
         """Return the next message; raises as :meth:`send` does.
 
         Raises:
             EOFError: The other end is gone.
         """
-        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
-        return self._read(length, deadline)
+        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
+        return self._read(length, limit)
 
     def close(self) -> None:
         """Tell the other end that no message follows."""
         self._end.close()
 
-    def _read(self, length: int, deadline: float | None) -> bytes:
+    def _read(self, length: int, limit: TimeLimit | None) -> bytes:
         pieces = bytearray()
         while len(pieces) < length:
-            self._wait_until(deadline)
-            piece = self._end.recv(min(length - len(pieces), _MOST_AT_ONCE))
+            most = min(length - len(pieces), _MOST_AT_ONCE)
+            piece = self._within(limit, partial(self._end.recv, most))
             if not piece:
                 raise EOFError
             pieces += piece
         return bytes(pieces)
 
-    def _wait_until(self, deadline: float | None) -> None:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError
-        self._end.settimeout(left)
+    def _within(self, limit: TimeLimit | None, action: Callable[[], _Done]) -> _Done:
+        while (turn := limit.turn() if limit else None) != 0:
+            self._end.settimeout(turn)
+            with suppress(TimeoutError):
+                return action()
+        raise TimeoutError

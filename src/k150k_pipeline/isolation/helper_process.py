@@ -21,6 +21,7 @@ from k150k_pipeline.errors import EngineError
 from k150k_pipeline.isolation.answers import BEGUN, READY
 from k150k_pipeline.isolation.channel import Channel
 from k150k_pipeline.isolation.deaths import CRASHED, count_oom_kills, describe_end, reason_of_death
+from k150k_pipeline.isolation.time_limit import TimeLimit
 
 _START_TIMEOUT_S = 120.0
 _END_TIMEOUT_S = 5.0
@@ -90,15 +91,15 @@ class HelperProcess:
             HelperDied: The process ended.
             TimeoutError: No answer in time; the message says what was running.
         """
-        deadline, oom_kills = time.monotonic() + timeout_s, count_oom_kills()
+        limit, oom_kills = TimeLimit(timeout_s), count_oom_kills()
         begun = False
         self.calls += 1
         self._stderr.seek(0)
         self._stderr.truncate()
         try:
-            self._channel.send(request, deadline)
-            begun = self._channel.receive(deadline) == BEGUN
-            return self._channel.receive(deadline)
+            self._channel.send(request, limit)
+            begun = self._channel.receive(limit) == BEGUN
+            return self._channel.receive(limit)
         except TimeoutError:
             raise TimeoutError(f"no end after {timeout_s:g} s{self._busy_with()}") from None
         except (EOFError, OSError):
@@ -122,7 +123,7 @@ class HelperProcess:
     def _await_start(self, memory_limit_mb: int) -> None:
         oom_kills = count_oom_kills()
         try:
-            ready = self._channel.receive(time.monotonic() + _START_TIMEOUT_S) == READY
+            ready = self._channel.receive(TimeLimit(_START_TIMEOUT_S)) == READY
             problem = "" if ready else "it does not answer like one"
         except TimeoutError:
             problem = f"no sign of it after {_START_TIMEOUT_S:g} s"

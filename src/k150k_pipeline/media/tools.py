@@ -21,6 +21,7 @@ from k150k_pipeline.isolation.deaths import (
     lacks_memory,
     reason_of_death,
 )
+from k150k_pipeline.isolation.time_limit import TimeLimit
 
 _CAUGHT = re.compile(
     r"^(?:\[info\] )?Exiting normally, received signal \d+\.$"
@@ -102,11 +103,7 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
         preexec_fn=lambda: die_with_parent(parent),
     )
     try:
-        stdout, stderr = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        tail = _last_lines((error.stderr or b"").decode("utf-8", errors="replace"), _OF_A_HANG)
-        detail = f"no end after {timeout_s:g} s of `{shlex.join(argv)}`: {tail}"
-        raise ToolError("timeout", detail) from error
+        stdout, stderr = _output_of(process, argv, timeout_s)
     finally:
         if process.poll() is None:
             _kill_group(process)
@@ -114,6 +111,19 @@ def run_tool(argv: Sequence[str], *, timeout_s: float, pass_fds: Sequence[int] =
     result = ToolResult(tuple(argv), process.returncode, stdout, text)
     _refuse_death(result, oom_kills)
     return result
+
+
+def _output_of(
+    process: subprocess.Popen[bytes], argv: Sequence[str], timeout_s: float
+) -> tuple[bytes, bytes]:
+    limit, said = TimeLimit(timeout_s), b""
+    while turn := limit.turn():
+        try:
+            return process.communicate(timeout=turn)
+        except subprocess.TimeoutExpired as error:
+            said = error.stderr or said
+    tail = _last_lines(said.decode("utf-8", errors="replace"), _OF_A_HANG)
+    raise ToolError("timeout", f"no end after {timeout_s:g} s of `{shlex.join(argv)}`: {tail}")
 
 
 def _last_lines(text: str, lines: int) -> str:

@@ -7,13 +7,13 @@ import pickle
 import signal
 import socket
 import sys
-import time
 import traceback
 
 from k150k_pipeline.isolation.answers import BEGUN
 from k150k_pipeline.isolation.channel import Channel
 from k150k_pipeline.isolation.confine import die_with_parent
 from k150k_pipeline.isolation.deaths import note_predecessor
+from k150k_pipeline.isolation.time_limit import TimeLimit
 
 END_OF_OUTPUT = b"\0"
 """What the process writes to stderr when a node has ended: no line of that node follows."""
@@ -34,7 +34,7 @@ def serve(descriptor: int, parent: int) -> None:
     channel = Channel(socket.socket(fileno=descriptor))
     while True:
         try:
-            request = channel.receive(time.monotonic() + _IDLE_S)
+            request = channel.receive(TimeLimit(_IDLE_S))
             channel.send(BEGUN)
             channel.send(_answer(request))
         except (EOFError, OSError):
