@@ -102,6 +102,26 @@ def test_clip_replaced_by_garbage_has_no_row_until_it_is_back(corpus, tmp_path):
     assert counts(corpus)["newly_finished"] == 0
 
 
+def test_clip_that_was_given_up_is_tried_anew_once_it_is_another_file(corpus, tmp_path):
+    """As when a run begins while clips are still being copied."""
+    first, before = corpus.names[0], corpus.features.read_bytes()
+    original = shutil.copy2(corpus.clips / first, tmp_path / "original.mp4")
+    shutil.rmtree(corpus.journal)
+    corpus.features.unlink()
+    corpus.done.unlink()
+    few = "extract.max_failure_rate=1,extract.max_attempts=2"
+    for size, tries in ((400, 1), (400, 2), (400, 2), (800, 1), (800, 2)):
+        (corpus.clips / first).write_bytes(original.read_bytes()[:size])
+        corpus.run(params=few)
+        failed = pd.read_csv(corpus.failures).iloc[0]
+        assert (failed["clip_name"], failed["attempts"]) == (first, tries)
+        assert failed["given_up"] == (tries == 2)
+    replace(corpus, first, original)
+    assert "1 of the clips that failed are other files now" in corpus.run(params=few)
+    assert corpus.features.read_bytes() == before and pd.read_csv(corpus.failures).empty
+    assert "are other files now" not in corpus.run(params=few)
+
+
 def test_clip_with_another_time_and_the_same_bytes_keeps_its_row(corpus):
     before = corpus.features.read_bytes()
     for name in corpus.names:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from k150k_pipeline.journal import Entry, Failure
 from k150k_pipeline.journal.due import MOST_KILLS, due_clips, survey
+from k150k_pipeline.media.identity import FileIdentity
 
 clips = st.lists(st.integers(0, 30).map("c{}".format), unique=True, max_size=25).map(sorted)
 outcomes = st.lists(
@@ -74,3 +75,19 @@ def test_two_processes_at_one_attempt_are_one_attempt():
     twice = [log[0], replace(log[1], attempt=log[0].attempt)]
     assert survey(twice, "x", set()).attempts["a"] == 1
     assert survey(log, "x", set()).attempts["a"] == 2
+
+
+def test_attempts_on_other_files_are_forgotten_and_their_numbers_are_used_again():
+    def tries(digest: str, *numbers: int, reason: str = "corrupt") -> list[Entry]:
+        file = FileIdentity(1, 1, digest) if digest else None
+        return [replace(entry("a", False, "x", reason), attempt=n, file=file) for n in numbers]
+
+    log = [*tries("old", 1, 2, 3), *tries("old", 1, reason="killed"), *tries("new", 1)]
+    progress = survey(log, "x", set())
+    assert due_clips(["a"], progress, 3) == []
+    assert progress.forget("a", {"old"})
+    assert (progress.attempts["a"], progress.kills["a"]) == (1, 0)
+    assert due_clips(["a"], progress, 3) == ["a"] and due_clips(["a"], progress, 1) == []
+    assert not progress.forget("a", {"old"}) and not progress.forget("b", {"old"})
+    unrecorded = survey(tries("", 1, 2, 3), "x", set())
+    assert not unrecorded.forget("a", {"", "old"}) and unrecorded.attempts["a"] == 3

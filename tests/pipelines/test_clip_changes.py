@@ -141,6 +141,33 @@ def test_recorded_row_of_the_present_bytes_has_precedence_over_an_unrecorded_one
     assert found.changed == [] and list(counting(rows, found.superseded)) == [rows[1]]
 
 
+def failure(file: FileIdentity | None) -> Entry:
+    return Entry("a.mp4", OWN, 1, 1.0, 0.0, None, Failure("decode", "corrupt", ""), file)
+
+
+def test_failures_on_other_bytes_do_not_count(journal, clip):
+    other, same = FileIdentity(1, 1, "f" * 64), identify(clip)
+    tried = [failure(other), failure(None), failure(same)]
+    found = look(journal, tried, clip)
+    assert found == Changes(superseded={"a.mp4": ["f" * 64]})
+    assert list(counting(tried, found.superseded)) == tried[1:]
+    assert look(journal, tried, None) == Changes(), "the clip is not there to be another"
+
+
+def test_touched_clip_that_failed_is_hashed_once_and_has_its_failures(journal, clip):
+    tried, hashed = [failure(identify(clip))], []
+    os.utime(clip, (1, 1))
+    for _ in range(2):
+        assert look(journal, tried, clip, hashed) == Changes()
+    assert hashed == ["a.mp4"]
+
+
+def test_clip_with_a_row_that_failed_as_another_file_has_its_row(journal, clip):
+    lines = [row(identify(clip)), failure(FileIdentity(1, 1, "f" * 64))]
+    found = look(journal, lines, clip)
+    assert found.changed == [] and list(counting(lines, found.superseded)) == lines[:1]
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_without_the_file_the_latest_row_counts(journal, order):
     rows = [row(FileIdentity(1, 1, c * 64), at) for c, at in (("a", 1.0), ("b", 2.0))][::order]

@@ -31,30 +31,45 @@ class Attempts:
     kills: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
     _last: dict[str, Entry] = field(default_factory=dict)
-    _counted: set[tuple[str, bool, float]] = field(default_factory=set)
+    _files: dict[str, dict[tuple[str, float], set[str | None]]] = field(default_factory=dict)
 
     def note(self, entry: Entry) -> None:
         """Count an entry, if it is a failure under this fingerprint."""
         failure, ours = entry.failure, entry.fingerprint == self.fingerprint
         if failure is None or not ours:
             return
-        blameless = failure.reason in (KILLED, UNFETCHED)
         # A copy of the file has the same attempts, and so has a process that was taken for dead
         # and finished its shard all the same.
-        attempt = entry.clip, blameless, entry.at if blameless else entry.attempt
-        if attempt not in self._counted:
-            self._counted.add(attempt)
-            self._count(entry.clip, failure)
+        blameless = failure.reason in (KILLED, UNFETCHED)
+        attempt = (failure.reason, entry.at) if blameless else ("", entry.attempt)
+        files = self._files.setdefault(entry.clip, {}).setdefault(attempt, set())
+        if not files:
+            self._count(entry.clip, failure.reason, 1)
+        files.add(entry.file.sha256 if entry.file else None)
         if ended_later(entry, self._last.get(entry.clip)):
             self.failures[entry.clip] = failure
             self._last[entry.clip] = entry
 
-    def _count(self, clip: str, failure: Failure) -> None:
-        """Count a failed attempt, if it is one of the clip."""
-        if failure.reason == KILLED:
-            self.kills[clip] += 1
-        elif failure.reason != UNFETCHED:
-            self.attempts[clip] += 1
+    def forget(self, clip: str, digests: Collection[str]) -> bool:
+        """Take back the attempts on files that a clip no longer is; return whether there are any.
+
+        Args:
+            clip: Name of the clip.
+            digests: SHA-256 of these files.
+        """
+        attempts = self._files.get(clip, {})
+        gone = [attempt for attempt, files in attempts.items() if files <= set(digests)]
+        for attempt in gone:
+            del attempts[attempt]
+            self._count(clip, attempt[0], -1)
+        return bool(gone)
+
+    def _count(self, clip: str, reason: str, number: int) -> None:
+        """Count failed attempts, if they are ones of the clip."""
+        if reason == KILLED:
+            self.kills[clip] += number
+        elif reason != UNFETCHED:
+            self.attempts[clip] += number
 
     def given_up(self, clip: str, max_attempts: int) -> bool:
         """Tell whether a clip has failed, or was killed, too often to be tried again."""

@@ -173,13 +173,33 @@ def work_through(
             continue
         shard.begin(clip)
         started = time.perf_counter()
-        try:
-            file, payload = try_again_when_killed(lambda c: (identify(c), process(c)), clip)
-        except ClipError as error:
-            shard.failed(clip, attempt, time.perf_counter() - started, error)
+        file, result = _work_on(clip, process, identify)
+        seconds = time.perf_counter() - started
+        if isinstance(result, ClipError):
+            shard.failed(clip, attempt, seconds, result, file)
         else:
-            shard.ok(clip, attempt, time.perf_counter() - started, payload, file)
+            shard.ok(clip, attempt, seconds, result, file)
     return shard.tally()
+
+
+def _work_on(
+    clip: str,
+    process: Callable[[str], Payload],
+    identify: Callable[[str], FileIdentity | None],
+) -> tuple[FileIdentity | None, Payload | ClipError]:
+    """Return the file of a clip, and its payload or why it has none."""
+    file: FileIdentity | None = None
+
+    def identify_and_process(name: str) -> Payload:
+        nonlocal file
+        file = identify(name)
+        return process(name)
+
+    try:
+        payload = try_again_when_killed(identify_and_process, clip)
+    except ClipError as error:
+        return file, error
+    return file, payload
 
 
 def try_again_when_killed(process: Callable[[str], T], clip: str) -> T:

@@ -1,4 +1,4 @@
-"""Clips that have other bytes than when they were scored: which of their rows still count."""
+"""Clips that have other bytes than when they were tried: what of their rows and failures counts."""
 
 from __future__ import annotations
 
@@ -39,13 +39,18 @@ class Changes:
     Attributes:
         changed: Clips without a row of their present bytes, sorted.
         unknown: Number of clips on the disk whose rows do not record the bytes they were made of.
-        superseded: SHA-256 of the bytes whose rows do not count, by clip; empty texts stand for
-            rows that record none.
+        superseded: SHA-256 of the bytes whose rows and failures do not count, by clip; empty texts
+            stand for rows that record none.
     """
 
     changed: list[str] = field(default_factory=list)
     unknown: int = 0
     superseded: dict[str, list[str]] = field(default_factory=dict)
+
+    def supersede(self, clip: str, digests: Collection[str]) -> None:
+        """Add bytes of a clip that do not count."""
+        if digests:
+            self.superseded[clip] = sorted({*digests, *self.superseded.get(clip, [])})
 
 
 class RowFiles:
@@ -53,17 +58,24 @@ class RowFiles:
 
     Args:
         usable: Fingerprints whose rows count.
+
+    Attributes:
+        by_clip: Of each row of a clip when it was made, and from which file.
+        failed: The files of each clip's failures, where they are recorded.
     """
 
     def __init__(self, usable: Collection[str]) -> None:
         self._usable = frozenset(usable)
         self.by_clip: dict[str, Made] = {}
+        self.failed: dict[str, list[FileIdentity]] = {}
 
     def note(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield the entries of a journal."""
         for entry in entries:
             if entry.failure is None and entry.fingerprint in self._usable:
                 self.by_clip.setdefault(entry.clip, []).append((entry.at, entry.file))
+            if entry.failure is not None and entry.file is not None:
+                self.failed.setdefault(entry.clip, []).append(entry.file)
             yield entry
 
 
@@ -91,10 +103,13 @@ def find_changes(files: RowFiles, look: Look, journal: Journal, identify: Identi
         else:
             present = _present(clip, [*known, *seen.of(clip)], there, identify, seen)
         digests = {file.sha256 if file else _UNRECORDED for _, file in made}
-        if others := digests - {present}:
-            changes.superseded[clip] = sorted(others)
+        changes.supersede(clip, digests - {present})
         if present not in digests:
             changes.changed.append(clip)
+    for clip, tried in files.failed.items():
+        if (there := look(clip)) is not None:
+            present = _present(clip, [*tried, *seen.of(clip)], there, identify, seen)
+            changes.supersede(clip, {file.sha256 for file in tried} - {present})
     seen.write()
     changes.changed.sort()
     return changes
@@ -125,10 +140,11 @@ def settle(changes: Changes, on_change: OnClipChange) -> None:
 def counting(
     entries: Iterable[Entry], superseded: Mapping[str, Collection[str]]
 ) -> Iterator[Entry]:
-    """Yield the entries of a journal without the rows of superseded bytes."""
+    """Yield the entries of a journal without the rows and failures of superseded bytes."""
     for entry in entries:
         digests = superseded.get(entry.clip)
-        if digests is None or entry.failure is not None or _digest(entry) not in digests:
+        unrecorded = entry.failure is not None and entry.file is None
+        if digests is None or unrecorded or _digest(entry) not in digests:
             yield entry
 
 

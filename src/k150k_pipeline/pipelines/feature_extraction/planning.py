@@ -100,7 +100,15 @@ def read_past(
     changes = look(files)
     settle(changes, extract.on_clip_change)
     progress.done.difference_update(changes.changed)
+    _forget_other_files(progress, changes)
     return Past(progress, accepted, taken.rows, damage, changes)
+
+
+def _forget_other_files(progress: Progress, changes: Changes) -> None:
+    """Let a clip that failed and is another file now be tried as if it had never failed."""
+    anew = [clip for clip, digests in changes.superseded.items() if progress.forget(clip, digests)]
+    if number := len(set(anew) - progress.done):
+        logger.info("%d of the clips that failed are other files now: they are tried anew", number)
 
 
 def compare_files(
