@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -152,6 +153,8 @@ def test_failures_on_other_bytes_do_not_count(journal, clip):
     assert found == Changes(superseded={"a.mp4": ["f" * 64]})
     assert list(counting(tried, found.superseded)) == tried[1:]
     assert look(journal, tried, None) == Changes(), "the clip is not there to be another"
+    foreign = replace(failure(other), fingerprint="other")
+    assert look(journal, [foreign], clip) == Changes(), "it counts for no run of this engine"
 
 
 def test_touched_clip_that_failed_is_hashed_once_and_has_its_failures(journal, clip):

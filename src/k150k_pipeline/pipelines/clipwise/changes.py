@@ -34,7 +34,7 @@ Made = list[tuple[float, FileIdentity | None]]
 
 @dataclass
 class Changes:
-    """What has become of the clips that have rows.
+    """What has become of the clips that have rows or failures.
 
     Attributes:
         changed: Clips without a row of their present bytes, sorted.
@@ -54,7 +54,7 @@ class Changes:
 
 
 class RowFiles:
-    """The files that the rows of a journal were made from, noted while it is read.
+    """The files that the lines of a journal are about, noted while it is read.
 
     Args:
         usable: Fingerprints whose rows count.
@@ -72,21 +72,25 @@ class RowFiles:
     def note(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield the entries of a journal."""
         for entry in entries:
-            if entry.failure is None and entry.fingerprint in self._usable:
-                self.by_clip.setdefault(entry.clip, []).append((entry.at, entry.file))
-            if entry.failure is not None and entry.file is not None:
-                self.failed.setdefault(entry.clip, []).append(entry.file)
+            if entry.fingerprint in self._usable:
+                self._note(entry)
             yield entry
+
+    def _note(self, entry: Entry) -> None:
+        if entry.failure is None:
+            self.by_clip.setdefault(entry.clip, []).append((entry.at, entry.file))
+        elif entry.file is not None:
+            self.failed.setdefault(entry.clip, []).append(entry.file)
 
 
 def find_changes(files: RowFiles, look: Look, journal: Journal, identify: Identify) -> Changes:
-    """Compare the clips on the disk with the files that their rows were made from.
+    """Compare the clips on the disk with the files that their rows and failures are of.
 
     A clip is hashed only if its size is that of such a file and its time of change is not. Hashes
     of clips that proved to be the same are kept in the journal's folder for the next run.
 
     Args:
-        files: Files of the rows.
+        files: Files of the rows and failures.
         look: Looks at a clip; of those that are not there the latest rows count.
         journal: The journal.
         identify: Hashes a clip.
