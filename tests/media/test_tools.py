@@ -75,10 +75,7 @@ def test_signal_that_ffmpeg_catches(number, verbosity):
     command = [find_ffmpeg(), "-nostdin", "-v", verbosity, "-f", "lavfi", "-i", source]
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(run_tool, [*command, "-f", "null", "-"], timeout_s=HANG_GUARD_S)
-        wait_until(lambda: any(catches(p, number) for p in psutil.Process().children()))
-        for process in psutil.Process().children():
-            if catches(process, number):
-                process.send_signal(number)
+        ffmpeg_that_catches(number).send_signal(number)
         with pytest.raises(ToolError) as caught:
             run.result()
     assert caught.value.reason == "killed" and f"signal {int(number)}" in caught.value.detail
@@ -90,10 +87,7 @@ def test_signal_that_ffmpeg_catches_while_it_opens_its_input(tmp_path):
     command = [find_ffmpeg(), "-nostdin", "-v", "level+verbose", "-i", str(tmp_path / "clip.mp4")]
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(run_tool, [*command, "-f", "null", "-"], timeout_s=HANG_GUARD_S)
-        wait_until(lambda: any(catches(p, signal.SIGTERM) for p in psutil.Process().children()))
-        for process in psutil.Process().children():
-            if catches(process, signal.SIGTERM):
-                process.terminate()
+        ffmpeg_that_catches(signal.SIGTERM).terminate()
         # Open at both ends, so that neither side waits for the other, before the signal or after.
         with os.fdopen(os.open(tmp_path / "clip.mp4", os.O_RDWR), "wb") as clip:
             clip.write(b"begun")
@@ -113,14 +107,31 @@ def test_title_of_a_clip_that_reads_like_a_signal(make_clip):
     assert result.returncode == 0 and result.stderr.count(title) >= 3
 
 
+def ffmpeg_that_catches(number: int) -> psutil.Process:
+    """Wait for a child that is an ffmpeg and has installed its handler of a signal."""
+    found: list[psutil.Process] = []
+
+    def look() -> bool:
+        found[:] = [p for p in psutil.Process().children() if catches(p, number)]
+        return bool(found)
+
+    wait_until(look)
+    return found[0]
+
+
 def catches(process: psutil.Process, number: int) -> bool:
-    """Return whether a process is an ffmpeg that has installed its handler of a signal."""
+    """Tell whether a process is an ffmpeg that has installed its handler of a signal.
+
+    One reading answers both: before it becomes ffmpeg, the child is a Python with handlers too.
+    """
     try:
         status = Path(f"/proc/{process.pid}/status").read_text()
     except OSError:
         return False
-    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
-    return process.name().startswith("ffmpeg") and bool(int(caught, 16) >> (number - 1) & 1)
+    facts = dict(line.split(":", 1) for line in status.splitlines())
+    return facts["Name"].strip().startswith("ffmpeg") and bool(
+        int(facts["SigCgt"], 16) >> (number - 1) & 1
+    )
 
 
 def test_words_about_memory_of_a_tool_that_did_its_work():
