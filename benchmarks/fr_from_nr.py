@@ -186,6 +186,7 @@ def write_journal(root: Path, clips: int, shards: int = 16) -> FrPlan:
         scoring=scoring,
         clips={name: FrClip(mos=3.0, sha256="") for name in names},
         due=[],
+        changed_clips=[],
         attempts={},
         done_before=clips,
         clips_without_label=[],

@@ -9,6 +9,10 @@ UNFETCHED = "not_fetched"
 """Reason of a failure that is not the clip's: its store does not give it."""
 
 
+CHANGED = "changed"
+"""Reason of a failure that is not the clip's: its file is not the one that the corpus names."""
+
+
 class ClipError(Exception):
     """One clip cannot be processed; the run goes on without it.
 

@@ -19,8 +19,9 @@ PLAN = FrPlan(
     corpus="konvid_150k", run_id="r", fingerprint="f", accepted=["g"],
     scoring={"engine": "é", "rules": 1},
     clips={ODD: FrClip(mos=None, sha256=""), "b": FrClip(mos=0.1 + 0.2, sha256="0")},
-    due=["b", ODD], attempts={"b": 2}, done_before=0, clips_without_label=["\udcff"],
-    labels_without_clip=[], torn_lines=0, broken_lines=[], started_at=1.5e9,
+    due=["b", ODD], attempts={"b": 2}, done_before=0, changed_clips=["b"],
+    clips_without_label=["\udcff"], labels_without_clip=[], torn_lines=0, broken_lines=[],
+    started_at=1.5e9,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -39,12 +40,19 @@ class FrProject:
             shutil.copy(tiny_clips / name, self.clips)
         self.write_corpus(self.names)
 
-    def write_corpus(self, names, mos=3.0) -> None:
+    def write_corpus(self, names, mos=3.0, digest=lambda name: "") -> None:
         self.mos_corpus.parent.mkdir(parents=True, exist_ok=True)
         rows = [
-            {"src": name, "src_sha256": "", "mos": mos + i / 10} for i, name in enumerate(names)
+            {"src": name, "src_sha256": digest(name), "mos": mos + i / 10}
+            for i, name in enumerate(names)
         ]
         self.mos_corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def ingest(self) -> None:
+        """Write the corpus of the clips as they are now."""
+        self.write_corpus(
+            self.names, digest=lambda n: hashlib.sha256((self.clips / n).read_bytes()).hexdigest()
+        )
 
     def run(self, params="", ok=True) -> str:
         joined = ",".join(filter(None, (QUICK, params)))
@@ -135,6 +143,59 @@ def test_failed_clips_are_tried_again_and_too_many_end_the_run(fr):
     assert "Traceback" not in output and len(fr.rows()) == 15 and fr.manifest.exists()
     bad.write_bytes(good)
     fr.run()
+    assert len(fr.rows()) == 20 and pd.read_csv(fr.failures).empty
+
+
+def test_rows_are_those_of_the_bytes_that_the_corpus_names(fr):
+    first, other = (fr.clips / name for name in fr.names[:2])
+    original, corpora = first.read_bytes(), []
+    fr.ingest()
+    corpora.append(fr.mos_corpus.read_bytes())
+    fr.run("fr_from_nr.limit=3")
+    outputs = [fr.output.read_bytes()]
+    first.write_bytes(other.read_bytes())
+    output = fr.run("fr_from_nr.limit=3")
+    assert fr.output.read_bytes() == outputs[0] and "other bytes" not in output
+    fr.ingest()
+    corpora.append(fr.mos_corpus.read_bytes())
+    output = fr.run("fr_from_nr.limit=3")
+    assert f"1 of the clips ({first.name}) have rows of other bytes" in output
+    assert f"1 changed clip: {first.name}" in output
+    counts = fr.counts()
+    assert (counts["changed_clips"], counts["newly_finished"], counts["fr_rows"]) == (1, 1, 15)
+    outputs.append(fr.output.read_bytes())
+    before, rows = (list(map(json.loads, lines.splitlines())) for lines in outputs)
+    assert rows[5:] == before[5:]
+    assert {row["src_sha256"] for row in rows[:5]} == {rows[5]["src_sha256"]}
+    assert [r["vmaf_score"] for r in rows[:5]] == [r["vmaf_score"] for r in rows[5:10]]
+    for number, content in ((0, original), (1, other.read_bytes()), (0, b"is not opened")):
+        first.write_bytes(content)
+        fr.mos_corpus.write_bytes(corpora[number])
+        fr.run("fr_from_nr.limit=3")
+        assert fr.output.read_bytes() == outputs[number]
+        assert fr.counts()["newly_finished"] == fr.counts()["changed_clips"] == 0
+
+
+def test_a_clip_that_is_not_the_one_in_the_corpus_is_never_given_up(fr):
+    """Neither while a part of it is there, nor once the corpus names what is there."""
+    first = fr.clips / fr.names[0]
+    original, few = first.read_bytes(), "fr_from_nr.max_failure_rate=1,fr_from_nr.max_attempts=1"
+    fr.ingest()
+    for size in (100, 200):
+        first.write_bytes(original[:size])
+        fr.run(few)
+        (failed,) = pd.read_csv(fr.failures).to_dict("records")
+        assert (failed["reason"], failed["attempts"], failed["given_up"]) == ("changed", 0, False)
+        assert "ingest the clip again" in failed["detail"]
+    fr.ingest()
+    for _ in range(2):
+        fr.run(few)
+        (failed,) = pd.read_csv(fr.failures).to_dict("records")
+        assert (failed["stage"], failed["attempts"], failed["given_up"]) == ("probe", 1, True)
+        assert failed["reason"] != "changed"
+    first.write_bytes(original)
+    fr.ingest()
+    fr.run(few)
     assert len(fr.rows()) == 20 and pd.read_csv(fr.failures).empty
 
 

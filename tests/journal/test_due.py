@@ -63,6 +63,12 @@ def test_kills_are_no_attempts_and_have_a_bound_of_their_own():
     assert due_clips(["a"], progress, 100) == [] and progress.given_up("a", 100)
 
 
+def test_clips_that_their_store_does_not_give_or_that_are_other_files_are_tried_for_ever():
+    log = [entry("a", False, "x", reason) for reason in ("not_fetched", "changed") * 9]
+    progress = survey(log, "x", set())
+    assert due_clips(["a"], progress, 1) == ["a"] and progress.failures["a"].reason == "changed"
+
+
 def test_copies_of_a_line_are_one_attempt():
     log = [entry("a", False, "x"), *kills(1)]
     progress = survey(log * 3, "x", set())

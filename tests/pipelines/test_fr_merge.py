@@ -25,8 +25,8 @@ def merge(journal: Journal, tally: Tally, *further: str):
     plan = FrPlan(
         corpus="konvid_150k", run_id="r", fingerprint="f", accepted=[], scoring=SCORING,
         clips=dict.fromkeys(["a.mp4", "b.mp4", *further], clip), due=[], attempts={}, done_before=0,
-        clips_without_label=[], labels_without_clip=[], torn_lines=0, broken_lines=[],
-        started_at=0.0,
+        changed_clips=[], clips_without_label=[], labels_without_clip=[], torn_lines=0,
+        broken_lines=[], started_at=0.0,
     )  # fmt: skip
     _, _, failures, report, *_ = merge_fr(plan, journal, FrParameters(), tally)
     return failures["clip_name"].tolist(), report["counts"]

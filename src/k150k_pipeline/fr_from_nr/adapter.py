@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from k150k_pipeline.errors import ClipError, InputError
+from k150k_pipeline.errors import CHANGED, ClipError, InputError
 from k150k_pipeline.fr_from_nr.loopback import Loopback
 from k150k_pipeline.fr_from_nr.native_loopback import NativeLoopback, scores_natively
 from k150k_pipeline.fr_from_nr.rows import SweepPayload, make_payload, rows_of
@@ -153,16 +153,30 @@ class NrToFrAdapter:
                 the one in the corpus.
         """
         identity, source = self.identity, self._probe(row.path)
-        if row.src_sha256 not in ("", source.sha256):
-            raise ClipError(
-                "probe",
-                "changed",
-                f"{row.path} has SHA-256 {source.sha256}, the corpus says {row.src_sha256}",
-            )
+        refuse_other_bytes(row, source.sha256)
         encodes = self._strategy.sweep(source)
         payload = make_payload(row.src, source, encodes, self._settings, identity, self._run_id)
         _check_rows(payload, row)
         return payload
+
+
+def refuse_other_bytes(row: NrInputRow, sha256: str) -> None:
+    """Refuse a clip that is not the one in the corpus.
+
+    Args:
+        row: Row of the clip.
+        sha256: SHA-256 of its file.
+
+    Raises:
+        ClipError: Stage ``probe``, reason ``changed``.
+    """
+    if row.src_sha256 not in ("", sha256):
+        raise ClipError(
+            "probe",
+            CHANGED,
+            f"{row.path} has SHA-256 {sha256}, the corpus says {row.src_sha256}: put that file "
+            "back, or ingest the clip again",
+        )
 
 
 def _check_rows(payload: SweepPayload, row: NrInputRow) -> None:

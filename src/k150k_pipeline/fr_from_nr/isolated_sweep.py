@@ -1,14 +1,32 @@
-"""Sweeps in the helper of this process: no clip is opened here."""
+"""Hashes and sweeps in the helper of this process: no clip is opened here."""
 
 from __future__ import annotations
 
 import functools
 
-from k150k_pipeline.fr_from_nr.adapter import NrInputRow, NrToFrAdapter
+from k150k_pipeline.fr_from_nr.adapter import NrInputRow, NrToFrAdapter, refuse_other_bytes
 from k150k_pipeline.fr_from_nr.rows import SweepPayload
 from k150k_pipeline.isolation import ClipTask, own_helper
+from k150k_pipeline.media.identity import FileIdentity, identify
 from k150k_pipeline.schemas.fr_parameters import CorpusOptions, FrParameters
 from k150k_pipeline.schemas.parameters import VmafParameters
+
+
+def identify_isolated(row: NrInputRow, fr: FrParameters) -> FileIdentity:
+    """Hash a clip in a process that may die of it.
+
+    Args:
+        row: Row of the NR corpus.
+        fr: Block ``fr_from_nr``.
+
+    Raises:
+        ClipError: Stage ``probe``: the clip cannot be read, with the reasons of a helper too, or it
+            is not the one in the corpus (``changed``).
+    """
+    task = ClipTask("probe", row.path, fr.probe_timeout_s)
+    file = own_helper(fr.memory_limit_mb).call(task, identify, row.path)
+    refuse_other_bytes(row, file.sha256)
+    return file
 
 
 def sweep_isolated(

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from k150k_pipeline.errors import KILLED, UNFETCHED
+from k150k_pipeline.errors import CHANGED, KILLED, UNFETCHED
 from k150k_pipeline.journal.precedence import ended_later
 from k150k_pipeline.journal.records import Entry, Failure
 
 MOST_KILLS = 5
 """After so many runs that ended with its process killed a clip is given up: it may be the cause."""
+
+_BLAMELESS = (KILLED, UNFETCHED, CHANGED)
 
 
 @dataclass
@@ -20,8 +22,8 @@ class Attempts:
 
     Attributes:
         fingerprint: Fingerprint of the run; failures under others are not counted.
-        attempts: Failed attempts per clip; those whose process was killed, or whose store did not
-            give the clip, are not among them.
+        attempts: Failed attempts per clip; those whose process was killed, whose store did not
+            give the clip, or that found another file, are not among them.
         kills: Attempts per clip whose process was killed from outside.
         failures: Last failure per clip.
     """
@@ -40,7 +42,7 @@ class Attempts:
             return
         # A copy of the file has the same attempts, and so has a process that was taken for dead
         # and finished its shard all the same.
-        blameless = failure.reason in (KILLED, UNFETCHED)
+        blameless = failure.reason in _BLAMELESS
         attempt = (failure.reason, entry.at) if blameless else ("", entry.attempt)
         files = self._files.setdefault(entry.clip, {}).setdefault(attempt, set())
         if not files:
@@ -68,7 +70,7 @@ class Attempts:
         """Count failed attempts, if they are ones of the clip."""
         if reason == KILLED:
             self.kills[clip] += number
-        elif reason != UNFETCHED:
+        elif reason not in _BLAMELESS:
             self.attempts[clip] += number
 
     def given_up(self, clip: str, max_attempts: int) -> bool:

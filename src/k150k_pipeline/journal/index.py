@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +32,11 @@ class Place:
 
 
 def index_rows(
-    journal: Journal, fingerprint: str, accepted: Collection[str], skipped: Collection[str] = ()
+    journal: Journal,
+    fingerprint: str,
+    accepted: Collection[str],
+    skipped: Collection[str] = (),
+    counts: Callable[[Entry], bool] = lambda _: True,
 ) -> dict[str, Place]:
     """Return the place of the row of each clip that counts by :class:`RowChoice`.
 
@@ -41,6 +45,7 @@ def index_rows(
         fingerprint: Fingerprint of the run.
         accepted: Other fingerprints whose rows count.
         skipped: Lines that are passed over, as file:line.
+        counts: Returns whether a row counts.
 
     Raises:
         JournalError: A file cannot be opened, or has another format.
@@ -52,7 +57,11 @@ def index_rows(
             header, _ = read_header(file, path)
             if header is not None and choice.usable(header.fingerprint):
                 rows = _rows_of(file, path, header.fingerprint, skipped)
-                places |= {c: place for c, place in rows if choice.takes(c, place.fingerprint)}
+                places |= {
+                    row.clip: place
+                    for row, place in rows
+                    if counts(row) and choice.takes(row.clip, row.fingerprint)
+                }
     return places
 
 
@@ -97,10 +106,10 @@ class PlaceReader:
 
 def _rows_of(
     file: BinaryIO, path: Path, key: str, skipped: Collection[str]
-) -> Iterator[tuple[str, Place]]:
+) -> Iterator[tuple[Entry, Place]]:
     offset = file.tell()
     for number, line in enumerate(file, start=2):
         entry = decode_entry(line, key)
         if entry is not None and entry.failure is None and line_name(path, number) not in skipped:
-            yield entry.clip, Place(path, offset, len(line), key)
+            yield entry, Place(path, offset, len(line), key)
         offset += len(line)

@@ -12,10 +12,11 @@ import pandas as pd
 from k150k_pipeline.datasets import ClipFolder
 from k150k_pipeline.errors import LostRowsError
 from k150k_pipeline.fr_from_nr import NrInputRow
-from k150k_pipeline.fr_from_nr.isolated_sweep import make_adapter, sweep_isolated
+from k150k_pipeline.fr_from_nr.isolated_sweep import identify_isolated, make_adapter, sweep_isolated
 from k150k_pipeline.journal import Journal, Payload
 from k150k_pipeline.journal.due import survey
 from k150k_pipeline.journal.worker import Tally, work_through
+from k150k_pipeline.media.identity import FileIdentity
 from k150k_pipeline.pipelines.clipwise import (
     Report,
     deal,
@@ -28,6 +29,7 @@ from k150k_pipeline.pipelines.clipwise import (
     with_late_rows,
 )
 from k150k_pipeline.pipelines.fr_from_nr import outputs, planning
+from k150k_pipeline.pipelines.fr_from_nr.corpus_bytes import CorpusBytes
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
 from k150k_pipeline.reports import published
 from k150k_pipeline.reports.curves import read_sweeps
@@ -98,12 +100,17 @@ def sweep_shard(
 
     with shard_journal(journal, plan, shard) as lines, clips.at_hand(lines.to_do(due)) as here:
 
-        def process(name: str) -> Payload:
+        def row_of(name: str) -> NrInputRow:
             clip = plan.clips[name]
-            row = NrInputRow(name, here.find(name), clip.mos, clip.sha256)
-            return sweep_isolated(row, fr_from_nr, decided, plan.run_id)
+            return NrInputRow(name, here.find(name), clip.mos, clip.sha256)
 
-        return work_through(due, process, lines, plan.attempts)
+        def process(name: str) -> Payload:
+            return sweep_isolated(row_of(name), fr_from_nr, decided, plan.run_id)
+
+        def identify(name: str) -> FileIdentity:
+            return identify_isolated(row_of(name), fr_from_nr)
+
+        return work_through(due, process, lines, plan.attempts, identify)
 
 
 def merge_fr(
@@ -120,7 +127,7 @@ def merge_fr(
         LostRowsError: The number of clips is not that of earlier runs plus that of this run; no
             output is replaced.
     """
-    entries = journal.entries(skipped=plan.broken_lines)
+    entries = CorpusBytes(plan.clips).of(journal.entries(skipped=plan.broken_lines))
     progress = survey(entries, plan.fingerprint, plan.accepted)
     rows = outputs.FrRows(plan, journal)
     failures = failures_table(plan.clips.keys() - progress.done, progress, fr_from_nr.max_attempts)

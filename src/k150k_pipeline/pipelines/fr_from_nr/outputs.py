@@ -17,6 +17,7 @@ from k150k_pipeline.journal import Journal
 from k150k_pipeline.journal.index import PlaceReader, index_rows
 from k150k_pipeline.journal.worker import Tally
 from k150k_pipeline.pipelines.clipwise import Report, count_by, summarise
+from k150k_pipeline.pipelines.fr_from_nr.corpus_bytes import CorpusBytes
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrPlan
 from k150k_pipeline.schemas.fr import CAVEAT, FR_COLUMNS, FR_SCHEMA_VERSION, FrRow
 
@@ -36,7 +37,8 @@ class FrRows:
     """
 
     def __init__(self, plan: FrPlan, journal: Journal) -> None:
-        places = index_rows(journal, plan.fingerprint, plan.accepted, plan.broken_lines)
+        counts = CorpusBytes(plan.clips).counts
+        places = index_rows(journal, plan.fingerprint, plan.accepted, plan.broken_lines, counts)
         self._places = {name: places[name] for name in sorted(plan.clips) if name in places}
         self._clips = plan.clips
         self.scorings = journal.scorings()
@@ -99,6 +101,7 @@ def report(plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Tally) -> 
             "rows": rows.clips,
             "fr_rows": rows.total,
             "done_before": plan.done_before,
+            "changed_clips": len(plan.changed_clips),
             "newly_finished": tally.ok,
             "failed": len(failures),
             "killed": tally.killed,
@@ -114,6 +117,7 @@ def report(plan: FrPlan, rows: FrRows, failures: pd.DataFrame, tally: Tally) -> 
         "failures_by_reason": count_by(failures["reason"]),
         "clips_without_label": plan.clips_without_label,
         "labels_without_clip": plan.labels_without_clip,
+        "changed_clips": plan.changed_clips,
         "bad_labels": [],
         "broken_lines": plan.broken_lines,
     }

@@ -20,6 +20,7 @@ class FrPlan(ScoringPlan):
         run_id: Name of the run in its rows.
         clips: Clips that have a corpus row and either a file or FR rows, by name.
         due: Clips to process in this run, sorted.
+        changed_clips: Clips whose only rows are of other bytes than the corpus names, sorted.
         attempts: Failed attempts of earlier runs, for due clips that have any.
     """
 
@@ -27,4 +28,5 @@ class FrPlan(ScoringPlan):
     run_id: str
     clips: dict[str, FrClip]
     due: list[str]
+    changed_clips: list[str]
     attempts: dict[str, int]

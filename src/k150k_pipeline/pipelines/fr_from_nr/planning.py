@@ -21,6 +21,7 @@ from k150k_pipeline.journal.files import Check, Damage
 from k150k_pipeline.journal.fingerprint import fingerprint
 from k150k_pipeline.pipelines import clipwise
 from k150k_pipeline.pipelines.clipwise import read_due, refuse_foreign_rows
+from k150k_pipeline.pipelines.fr_from_nr.corpus_bytes import CorpusBytes
 from k150k_pipeline.pipelines.fr_from_nr.plan import FrClip, FrPlan
 from k150k_pipeline.plural import counted
 from k150k_pipeline.schemas.fr import FR_SCHEMA_VERSION, FrRow
@@ -64,11 +65,14 @@ def make_plan(
     damage = Damage(torn=journal.cut_torn_lines())
     scorings = journal.scorings()
     accepted = _accepted_fingerprints(scorings, key, scoring, fr)
-    progress = survey(journal.entries(damage, sweep_check(scorings)), key, accepted)
+    same = CorpusBytes(rows)
+    entries = same.of(journal.entries(damage, sweep_check(scorings)))
+    progress = survey(entries, key, accepted)
     clipwise.warn_of_damage(journal, damage)
     if fr.on_engine_change == "refuse":
         refuse_foreign_rows(journal, progress, scoring, "fr_from_nr.on_engine_change")
     wanted = _wanted(rows, present, progress, clips)
+    changed = sorted(same.other.intersection(wanted) - progress.done)
     due, attempts = read_due(wanted[: fr.limit], progress, fr.max_attempts)
     return FrPlan(
         corpus=fr.corpus,
@@ -78,6 +82,7 @@ def make_plan(
         scoring=scoring,
         clips={name: rows[name] for name in wanted},
         due=due,
+        changed_clips=changed,
         attempts=attempts,
         done_before=sum(1 for name in wanted if name in progress.done),
         clips_without_label=sorted(present - rows.keys()),
@@ -175,6 +180,12 @@ def announce(journal: Journal, plan: FrPlan, fr: FrParameters) -> None:
         counted(len(plan.clips), "clip"), plan.done_before, len(plan.due),
         counted(len(fr.crf_sweep), "row"), counted(len(plan.labels_without_clip), "corpus row"),
     )  # fmt: skip
+    if changed := plan.changed_clips:
+        logger.warning(
+            "%d of the clips (%s) have rows of other bytes than the corpus names: these rows do "
+            "not count, and the clips are encoded and scored again",
+            len(changed), clipwise.first(changed),
+        )  # fmt: skip
 
 
 def _wanted(
