@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import signal
-from collections import Counter
 
-import pandas as pd
-import psutil
 import pytest
 
 from tests.support.ledger import Case
-from tests.support.storms import STORMS, TARGETS, Job, held_tools, send
+from tests.support.storms import STORMS, TARGETS, Job, check_journal, end_held, send
 from tests.support.victim import Victim
 from tests.support.waiting import HANG_GUARD_S
 
@@ -72,18 +68,6 @@ def goes_on(target: str, storm: str) -> bool:
     return storm.startswith("SIGINT") and target not in ENDED_AS_A_WHOLE
 
 
-def end_held(victim: Victim, target: str) -> None:
-    """Kill the tool at the held clip, which is then done again at full speed.
-
-    It may have ended if the signal was for it: ffmpeg takes a Ctrl-C once it has begun.
-    """
-    tools = held_tools(victim)
-    assert len(tools) == 1 or target == "tool"
-    for tool in tools:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            tool.kill()
-
-
 def check_end(target: str, storm: str, status: int, output: str) -> None:
     """Check exit status and last line."""
     number = STORMS[storm][0]
@@ -96,13 +80,3 @@ def check_end(target: str, storm: str, status: int, output: str) -> None:
         assert status == 1 and "1 clips have no row because" in output, output
     else:
         assert status == 0, output
-
-
-def check_journal(job: Job) -> None:
-    """Check that each clip has one line at most, and that no signal is counted as an attempt."""
-    records = list(job.lines())
-    assert max(Counter(r["clip"] for r in records).values(), default=0) <= 1, records
-    failed = [r for r in records if r["status"] == "failed"]
-    assert all(r["reason"] == "killed" for r in failed), failed
-    if job.failures.exists():
-        assert set(pd.read_csv(job.failures)["attempts"]) <= {0}

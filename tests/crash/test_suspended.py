@@ -10,8 +10,7 @@ import time
 import psutil
 import pytest
 
-from tests.crash.test_storms import check_journal, end_held
-from tests.support.storms import Job
+from tests.support.storms import Job, check_journal, end_held
 from tests.support.victim import Victim
 from tests.support.waiting import HANG_GUARD_S
 

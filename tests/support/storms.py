@@ -8,10 +8,12 @@ import os
 import shlex
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 
 from k150k_pipeline.media.ffmpeg import find_ffmpeg
@@ -164,6 +166,18 @@ def held_tools(run: Victim) -> list[psutil.Process]:
     return found
 
 
+def end_held(victim: Victim, target: str) -> None:
+    """Kill the tool at the held clip, which is then done again at full speed.
+
+    It may have ended if the signal was for it: ffmpeg takes a Ctrl-C once it has begun.
+    """
+    tools = held_tools(victim)
+    assert len(tools) == 1 or target == "tool"
+    for tool in tools:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            tool.kill()
+
+
 def send(run: Victim, target: str, storm: Sequence[int]) -> None:
     """Send signals to one kind of process of a run whose tool is at the held clip."""
     everyone = target == "everyone"
@@ -189,3 +203,13 @@ def find(run: Victim, target: str) -> psutil.Process:
         (manager,) = (p for p in parent.children() if p.cmdline() == parent.cmdline())
         return manager
     return {"parent": parent, "worker": worker, "helper": helper, "tool": tool}[target]
+
+
+def check_journal(job: Job) -> None:
+    """Check that each clip has one line at most, and that no signal is counted as an attempt."""
+    records = list(job.lines())
+    assert max(Counter(r["clip"] for r in records).values(), default=0) <= 1, records
+    failed = [r for r in records if r["status"] == "failed"]
+    assert all(r["reason"] == "killed" for r in failed), failed
+    if job.failures.exists():
+        assert set(pd.read_csv(job.failures)["attempts"]) <= {0}
