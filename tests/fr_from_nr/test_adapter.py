@@ -52,6 +52,10 @@ def test_row_of_a_corpus(clips):
     assert without["nr_mos"] is None
 
 
+def test_digest_in_capitals_is_the_same_digest():
+    assert NrInputRow.from_dict({"src": "a.mp4", "src_sha256": "0AF"}).src_sha256 == "0af"
+
+
 @pytest.mark.parametrize("line", [{}, {"src": ""}, {"src": "a.mp4", "mos": "good"}])
 def test_rows_that_are_none(line):
     with pytest.raises(InputError):

@@ -62,7 +62,8 @@ class NrInputRow:
         src, mos = str(row["src"]), row.get("mos")
         if mos is not None and not isinstance(mos, int | float):
             raise InputError(f"NR row of {src}: mos {mos!r} is not a number: correct it")
-        return cls(src, (clips_dir or Path()) / src, mos, str(row.get("src_sha256") or ""))
+        digest = str(row.get("src_sha256") or "").lower()  # some programs print capitals
+        return cls(src, (clips_dir or Path()) / src, mos, digest)
 
 
 class NrToFrAdapter:
