@@ -9,7 +9,7 @@ SHARED_OUT = --dist=loadgroup --numprocesses=$(shell $(PYTHON) -c 'import os; pr
 # Tests start hundreds of processes; with no kept bytecode each of them compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install sample shown viz picture docs site test crash lint notebooks benchmark clean
+.PHONY: help install sample shown viz picture docs site test crash thorough lint notebooks benchmark clean
 
 help:                  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -56,7 +56,10 @@ test: install          ## run the tests
 	$(BIN)/pytest $(SHARED_OUT) $(PYTEST_ARGS)
 
 crash: install         ## kill, damage, fill and poison runs in every way: up to an hour
-	$(BIN)/pytest -m 'crash or thorough' --crash=full $(SHARED_OUT) $(PYTEST_ARGS)
+	$(BIN)/pytest -m crash --crash=full $(SHARED_OUT) $(PYTEST_ARGS)
+
+thorough: install      ## run the cases that make test leaves out, apart from those of make crash
+	$(BIN)/pytest -m 'thorough and not crash' --crash=full $(SHARED_OUT) $(PYTEST_ARGS)
 
 lint: install          ## style, types, import contracts
 	$(BIN)/ruff check .

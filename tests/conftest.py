@@ -57,12 +57,12 @@ def pytest_terminal_summary(terminalreporter: object) -> None:
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give all tests marked ``serial`` to one of the processes that share the tests."""
-    pass_over_thorough(config, items)
     for item in items:
         if item.path.is_relative_to(CRASH):
             item.add_marker(pytest.mark.crash)
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
+    pass_over_thorough(config, items)
 
 
 def encode(target: Path, source: str, *options: str) -> Path:

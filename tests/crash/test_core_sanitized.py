@@ -17,7 +17,7 @@ from tests.support.ledger import Ledger
 pytestmark = pytest.mark.xdist_group("sanitized")  # the library is built once
 
 CORE = CHECKOUT / "core"
-PICTURES = {False: 200, True: 10_400}
+PICTURES = {False: 200, True: 5_200}
 MUTANTS = {False: 20, True: 480}
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = (

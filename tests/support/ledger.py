@@ -110,7 +110,8 @@ def pass_over_thorough(config: pytest.Config, items: Iterable[pytest.Item]) -> N
     if not _is_full(config):
         for item in items:
             if item.get_closest_marker("thorough"):
-                item.add_marker(pytest.mark.skip(reason="make crash runs it"))
+                target = "crash" if item.get_closest_marker("crash") else "thorough"
+                item.add_marker(pytest.mark.skip(reason=f"make {target} runs it"))
 
 
 def _is_full(config: pytest.Config) -> bool:
