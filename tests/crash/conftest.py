@@ -14,11 +14,11 @@ CHUNKS = 8
 
 
 def some_rooms(needed: int) -> list[int]:
-    """Return numbers of free pages to try: each small one, then each 128th.
+    """Return numbers of free pages to try: each small one, then each 256th.
 
     Most pages are those of the report page, whose writes are alike.
     """
-    return [*range(min(needed, 32)), *range(32, needed, 128)]
+    return [*range(min(needed, 24)), *range(24, needed, 256)]
 
 
 def sampled(names: Iterable[str], sample: Collection[str]) -> list[object]:

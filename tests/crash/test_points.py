@@ -39,8 +39,8 @@ SAMPLE = {"extract": 2, "fr_from_nr": 2}
 PAIRS = 2
 """Runs of a chunk that are killed once more when they resume."""
 
-EVERY_WRITE = 8
-"""Of the many writes of one file in a row, each eighth is a point, and the first and the last."""
+EVERY_WRITE = 16
+"""Of the many writes of one file in a row, each 16th is a point, and the first and the last."""
 
 FIGURE = re.compile(r"_figures/\.?(\w+)\.json")
 
@@ -123,11 +123,11 @@ def disturb(run: Undisturbed, fault: Fault) -> tuple[int, str]:
     return run.run(fault_server(), Path(fault.folder), **environment(fault))
 
 
-def kills_at(point: Point) -> list[Action]:
-    """Return the ways to kill a run at a call; a kill after it is one before the next call."""
-    if point.call == Call.write:
-        return [Action.tear, KILLS[point.number % 2]]
-    return [KILLS[point.number % len(KILLS)]]
+def kill_at(point: Point) -> Action:
+    """Return the way to kill a run at a call; a kill after it is one before the next call."""
+    if point.call == Call.write and point.number % 2:
+        return Action.tear
+    return KILLS[point.number % len(KILLS)]
 
 
 def share(cases: list[T], chunk: int, sample: int, ledger: Ledger) -> list[T]:
@@ -140,8 +140,8 @@ def share(cases: list[T], chunk: int, sample: int, ledger: Ledger) -> list[T]:
 @pytest.mark.parametrize("name", sampled(SCENARIOS, SAMPLE))
 def test_kill_at_every_call(scenario: Traced, ledger: Ledger, name: str, chunk: int) -> None:
     run = scenario.run
-    cases = [(point, action) for point in scenario.calls for action in kills_at(point)]
-    for point, action in share(cases, chunk, SAMPLE.get(name, 0), ledger):
+    for point in share(scenario.calls, chunk, SAMPLE.get(name, 0), ledger):
+        action = kill_at(point)
         place = Place.here(run.copy("killed"))
         title = f"{action.name} at {point.number} {point.call.name} {point.path}"
         with ledger.case(f"syscall points: {run.scenario.name}", title) as case:
@@ -172,12 +172,12 @@ def test_kill_of_the_run_that_resumes(
 
 
 def errors_at(calls: list[Point]) -> list[tuple[Point, Action, int]]:
-    """Return an error for every second call, each kind of error in turn."""
-    return [(point, *ERRORS[i % len(ERRORS)]) for i, point in enumerate(calls[::2])]
+    """Return an error for every third call, each kind of error in turn."""
+    return [(point, *ERRORS[i % len(ERRORS)]) for i, point in enumerate(calls[::3])]
 
 
 @pytest.mark.parametrize("name", sampled(SCENARIOS, ["fr_from_nr"]))
-def test_error_of_every_call(scenario: Traced, ledger: Ledger, name: str, chunk: int) -> None:
+def test_error_of_every_third_call(scenario: Traced, ledger: Ledger, name: str, chunk: int) -> None:
     run = scenario.run
     for point, action, error in share(errors_at(scenario.disk_calls), chunk, 1, ledger):
         place = Place.here(run.copy("failed"))

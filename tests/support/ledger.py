@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-_KILLS = {"fast": 2, "full": 40}
+_KILLS = {"fast": 2, "full": 30}
 FAULTS = ("lost", "doubled", "wrong", "hung", "traceback")
 COLUMNS = ("tried", *FAULTS)
 
