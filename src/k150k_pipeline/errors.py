@@ -8,7 +8,6 @@ KILLED = "killed"
 UNFETCHED = "not_fetched"
 """Reason of a failure that is not the clip's: its store does not give it."""
 
-
 CHANGED = "changed"
 """Reason of a failure that is not the clip's: its file is not the one that the corpus names."""
 
